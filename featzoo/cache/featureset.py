@@ -1,0 +1,212 @@
+"""FeatureSet: the clips of one extractor configuration in a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from featzoo.cache.index import Place, SetIndex
+from featzoo.cache.shard import Entry, mapped, write_shard
+from featzoo.errors import MissingFeatures, StoreError, suggestion
+from featzoo.sequence import Array, FeatureSequence
+
+if TYPE_CHECKING:
+    from featzoo.cache.store import FeatureStore
+
+
+class Failure(NamedTuple):
+    """Why a clip could not be turned into features: an entry of the failures ledger."""
+
+    clip: str
+    source: str
+    reason: str
+    message: str
+    attempts: int
+
+
+class FeatureSet:
+    """One feature set of a store: `features["clip id"]` is a FeatureSequence of mapped arrays.
+
+    Attributes:
+        key: Its folder's name: name and first digits of the digest.
+        name: The extractor's name and tag, such as `bert.minilm`.
+        digest: SHA-256 of the spec.
+        spec: All that decided its features.
+        provenance: Versions, licence, host, date.
+    """
+
+    def __init__(self, store: FeatureStore, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        try:
+            document = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+            self.name, self.digest = str(document["name"]), str(document["digest"])
+            self.spec: dict[str, Any] = document["spec"]
+            self.provenance: dict[str, Any] = document["provenance"]
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(f"{folder / 'set.json'} is damaged: {error}") from error
+        self.key = folder.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_reopen, (self.store.path, self.key))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The extractor's options, as they entered the key."""
+        return dict(self.spec.get("options", {}))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What of a clip decides the features."""
+        return tuple(self.spec.get("reads", ()))
+
+    def describe(self) -> str:
+        """Its options in one line."""
+        return ", ".join(f"{key}={value}" for key, value in self.options.items())
+
+    @cached_property
+    def index(self) -> SetIndex:
+        """Where each clip lies."""
+        return SetIndex(self.folder / "shards", self.store.path / "index" / f"{self.key}.h5")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names; empty while nothing is stored."""
+        headers = self.index.headers()
+        return headers[-1].names if headers else ()
+
+    def ids(self) -> list[str]:
+        """The ids of all stored clips, sorted."""
+        return self.index.ids()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids())
+
+    def __contains__(self, clip_id: object) -> bool:
+        return isinstance(clip_id, str) and bool(self.index.places(clip_id))
+
+    def holds(self, clip_id: str, source: str | None = None) -> bool:
+        """Whether a clip is stored, made from `source` if that is given."""
+        places = self.index.places(clip_id)
+        return bool(places) if source is None else any(place.source == source for place in places)
+
+    def __getitem__(self, clip_id: str) -> FeatureSequence:
+        """A clip's features: read-only arrays mapped from the file.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
+        place = self._place(clip_id)
+        header = self.index.header(place.shard)
+        features, intervals = mapped(self.index.path(place.shard), header)
+        rows = slice(int(header.offsets[place.number]), int(header.offsets[place.number + 1]))
+        return FeatureSequence.stored(features[rows], intervals[rows], header.names)
+
+    def array(self, clip_id: str) -> Array:
+        """A clip's features alone, unchecked: (T, ..., D), mapped. For tight loops.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
+        place = self._place(clip_id)
+        header = self.index.header(place.shard)
+        features, _ = mapped(self.index.path(place.shard), header)
+        rows: Array = features[int(header.offsets[place.number]) : int(header.offsets[place.number + 1])]
+        return rows
+
+    def _place(self, clip_id: str) -> Place:
+        places = self.index.places(clip_id)
+        if not places:
+            raise MissingFeatures(self._absent(clip_id))
+        if len({place.source for place in places}) > 1:
+            # Made from different media or words over time: the one that fits the clip as it is now.
+            current = self.store.source(clip_id, self.reads)
+            places = [place for place in places if place.source == current] or places
+        return places[-1]
+
+    def _absent(self, clip_id: str) -> str:
+        failure = self.failure(clip_id)
+        if failure is not None:
+            return f"{self.key} has no '{clip_id}': it failed ({failure.reason}): {failure.message}"
+        if self.index.bad:
+            return f"{self.key} has no '{clip_id}', but {len(self.index.bad)} of its shards cannot be read"
+        return f"no '{clip_id}' in {self.key}{suggestion(clip_id, self.ids()[:1000])}"
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Store clips durably: when this returns, they survive a crash.
+
+        Raises:
+            StoreError: If their rows do not fit the set, or the disk refuses.
+        """
+        headers = self.index.headers()
+        if headers:
+            known, new = headers[-1], entries[0].sequence
+            if (known.names, known.tail) != (new.names, new.features.shape[1:]):
+                raise StoreError(
+                    f"'{entries[0].clip_id}' has rows {new.features.shape[1:]}, {self.key} has {known.tail} "
+                    "(or other column names): an extractor whose output changes needs another version"
+                )
+        write_shard(self.folder / "shards", self.digest, entries)
+        self.index.refresh()
+        for entry in entries:
+            self._ledger(entry.clip_id).unlink(missing_ok=True)
+
+    # The failures ledger: one small file a clip, so that no two processes write to the same one.
+
+    def _ledger(self, clip_id: str) -> Path:
+        return self.folder / "failures" / f"{hashlib.sha256(clip_id.encode()).hexdigest()[:24]}.json"
+
+    def fail(self, clip_id: str, source: str, reason: str, message: str) -> None:
+        """Record why a clip gave no features.
+
+        Raises:
+            StoreError: If the store cannot be written.
+        """
+        before = self.failure(clip_id)
+        place = self._ledger(clip_id)
+        entry = {
+            "clip": clip_id,
+            "source": source,
+            "reason": reason,
+            "message": message,
+            "attempts": before.attempts + 1 if before else 1,
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex}.tmp")
+        try:
+            place.parent.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
+            temporary.replace(place)
+        except OSError as error:
+            raise StoreError(f"cannot write to {self.folder}: {error.strerror or error}") from error
+
+    def failure(self, clip_id: str) -> Failure | None:
+        """Why a clip failed the last time, if it did."""
+        return _read_failure(self._ledger(clip_id))
+
+    def failures(self) -> list[Failure]:
+        """All recorded failures, by clip."""
+        found = [_read_failure(place) for place in (self.folder / "failures").glob("*.json")]
+        return sorted(failure for failure in found if failure is not None)
+
+
+def _read_failure(place: Path) -> Failure | None:
+    try:
+        entry = json.loads(place.read_text(encoding="utf-8"))
+        return Failure(*(entry[name] for name in Failure._fields))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _reopen(path: Path, key: str) -> FeatureSet:
+    from featzoo.cache.store import FeatureStore
+
+    return FeatureStore(path)[key]

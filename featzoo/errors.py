@@ -1,0 +1,67 @@
+"""The errors that a user can act on; the commands print them without a traceback and exit 1."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FeatzooError(Exception):
+    """Something that a user can put right: what is wrong, what was expected, what to do."""
+
+
+class UnknownName(FeatzooError):
+    """A name that nothing answers to."""
+
+
+class InvalidOption(FeatzooError):
+    """An option or recipe field of the wrong name, type or range."""
+
+
+class MissingPackage(FeatzooError):
+    """A package that an extractor or head needs is not installed."""
+
+
+class MissingWeights(FeatzooError):
+    """Model weights that are not on this machine."""
+
+
+class MissingFeatures(FeatzooError):
+    """A recipe asks for features, labels or splits that the store does not hold."""
+
+
+class StoreError(FeatzooError):
+    """A feature store that cannot be used as asked."""
+
+
+class InvalidClips(FeatzooError):
+    """A manifest, label file or folder of clips that cannot be read."""
+
+
+class ClipError(FeatzooError):
+    """One clip cannot be turned into features; the others go on.
+
+    Attributes:
+        reason: A short code that is kept in the failures ledger, such as `no-audio`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ClipError], tuple[str, str]]:
+        return (type(self), (self.reason, str(self)))
+
+
+def unknown(name: str, kind: str, known: Iterable[str]) -> UnknownName:
+    """An `UnknownName` that suggests the nearest of the `known` names."""
+    return UnknownName(f"no '{name}' among {kind}{suggestion(name, known)}")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`: did you mean 'x'?`, or the whole list where nothing is near."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1)
+    if near:
+        return f": did you mean '{near[0]}'?"
+    return f": there are {', '.join(choices)}" if choices else ": there are none"

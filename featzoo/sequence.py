@@ -1,0 +1,115 @@
+"""FeatureSequence: what every extractor gives and every store entry holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSequence:
+    """Features of one clip over time.
+
+    NaN in `features` means 'not observed', never 0. A NaN interval means that the time of the
+    row is not known (a word of a transcript without times).
+
+    Attributes:
+        features: (T, ..., D) numbers, one row per step.
+        intervals: (T, 2) float64, start and end of each step in seconds from the clip's start.
+        names: D column names.
+
+    Raises:
+        ValueError: If shapes disagree, a row ends before it starts, or a value is infinite.
+    """
+
+    features: Array
+    intervals: Array
+    names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        features, intervals = np.asarray(self.features), np.asarray(self.intervals, dtype=np.float64)
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "intervals", intervals)
+        object.__setattr__(self, "names", tuple(self.names))
+        if features.ndim < 2:
+            raise ValueError(f"features are (T, ..., D); got shape {features.shape}")
+        if intervals.shape != (len(features), 2):
+            raise ValueError(f"{len(features)} rows need intervals (T, 2); got shape {intervals.shape}")
+        if len(self.names) != features.shape[-1]:
+            raise ValueError(f"{features.shape[-1]} columns but {len(self.names)} names")
+        if len(features) and bool((intervals[:, 1] < intervals[:, 0]).any()):
+            raise ValueError("an interval ends before it starts")
+        if np.isinf(intervals).any() or (features.dtype.kind == "f" and np.isinf(features).any()):
+            raise ValueError("infinite values: write NaN for what was not observed")
+
+    @classmethod
+    def stored(cls, features: Array, intervals: Array, names: tuple[str, ...]) -> FeatureSequence:
+        """A sequence that was checked when it was stored: made without reading its pages again."""
+        made = object.__new__(cls)
+        for name, value in (("features", features), ("intervals", intervals), ("names", names)):
+            object.__setattr__(made, name, value)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def timed(self) -> bool:
+        """Whether every row's time is known."""
+        return not bool(np.isnan(self.intervals).any())
+
+    def pool(self, onto: Array) -> FeatureSequence:
+        """Average the rows that overlap each of the intervals `onto`, weighted by the overlap.
+
+        Args:
+            onto: (W, 2) seconds, such as the intervals of words.
+
+        Returns:
+            W rows; a row that nothing overlaps, or whose values are all NaN, is NaN. NaN values
+            are left out of the average, column by column.
+
+        Raises:
+            ValueError: If a row of this sequence has no known time.
+        """
+        if not self.timed:
+            raise ValueError("rows without times cannot be pooled onto intervals")
+        onto = np.asarray(onto, dtype=np.float64).reshape(-1, 2)
+        values = np.asarray(self.features, dtype=np.float64).reshape(len(self), -1)  # (T, K)
+        start, end = self.intervals[:, 0], self.intervals[:, 1]
+        overlap = np.minimum(onto[:, 1:], end) - np.maximum(onto[:, :1], start)  # (W, T)
+        # An instant (start == end) inside an interval counts like the shortest possible step.
+        instant = (start == end) & (start >= onto[:, :1]) & (start < onto[:, 1:])
+        overlap = np.where(instant, np.finfo(np.float64).eps, np.clip(np.nan_to_num(overlap), 0.0, None))
+        seen = ~np.isnan(values)
+        total = overlap @ seen  # (W, K)
+        summed = overlap @ np.where(seen, values, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pooled = np.where(total > 0, summed / total, np.nan)
+        dtype = self.features.dtype if self.features.dtype.kind == "f" else np.float32
+        shape = (len(onto), *self.features.shape[1:])
+        return FeatureSequence(pooled.reshape(shape).astype(dtype), onto, self.names)
+
+
+def concatenate(parts: Sequence[FeatureSequence]) -> FeatureSequence:
+    """Join the pieces of one clip in order of time.
+
+    Raises:
+        ValueError: If there is no piece, or the pieces' columns differ.
+    """
+    if not parts:
+        raise ValueError("no pieces to join")
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.names != parts[0].names for part in parts):
+        raise ValueError("the pieces have different columns")
+    return FeatureSequence(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.intervals for part in parts]),
+        parts[0].names,
+    )
