@@ -18,6 +18,7 @@ from featzoo.transcripts import SUFFIXES, Word
 
 T = TypeVar("T")
 
+
 @dataclass(frozen=True)
 class Clip:
     """A recording, or a segment of one, with what is known of it.
@@ -118,8 +119,9 @@ class Clip:
         decoded = self.seat.decode(self, index, wanted) if self.seat else alone(self.file, index, wanted)
         copies = dict(zip(*map(np.ndarray.tolist, np.unique(chosen, return_counts=True)), strict=True))
         height, width = size or (None, None)
+        scale = media.scaler()
         for number, frame in decoded:
-            image = media.picture(frame, height, width, grey)
+            image = media.picture(scale, frame, height, width, grey)
             for _ in range(copies[number]):
                 yield media.Frame(image, float(index.start[number]), float(index.end[number]))
 

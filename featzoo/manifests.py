@@ -85,7 +85,9 @@ def _scan(folder: Path) -> Found:
             clips.append(_with_transcript(Clip(path.relative_to(folder).as_posix(), path)))
             transcript = find_transcript(path)
             used |= {transcript} if transcript else set()
-    aside = [p.relative_to(folder).as_posix() for p in files if p.suffix.lower() not in MEDIA and p not in used]
+    aside = [
+        p.relative_to(folder).as_posix() for p in files if p.suffix.lower() not in MEDIA and p not in used
+    ]
     table = folder / "labels.csv"
     return Found(_labelled(clips, table) if table.is_file() else clips, aside)
 

@@ -269,15 +269,20 @@ def decode_frames(path: Path, index: FrameIndex, wanted: Array) -> Iterator[tupl
                     break
                 frame, position = following, _order(following, path)
             if frame is None or position < target - _slack(index):
-                raise ClipError("damaged", f"{path.name}: no frame at {index.start[number]:.3f} s can be decoded")
+                raise ClipError(
+                    "damaged", f"{path.name}: no frame at {index.start[number]:.3f} s can be decoded"
+                )
             yield number, frame
 
 
 def _order(frame: Any, path: Path) -> int:
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is None:
-        raise ClipError("no-times", f"{path.name} does not say when its frames are shown: put it in a "
-                        f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)")
+        raise ClipError(
+            "no-times",
+            f"{path.name} does not say when its frames are shown: put it in a "
+            f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)",
+        )
     return int(stamp)
 
 
@@ -291,8 +296,22 @@ def _key_before(index: FrameIndex, target: int) -> int | None:
     return int(index.keys[place]) if place >= 0 else None
 
 
-def picture(frame: Any, height: int | None, width: int | None, grey: bool) -> Array:
+def scaler() -> Any:
+    """A converter of pictures, for one thread: a frame's own is shared by its readers and locks up."""
+    from av.video.reformatter import VideoReformatter
+
+    return VideoReformatter()
+
+
+def picture(scale: Any, frame: Any, height: int | None, width: int | None, grey: bool) -> Array:
     """One decoded frame as an array, upright, scaled to cover height x width and cut at the centre.
+
+    Args:
+        scale: This thread's `scaler()`.
+        frame: An `av.VideoFrame`.
+        height: Rows; None keeps the frame's own size.
+        width: Columns.
+        grey: One channel.
 
     Returns:
         (H, W, 3) RGB or (H, W) grey uint8; the frame's own size where height and width are None.
@@ -301,11 +320,13 @@ def picture(frame: Any, height: int | None, width: int | None, grey: bool) -> Ar
     across, down = (frame.height, frame.width) if turned % 2 else (frame.width, frame.height)
     if height is None or width is None:
         height, width = down, across
-    scale = max(height / down, width / across)
-    down, across = max(height, round(down * scale)), max(width, round(across * scale))
+    ratio = max(height / down, width / across)
+    down, across = max(height, round(down * ratio)), max(width, round(across * ratio))
     sized = (down, across) if turned % 2 else (across, down)
     layout = "gray8" if grey else "rgb24"
-    image = frame.reformat(width=sized[0], height=sized[1], format=layout, interpolation="AREA").to_ndarray()
+    image = scale.reformat(
+        frame, width=sized[0], height=sized[1], format=layout, interpolation="AREA"
+    ).to_ndarray()
     image = np.rot90(image, turned) if turned else image
     top, left = (down - height) // 2, (across - width) // 2
     return np.ascontiguousarray(image[top : top + height, left : left + width])
@@ -320,4 +341,6 @@ def _declared(stream: Any, container: Any) -> float | None:
 
 def _refuse_truncated(path: Path, seconds: float, declared: float | None) -> None:
     if declared and seconds < COMPLETE_SHARE * declared and declared - seconds > MISSING_SECONDS:
-        raise ClipError("truncated", f"{path.name} ends after {seconds:.2f} s of the {declared:.2f} s it declares")
+        raise ClipError(
+            "truncated", f"{path.name} ends after {seconds:.2f} s of the {declared:.2f} s it declares"
+        )

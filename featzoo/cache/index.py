@@ -72,7 +72,9 @@ class SetIndex:
     def places(self, clip_id: str) -> list[Place]:
         """All copies of a clip, the newest shard last."""
         places = self._places.get(clip_id, [])
-        return places if len(places) < 2 else sorted(places, key=lambda p: (self._headers[p.shard].created, p))
+        return (
+            places if len(places) < 2 else sorted(places, key=lambda p: (self._headers[p.shard].created, p))
+        )
 
     def header(self, shard: str) -> Header:
         """The header of a shard."""

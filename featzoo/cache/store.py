@@ -105,7 +105,9 @@ class FeatureStore:
         ]
         if len(fitting) > 1:
             keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
-            raise StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
+            raise StoreError(
+                f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}"
+            )
         return fitting[0] if fitting else None
 
     def __getitem__(self, request: str) -> FeatureSet:

@@ -73,7 +73,9 @@ class Bert(ModelExtractor):
 
     def __post_init__(self) -> None:
         if self.max_tokens < 3 or self.batch_size < 1 or not self.layers:
-            raise ValueError("max_tokens is at least 3, batch_size at least 1, and there is at least one layer")
+            raise ValueError(
+                "max_tokens is at least 3, batch_size at least 1, and there is at least one layer"
+            )
 
     def prepare(self) -> None:
         """Check the packages, that the model is on this machine, and that it has the layers asked for."""
@@ -122,7 +124,9 @@ class Bert(ModelExtractor):
         order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            for number, hidden in zip(chosen, self._hidden([samples[i] for i in chosen], device), strict=True):
+            for number, hidden in zip(
+                chosen, self._hidden([samples[i] for i in chosen], device), strict=True
+            ):
                 found[number] = self._sequence(samples[number], hidden)
         return [found[i] for i in range(len(samples))]
 
@@ -180,7 +184,9 @@ def _tokenizer(model: str) -> Any:
     except (OSError, ValueError) as error:
         raise MissingWeights(f"no tokenizer of '{model}' in {folder}: {error}") from error
     if not tokenizer.is_fast:
-        raise MissingWeights(f"the tokenizer of '{model}' has no tokenizer.json: save it again with transformers 5")
+        raise MissingWeights(
+            f"the tokenizer of '{model}' has no tokenizer.json: save it again with transformers 5"
+        )
     return tokenizer
 
 

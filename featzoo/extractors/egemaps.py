@@ -68,7 +68,9 @@ class Egemaps(Extractor):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "too short" comes back as NaN, and is reported below
-                features = np.asarray(smile(samples, sound.rate))[0].T.astype(np.float32)  # (1, D, T) -> (T, D)
+                features = np.asarray(smile(samples, sound.rate))[0].T.astype(
+                    np.float32
+                )  # (1, D, T) -> (T, D)
         except RuntimeError as error:
             raise ClipError("engine", f"openSMILE: {error}") from error
         seconds = samples.shape[1] / sound.rate
