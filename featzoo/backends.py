@@ -33,9 +33,17 @@ def require(package: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] != package.split(".")[0]:
             raise
-        raise MissingPackage(
-            f"the package {package} is not installed: pip install 'featzoo[{extra}]'"
-        ) from error
+        raise MissingPackage(f"the package {package} is not installed: pip install 'featzoo[{extra}]'") from error
+
+
+def check(package: str, extra: str) -> None:
+    """Fail early where `package` is missing, without the cost of importing it.
+
+    Raises:
+        MissingPackage: If it is not installed.
+    """
+    if not installed(package):
+        raise MissingPackage(f"the package {package} is not installed: pip install 'featzoo[{extra}]'")
 
 
 def installed(package: str) -> bool:

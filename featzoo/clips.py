@@ -12,8 +12,8 @@ import numpy as np
 
 from featzoo import media
 from featzoo.errors import ClipError
-from featzoo.shared_decode import SharedFrames
 from featzoo.sequence import Array
+from featzoo.shared_decode import Reader, SharedFrames
 from featzoo.transcripts import SUFFIXES, Word
 
 T = TypeVar("T")
@@ -179,9 +179,11 @@ class Shared:
 class Seat:
     """One extractor's share in a clip."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, views: bool = True) -> None:
         self.shared = shared
-        self._asked = False
+        # One that is not counted among the readers decodes alone: the others do not wait for it.
+        self._asked = not views
+        self._reader: Reader | None = None
 
     def decode(self, clip: Clip, index: media.FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
         """The frames whose numbers are `wanted`, from the shared pass; a second call decodes alone."""
@@ -189,11 +191,14 @@ class Seat:
         if together is None:
             return media.decode_frames(clip.file, index, wanted)
         self._asked = True
-        return together.ask(wanted)
+        self._reader = together.ask(wanted)
+        return self._reader.frames()
 
     def leave(self) -> None:
-        """The extractor has ended."""
-        if not self._asked:
+        """The extractor has ended, even if it left its frames half read."""
+        if self._reader is not None:
+            self._reader.closed.set()
+        elif not self._asked:
             self._asked = True
             self.shared.leave()
 

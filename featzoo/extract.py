@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.featureset import Failure, FeatureSet
 from featzoo.cache.identity import source_digest
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
@@ -85,19 +85,20 @@ class Plan:
     sources: Mapping[str, Mapping[str, str]]
 
 
-def runnable(requests: Iterable[str], clips: Sequence[Clip]) -> tuple[list[Extractor], list[str]]:
-    """The extractors of a run without `-x`, and those left out with the reason and what to type."""
-    extractors, left_out = [], []
+def runnable(requests: Iterable[str], clips: Sequence[Clip]) -> tuple[list[Extractor], dict[str, list[str]]]:
+    """The extractors of a run without `-x`; and, by reason and what to type, those left out."""
+    extractors: list[Extractor] = []
+    left_out: dict[str, list[str]] = {}
     for request in requests:
         try:
             extractor = make_extractor(request)
             extractor.prepare()
         except FeatzooError as error:
-            left_out.append(f"{request}: {error}")
+            left_out.setdefault(str(error), []).append(request)
             continue
         reason = _pointless(extractor, clips)
         if reason:
-            left_out.append(f"{request}: {reason}")
+            left_out.setdefault(reason, []).append(request)
         else:
             extractors.append(extractor)
     return extractors, left_out
@@ -126,10 +127,10 @@ def make_plan(store: FeatureStore | None, extractors: Sequence[Extractor], clips
     sources: dict[str, dict[str, str]] = {}
     for extractor in extractors:
         found = store.find(extractor.key) if store else None
+        if found is not None:
+            found.index.refresh()
         key = extractor.key
-        sources[key] = {
-            c.id: source_digest(c, media.get(c.path, "") if c.path else "", extractor.reads) for c in clips
-        }
+        sources[key] = {c.id: source_digest(c, media.get(c.path, "") if c.path else "", extractor.reads) for c in clips}
         states[key] = {c.id: _state(found, c, sources[key][c.id]) for c in clips}
     return Plan(list(extractors), list(clips), media, states, sources)
 
@@ -203,9 +204,7 @@ def extract_all(
         if todo:
             wanted.append(Job(clip, todo))
     if wanted:
-        devices = (
-            choose_devices(device) if any(isinstance(x, ModelExtractor) for x in extractors) else ["cpu"]
-        )
+        devices = choose_devices(device) if any(isinstance(x, ModelExtractor) for x in extractors) else ["cpu"]
         scratch = Path(tempfile.mkdtemp(prefix="featzoo-"))
         try:
             setup = Setup(store.path, list(extractors), scratch, timeout)
@@ -213,6 +212,8 @@ def extract_all(
                 tell(Outcome(*receipt))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            for feature_set in sets.values():
+                feature_set.index.refresh()
     return report
 
 
@@ -249,6 +250,7 @@ def _run(
     if devices != ["cpu"]:
         workers, threads = len(devices), max(1, workers // len(devices))
     open_jobs = {job.clip.id: job for job in wanted}
+    before = {(key, job.clip.id): sets[key].failure(job.clip.id) for job in wanted for key in job.sources}
     alone: list[Job] = []
     deaths = 0
     while open_jobs:
@@ -262,7 +264,7 @@ def _run(
                     yield from _settle(receipt, open_jobs)
         except TerminatedWorkerError:
             # Shards that dead workers had committed count; what they had in hand runs again alone.
-            for receipt in _stored_meanwhile(open_jobs, sets):
+            for receipt in _settled_meanwhile(open_jobs, sets, before):
                 yield from _settle(receipt, open_jobs)
             guilty = suspects(setup.scratch)
             deaths += not guilty
@@ -300,9 +302,7 @@ def _parallel(
     if workers == 1:
         yield from _one_process(setup, chunks, devices[0], threads, cores)
     else:
-        parallel = Parallel(
-            n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
-        )
+        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
         yield from parallel(tasks)
 
 
@@ -327,7 +327,12 @@ def _settle(receipt: Receipt, open_jobs: dict[str, Job]) -> Iterator[Receipt]:
         yield receipt
 
 
-def _stored_meanwhile(open_jobs: Mapping[str, Job], sets: Mapping[str, FeatureSet]) -> list[Receipt]:
+def _settled_meanwhile(
+    open_jobs: Mapping[str, Job],
+    sets: Mapping[str, FeatureSet],
+    before: Mapping[tuple[str, str], Failure | None],
+) -> list[Receipt]:
+    """What dead workers had stored or given up before they died; failures of earlier runs do not count."""
     found = []
     for feature_set in sets.values():
         feature_set.index.refresh()
@@ -336,14 +341,12 @@ def _stored_meanwhile(open_jobs: Mapping[str, Job], sets: Mapping[str, FeatureSe
             failure = sets[key].failure(clip_id)
             if sets[key].holds(clip_id, source):
                 found.append(Receipt(key, clip_id, "stored", ""))
-            elif failure is not None and failure.source == source:
+            elif failure is not None and failure != before[key, clip_id]:
                 found.append(Receipt(key, clip_id, "failed", f"{failure.reason}: {failure.message}"))
     return found
 
 
-def _give_up(
-    job: Job, reason: str, sets: Mapping[str, FeatureSet], open_jobs: dict[str, Job]
-) -> Iterator[Receipt]:
+def _give_up(job: Job, reason: str, sets: Mapping[str, FeatureSet], open_jobs: dict[str, Job]) -> Iterator[Receipt]:
     texts = {
         "timeout": "it took longer than the time limit (--timeout)",
         "worker-died": "it killed its worker twice, the second time alone (a crash in a decoder, or memory)",

@@ -7,7 +7,7 @@ import glob
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,8 @@ SOUNDS = {
     ".oga", ".ogg", ".opus", ".ra", ".sph", ".voc", ".w64", ".wav", ".wma", ".wv",
 }  # fmt: skip
 VIDEOS = {
-    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov",
-    ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+    ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mjpeg", ".mkv",
+    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
 MEDIA = IMAGES | SOUNDS | VIDEOS
 # Columns of a manifest that are not labels.
@@ -80,16 +80,26 @@ def _scan(folder: Path) -> Found:
     clips = []
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
     used = {folder / "labels.csv"}
+    odd = [path for path in files if not _unicode(path)]
     for path in files:
-        if path.suffix.lower() in MEDIA:
+        if path.suffix.lower() in MEDIA and path not in odd:
             clips.append(_with_transcript(Clip(path.relative_to(folder).as_posix(), path)))
             transcript = find_transcript(path)
             used |= {transcript} if transcript else set()
-    aside = [
-        p.relative_to(folder).as_posix() for p in files if p.suffix.lower() not in MEDIA and p not in used
-    ]
+    rest = [p for p in files if p.suffix.lower() not in MEDIA and p not in used and p not in odd]
+    aside = [path.relative_to(folder).as_posix() for path in rest]
+    # An id is text, and such a name is bytes that no encoding explains.
+    aside += [f"{_readable(path.relative_to(folder))} (its name is not Unicode: rename it)" for path in odd]
     table = folder / "labels.csv"
     return Found(_labelled(clips, table) if table.is_file() else clips, aside)
+
+
+def _readable(path: Path) -> str:
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _unicode(path: Path) -> bool:
+    return path.as_posix() == _readable(path)
 
 
 def _hidden(path: Path, folder: Path) -> bool:
@@ -98,7 +108,7 @@ def _hidden(path: Path, folder: Path) -> bool:
 
 def _with_transcript(clip: Clip) -> Clip:
     """The clip with the words of the transcript beside its file, cut to the clip's segment."""
-    words, problem = _words_beside(clip.path) if clip.path else ((), "")
+    words, problem = _words_beside(find_transcript(clip.path) if clip.path else None)
     if clip.start or clip.end is not None:
         end = math.inf if clip.end is None else clip.end
         words = tuple(
@@ -109,11 +119,16 @@ def _with_transcript(clip: Clip) -> Clip:
     return replace(clip, words=words, problem=problem)
 
 
-@cache
-def _words_beside(path: Path) -> tuple[tuple[Word, ...], str]:
-    transcript = find_transcript(path)
+def _words_beside(transcript: Path | None) -> tuple[tuple[Word, ...], str]:
     if transcript is None:
         return (), ""
+    status = transcript.stat()
+    return _words_in(transcript, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _words_in(transcript: Path, *_stamp: int) -> tuple[tuple[Word, ...], str]:
+    """Read once for all segments of a recording, again when it has changed."""
     try:
         return read_transcript(transcript), ""
     except ClipError as error:
@@ -200,7 +215,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             from pyarrow import parquet
 
             rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-            return rows
+            # A NaN in a table is an empty cell.
+            return [{key: None if value != value else value for key, value in row.items()} for row in rows]
         with path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
@@ -210,6 +226,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 def _mmsa_layout(folder: Path) -> Iterator[Clip]:
     """MMSA-FET's data sets: label.csv and Raw/<video_id>/<clip_id>.*, ids `video$_$clip` as in its files."""
     for row in _rows(folder / "label.csv"):
+        if not row.get("video_id") or not row.get("clip_id"):
+            raise InvalidClips(f"{folder / 'label.csv'}: a row has no video_id or no clip_id")
         video, number = str(row["video_id"]), str(row["clip_id"])
         place = folder / "Raw" / video
         files = [p for p in sorted(place.glob(f"{_literal(number)}.*")) if p.suffix.lower() in MEDIA]

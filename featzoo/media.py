@@ -83,7 +83,8 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         if path.stat().st_size == 0:
             raise ClipError("empty", f"{path.name} has zero bytes")
-        with av.open(str(path)) as container:
+        # Titles in old files are often not UTF-8: that is no reason to refuse their sound.
+        with av.open(str(path), metadata_errors="replace") as container:
             yield container
     except FileNotFoundError as error:
         raise ClipError("not-found", f"no file {path}") from error
@@ -132,15 +133,15 @@ def decode_audio(path: Path, start: float = 0.0, end: float | None = None) -> Au
         first: float | None = None
         for frame in _decode(container, stream, path):
             if first is None:
-                first = (frame.time or zero) - zero if frame.pts is not None else 0.0
+                first = frame.time - zero if frame.time is not None else 0.0
             blocks += [block.to_ndarray() for block in to_float.resample(frame)]
             if end is not None and frame.time is not None and frame.time - zero > end:
                 break
         blocks += [block.to_ndarray() for block in to_float.resample(None)] if blocks else []
         declared = _declared(stream, container)
         if not blocks or first is None or not rate:
-            _refuse_truncated(path, 0.0, declared)
-            raise ClipError("empty", f"{path.name} has a sound stream without samples")
+            _refuse_truncated(path, 0.0, declared if declared and start < declared else None)
+            raise ClipError("empty", f"{path.name} has a sound stream without samples after {start} s")
         samples = np.concatenate(blocks, axis=1)  # (C, N)
     seconds = samples.shape[1] / rate
     if end is None:
@@ -269,9 +270,7 @@ def decode_frames(path: Path, index: FrameIndex, wanted: Array) -> Iterator[tupl
                     break
                 frame, position = following, _order(following, path)
             if frame is None or position < target - _slack(index):
-                raise ClipError(
-                    "damaged", f"{path.name}: no frame at {index.start[number]:.3f} s can be decoded"
-                )
+                raise ClipError("damaged", f"{path.name}: no frame at {index.start[number]:.3f} s can be decoded")
             yield number, frame
 
 
@@ -324,9 +323,7 @@ def picture(scale: Any, frame: Any, height: int | None, width: int | None, grey:
     down, across = max(height, round(down * ratio)), max(width, round(across * ratio))
     sized = (down, across) if turned % 2 else (across, down)
     layout = "gray8" if grey else "rgb24"
-    image = scale.reformat(
-        frame, width=sized[0], height=sized[1], format=layout, interpolation="AREA"
-    ).to_ndarray()
+    image = scale.reformat(frame, width=sized[0], height=sized[1], format=layout, interpolation="AREA").to_ndarray()
     image = np.rot90(image, turned) if turned else image
     top, left = (down - height) // 2, (across - width) // 2
     return np.ascontiguousarray(image[top : top + height, left : left + width])
@@ -341,6 +338,4 @@ def _declared(stream: Any, container: Any) -> float | None:
 
 def _refuse_truncated(path: Path, seconds: float, declared: float | None) -> None:
     if declared and seconds < COMPLETE_SHARE * declared and declared - seconds > MISSING_SECONDS:
-        raise ClipError(
-            "truncated", f"{path.name} ends after {seconds:.2f} s of the {declared:.2f} s it declares"
-        )
+        raise ClipError("truncated", f"{path.name} ends after {seconds:.2f} s of the {declared:.2f} s it declares")

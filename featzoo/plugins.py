@@ -88,9 +88,7 @@ def _load(point: EntryPoint) -> type:
     try:
         loaded: type = point.load()
     except ModuleNotFoundError as error:
-        raise MissingPackage(
-            f"'{point.name}' needs the package {error.name}: pip install {error.name}"
-        ) from error
+        raise MissingPackage(f"'{point.name}' needs the package {error.name}: pip install {error.name}") from error
     return loaded
 
 

@@ -25,7 +25,7 @@ class FeatureSequence:
         names: D column names.
 
     Raises:
-        ValueError: If shapes disagree, a row ends before it starts, or a value is infinite.
+        ValueError: If shapes disagree, a row ends before it starts, or a value is infinite or no number.
     """
 
     features: Array
@@ -39,6 +39,8 @@ class FeatureSequence:
         object.__setattr__(self, "names", tuple(self.names))
         if features.ndim < 2:
             raise ValueError(f"features are (T, ..., D); got shape {features.shape}")
+        if features.dtype.kind not in "biufc":
+            raise ValueError(f"features are numbers; got {features.dtype}")
         if intervals.shape != (len(features), 2):
             raise ValueError(f"{len(features)} rows need intervals (T, 2); got shape {intervals.shape}")
         if len(self.names) != features.shape[-1]:
@@ -80,7 +82,8 @@ class FeatureSequence:
         if not self.timed:
             raise ValueError("rows without times cannot be pooled onto intervals")
         onto = np.asarray(onto, dtype=np.float64).reshape(-1, 2)
-        values = np.asarray(self.features, dtype=np.float64).reshape(len(self), -1)  # (T, K)
+        width = int(np.prod(self.features.shape[1:]))
+        values = np.asarray(self.features, dtype=np.float64).reshape(len(self), width)  # (T, K)
         start, end = self.intervals[:, 0], self.intervals[:, 1]
         overlap = np.minimum(onto[:, 1:], end) - np.maximum(onto[:, :1], start)  # (W, T)
         # An instant (start == end) inside an interval counts like the shortest possible step.

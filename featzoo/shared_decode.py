@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,16 @@ class SharedFrames:
     def __init__(self, path: Path, index: FrameIndex, readers: int) -> None:
         self._path, self._index = path, index
         self._awaited = readers
-        self._asked: list[_Reader] = []
+        self._asked: list[Reader] = []
         self._change = threading.Condition()
 
-    def ask(self, wanted: Any) -> Iterator[tuple[int, Any]]:
-        """Frames by number, as `decode_frames` gives them. One call for each reader."""
-        reader = _Reader(set(map(int, wanted)))
+    def ask(self, wanted: Any) -> Reader:
+        """Where one reader gets its frames. One call for each reader."""
+        reader = Reader(set(map(int, wanted)))
         with self._change:
             self._asked.append(reader)
         self._arrive()
-        return reader.frames()
+        return reader
 
     def leave(self) -> None:
         """Say that one reader will not ask."""
@@ -56,14 +56,14 @@ class SharedFrames:
                         reader.give((number, frame))
                 if all(reader.closed.is_set() for reader in self._asked):
                     break
-        except Exception as error:  # handed to every reader, which raises it in its own thread
+        except Exception as error:  # noqa: BLE001  (handed to every reader, which raises it in its own thread)
             ending = error
         for reader in self._asked:
             reader.give(ending)
 
 
-class _Reader:
-    """A short queue of frames; None or an exception ends it."""
+class Reader:
+    """A short queue of frames; None or an exception ends it. Others do not wait for one that is `closed`."""
 
     def __init__(self, wanted: set[int]) -> None:
         self.wanted = wanted
@@ -71,6 +71,7 @@ class _Reader:
         self._queue: queue.Queue[tuple[int, Any] | Exception | None] = queue.Queue(SharedFrames.DEPTH)
 
     def give(self, item: tuple[int, Any] | Exception | None) -> None:
+        """Wait until there is room for one more, or nobody reads on."""
         while not self.closed.is_set():
             try:
                 self._queue.put(item, timeout=0.2)
@@ -79,6 +80,7 @@ class _Reader:
                 continue
 
     def frames(self) -> Iterator[tuple[int, Any]]:
+        """Frames by number, as `decode_frames` gives them."""
         try:
             while True:
                 item = self._queue.get()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from featzoo.backends import installed, require
+from featzoo.digests import ContentDigests
 from featzoo.errors import MissingPackage, MissingWeights
 
 MINILM = "all-MiniLM-L6-v2"
@@ -87,12 +88,20 @@ def folder_digest(folder: Path, patterns: tuple[str, ...]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, read once per process while the file is unchanged."""
-    status = path.stat()
-    return _digest(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    """SHA-256 of a file's content; remembered in the user's cache folder while the file is unchanged.
+
+    Raises:
+        MissingWeights: If it cannot be read.
+    """
+    memory = _memory()
+    digest = memory.of([path]).get(path)
+    if digest is None:
+        raise MissingWeights(f"cannot read {path}")
+    memory.save()
+    return digest
 
 
-@lru_cache(maxsize=256)
-def _digest(path: str, _size: int, _mtime: int, _ctime: int, _inode: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@cache
+def _memory() -> ContentDigests:
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return ContentDigests(home / "featzoo")

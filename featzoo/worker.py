@@ -1,17 +1,17 @@
-"""What one worker process does: decode each clip once, run its extractors, commit shards, answer with receipts."""
+"""What one worker process does: decode each clip once, run its extractors, commit shards, give receipts."""
 
 from __future__ import annotations
 
 import faulthandler
-import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +21,8 @@ from featzoo.cache.store import BUFFER_BYTES, FeatureStore
 from featzoo.clips import Clip, Seat, Shared
 from featzoo.errors import ClipError, FeatzooError
 from featzoo.extractors.contract import Extractor, ModelExtractor
-from featzoo.sequence import FeatureSequence, concatenate
+from featzoo.sequence import FeatureSequence
+from featzoo.window import Window
 
 # A shard is written at least so often, so that a crash costs little.
 BUFFER_SECONDS = 5.0
@@ -54,9 +55,7 @@ class Receipt(NamedTuple):
     detail: str
 
 
-def run_chunk(
-    setup: Setup, jobs: Sequence[Job], device: str, threads: int, torch_threads: int
-) -> list[Receipt]:
+def run_chunk(setup: Setup, jobs: Sequence[Job], device: str, threads: int, torch_threads: int) -> list[Receipt]:
     """Extract and store the features of some clips.
 
     Args:
@@ -92,7 +91,7 @@ class _Chunk:
         store = _store(setup.store)
         self._writers = {key: _Writer(store.open_set(x.label, x.spec())) for key, x in extractors.items()}
         self._windows = {
-            key: _Window(extractor, device, self._guard, self._keep)
+            key: Window(extractor, device, self._guard, partial(self._keep, key), partial(self._fail, key))
             for key, extractor in extractors.items()
             if isinstance(extractor, ModelExtractor)
         }
@@ -107,7 +106,7 @@ class _Chunk:
             shared = Shared(len(viewers))
             for key in job.sources:
                 if key not in viewers:
-                    self._run(key, replace(job.clip, seat=Seat(shared)))
+                    self._run(key, replace(job.clip, seat=Seat(shared, views=False)))
             if len(viewers) == 1:
                 self._run(viewers[0], replace(job.clip, seat=Seat(shared)))
             elif viewers:
@@ -128,21 +127,22 @@ class _Chunk:
                 window.end(clip.id)
             else:
                 self._keep(key, clip.id, extractor.extract(clip))
-        except (
-            Exception
-        ) as error:  # a plugin may raise anything: it is recorded with its clip, the others go on
+        except Exception as error:  # a plugin may raise anything: it is recorded with its clip, the others go on
             if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
                 raise
             if key in self._windows:
                 self._windows[key].drop(clip.id)
-            reason, message = _reason(error)
-            self._writers[key].fail(clip.id, self._sources[key, clip.id], reason, message)
+            self._fail(key, clip.id, error)
         finally:
             if clip.seat is not None and "video" in extractor.reads:
                 clip.seat.leave()
 
     def _keep(self, key: str, clip_id: str, sequence: FeatureSequence) -> None:
         self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], sequence))
+
+    def _fail(self, key: str, clip_id: str, error: Exception) -> None:
+        reason, message = _reason(error)
+        self._writers[key].fail(clip_id, self._sources[key, clip_id], reason, message)
 
     def finish(self) -> list[Receipt]:
         """Encode and write what is left, and give all receipts."""
@@ -159,9 +159,7 @@ class _Chunk:
         The watchdog works even while a decoder holds the interpreter's lock.
         """
         marks = [_mark(self._setup.scratch, clip_id) for clip_id in clip_ids]
-        faulthandler.dump_traceback_later(
-            self._setup.timeout, exit=True, file=_watchdog_log(self._setup.scratch)
-        )
+        faulthandler.dump_traceback_later(self._setup.timeout, exit=True, file=_watchdog_log(self._setup.scratch))
         try:
             yield
         finally:
@@ -169,64 +167,6 @@ class _Chunk:
                 mark.unlink(missing_ok=True)
             if not any(self._setup.scratch.glob(f"{os.getpid()}.*.clip")):
                 faulthandler.cancel_dump_traceback_later()
-
-
-class _Window:
-    """Samples of one model extractor, gathered across clips until they fill its window."""
-
-    def __init__(
-        self,
-        extractor: ModelExtractor,
-        device: str,
-        guard: Callable[[Sequence[str]], Any],
-        keep: Callable[[str, str, FeatureSequence], None],
-    ) -> None:
-        self._extractor, self._device, self._guard, self._keep = extractor, device, guard, keep
-        self._key = extractor.key
-        self._lock = threading.RLock()
-        self._waiting: list[tuple[str, Any]] = []
-        self._parts: dict[str, list[FeatureSequence]] = {}
-        self._ended: set[str] = set()
-
-    def put(self, clip_id: str, sample: Any) -> None:
-        """Add a sample; encode if the window is full. Others keep decoding meanwhile."""
-        with self._lock:
-            self._waiting.append((clip_id, sample))
-            if sum(len(each) for _, each in self._waiting) >= self._extractor.window:
-                self._encode()
-
-    def end(self, clip_id: str) -> None:
-        """The clip has no more samples."""
-        with self._lock:
-            self._ended.add(clip_id)
-            self._hand_on()
-
-    def drop(self, clip_id: str) -> None:
-        """The clip has failed: forget its samples."""
-        with self._lock:
-            self._waiting = [(name, sample) for name, sample in self._waiting if name != clip_id]
-            self._parts.pop(clip_id, None)
-            self._ended.discard(clip_id)
-
-    def flush(self) -> None:
-        """Encode what waits."""
-        with self._lock:
-            if self._waiting:
-                self._encode()
-
-    def _encode(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        with self._guard([name for name, _ in waiting]):
-            encoded = self._extractor.encode([sample for _, sample in waiting], self._device)
-        for (clip_id, _), part in zip(waiting, encoded, strict=True):
-            self._parts.setdefault(clip_id, []).append(part)
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        waiting = {clip_id for clip_id, _ in self._waiting}
-        for clip_id in [name for name in self._ended if name not in waiting]:
-            self._ended.discard(clip_id)
-            self._keep(self._key, clip_id, concatenate(self._parts.pop(clip_id, [])))
 
 
 class _Writer:
@@ -237,16 +177,28 @@ class _Writer:
         self._lock = threading.Lock()
         self._waiting: list[Entry] = []
         self._bytes, self._since = 0, time.monotonic()
+        self._kind: tuple[Any, ...] | None = feature_set.kind
         self.receipts: list[Receipt] = []
 
     def put(self, entry: Entry) -> None:
-        """Take one clip; writes a shard when enough is waiting or has waited long enough."""
+        """Take one clip; writes a shard when enough is waiting or has waited long enough.
+
+        Raises:
+            ClipError: If its rows are of another kind than the set's.
+        """
+        found = entry.sequence
+        if not isinstance(found, FeatureSequence):
+            raise ClipError("error", f"the extractor gave {type(found).__name__}, not a FeatureSequence")
+        kind = (found.names, found.features.dtype, found.features.shape[1:])
         with self._lock:
+            self._kind = self._kind or kind
+            if kind != self._kind:
+                raise ClipError("other-rows", f"rows {kind[2]} {kind[1]} in a set of {self._kind[2]} "
+                                f"{self._kind[1]}, or other column names: an extractor gives one kind of row")
             if not self._waiting:
                 self._since = time.monotonic()
-            # A view would keep a whole batch in memory.
             self._waiting.append(entry)
-            self._bytes += entry.sequence.features.nbytes
+            self._bytes += found.features.nbytes
             if self._bytes >= BUFFER_BYTES or time.monotonic() - self._since >= BUFFER_SECONDS:
                 self._write()
 
@@ -274,7 +226,7 @@ def _reason(error: Exception) -> tuple[str, str]:
     """Code and text for the failures ledger."""
     if isinstance(error, ClipError):
         return error.reason, str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
         return "out-of-memory", "not enough memory for this clip"
     return "error", f"{type(error).__name__}: {error}"
 
@@ -286,8 +238,7 @@ def _store(path: Path) -> FeatureStore:
 
 
 def _mark(scratch: Path, clip_id: str) -> Path:
-    number = hashlib.sha256(clip_id.encode()).hexdigest()[:16]
-    place = scratch / f"{os.getpid()}.{threading.get_ident()}.{number}.clip"
+    place = scratch / f"{os.getpid()}.{uuid.uuid4().hex}.clip"
     place.write_text(clip_id, encoding="utf-8")
     return place
 

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.shard import Entry, mapped, write_shard
 from featzoo.errors import MissingFeatures, StoreError, suggestion
@@ -80,6 +82,12 @@ class FeatureSet:
         headers = self.index.headers()
         return headers[-1].names if headers else ()
 
+    @property
+    def kind(self) -> tuple[tuple[str, ...], np.dtype[Any], tuple[int, ...]] | None:
+        """Column names, type and shape of its rows; None while nothing is stored."""
+        headers = self.index.headers()
+        return (headers[-1].names, np.dtype(headers[-1].dtype), headers[-1].tail) if headers else None
+
     def ids(self) -> list[str]:
         """The ids of all stored clips, sorted."""
         return self.index.ids()
@@ -125,6 +133,9 @@ class FeatureSet:
     def _place(self, clip_id: str) -> Place:
         places = self.index.places(clip_id)
         if not places:
+            self.index.refresh()  # another process may have stored it since
+            places = self.index.places(clip_id)
+        if not places:
             raise MissingFeatures(self._absent(clip_id))
         if len({place.source for place in places}) > 1:
             # Made from different media or words over time: the one that fits the clip as it is now.
@@ -146,14 +157,12 @@ class FeatureSet:
         Raises:
             StoreError: If their rows do not fit the set, or the disk refuses.
         """
-        headers = self.index.headers()
-        if headers:
-            known, new = headers[-1], entries[0].sequence
-            if (known.names, known.tail) != (new.names, new.features.shape[1:]):
-                raise StoreError(
-                    f"'{entries[0].clip_id}' has rows {new.features.shape[1:]}, {self.key} has {known.tail} "
-                    "(or other column names): an extractor whose output changes needs another version"
-                )
+        kind, new = self.kind, entries[0].sequence
+        if kind is not None and kind != (new.names, new.features.dtype, new.features.shape[1:]):
+            raise StoreError(
+                f"'{entries[0].clip_id}' has rows {new.features.shape[1:]} {new.features.dtype}, {self.key} has "
+                f"{kind[2]} {kind[1]}, or other column names: output that changes needs another version"
+            )
         write_shard(self.folder / "shards", self.digest, entries)
         self.index.refresh()
         for entry in entries:

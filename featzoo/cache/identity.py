@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
-import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Sequence
 
 from featzoo.clips import Clip
-
-# A file changed this recently may change again without its times moving on (clock ticks are coarse),
-# so its digest is not remembered.
-SETTLED_SECONDS = 0.1
 
 
 def source_digest(clip: Clip, media: str, reads: Sequence[str]) -> str:
@@ -28,7 +19,7 @@ def source_digest(clip: Clip, media: str, reads: Sequence[str]) -> str:
     """
     parts: dict[str, object] = {}
     if "audio" in reads or "video" in reads:
-        parts["media"] = [media, clip.start, clip.end]
+        parts["media"] = [media, float(clip.start), None if clip.end is None else float(clip.end)]
     if "words" in reads:
         parts["words"] = [[word.text, _time(word.start), _time(word.end)] for word in clip.words]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -36,73 +27,3 @@ def source_digest(clip: Clip, media: str, reads: Sequence[str]) -> str:
 
 def _time(seconds: float) -> float | None:
     return None if seconds != seconds else round(seconds, 6)
-
-
-class ContentDigests:
-    """SHA-256 of media files, remembered by size, times and inode: a second run reads no media.
-
-    A restored modification time fools nobody: the change time and the inode count too. The memory is
-    one file for each host, replaced whole; losing it costs reading the media once.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._place = folder / f"digests-{socket.gethostname()}.json"
-        self._known: dict[str, list[int | str]] = self._load()
-        self._changed = False
-
-    def _load(self) -> dict[str, list[int | str]]:
-        try:
-            loaded = json.loads(self._place.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return loaded if isinstance(loaded, dict) else {}
-
-    def of(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """The digest of each file that can be read; files are read in parallel."""
-        found, unknown = {}, []
-        for path in dict.fromkeys(paths):
-            stamp = _stamp(path)
-            known = self._known.get(os.path.abspath(path))  # noqa: PTH100  (links are kept, unlike resolve)
-            if stamp is not None and known is not None and known[:-1] == stamp:
-                found[path] = str(known[-1])
-            elif stamp is not None:
-                unknown.append(path)
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            for path, digest in zip(unknown, pool.map(self._read, unknown), strict=True):
-                if digest:
-                    found[path] = digest
-        return found
-
-    def _read(self, path: Path) -> str:
-        stamp = _stamp(path)
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return ""
-        settled = time.time() - max(path.stat().st_mtime, path.stat().st_ctime) > SETTLED_SECONDS
-        if stamp is not None and stamp == _stamp(path) and settled:
-            self._known[os.path.abspath(path)] = [*stamp, digest]  # noqa: PTH100
-            self._changed = True
-        return digest
-
-    def save(self) -> None:
-        """Keep what was learned, if the folder can be written."""
-        if not self._changed:
-            return
-        merged = {**self._load(), **self._known}
-        temporary = self._place.with_name(f".{self._place.name}-{os.getpid()}.tmp")
-        try:
-            self._place.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(merged), encoding="utf-8")
-            temporary.replace(self._place)
-        except OSError:
-            return  # a memory only: a read-only store works without it
-
-
-def _stamp(path: Path) -> list[int | str] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

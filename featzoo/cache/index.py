@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,9 +72,7 @@ class SetIndex:
     def places(self, clip_id: str) -> list[Place]:
         """All copies of a clip, the newest shard last."""
         places = self._places.get(clip_id, [])
-        return (
-            places if len(places) < 2 else sorted(places, key=lambda p: (self._headers[p.shard].created, p))
-        )
+        return places if len(places) < 2 else sorted(places, key=lambda p: (self._headers[p.shard].created, p))
 
     def header(self, shard: str) -> Header:
         """The header of a shard."""
@@ -144,15 +142,14 @@ def _saved_headers(file: h5py.File, shards: Path) -> Iterator[tuple[str, Header]
             continue
         if size != group.attrs["size"]:
             continue
-        text: Callable[[str], list[str]] = lambda key, group=group: group[key].asstr()[:].tolist()  # noqa: E731
         yield (
             name,
             Header(
-                text("clip_ids"),
+                group["clip_ids"].asstr()[:].tolist(),
                 [value.decode() for value in group["sources"][:].tolist()],
                 [value.decode() for value in group["digests"][:].tolist()],
                 group["offsets"][:],
-                tuple(text("names")),
+                tuple(group["names"].asstr()[:].tolist()),
                 str(group.attrs["dtype"]),
                 tuple(map(int, group.attrs["tail"])),
                 (int(group.attrs["places"][0]), int(group.attrs["places"][1])),

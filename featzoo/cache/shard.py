@@ -87,8 +87,8 @@ def write_shard(folder: Path, spec: str, entries: Sequence[Entry]) -> Path:
             first.features.shape[1:],
         ):
             raise StoreError(
-                f"'{entry.clip_id}' gives rows {found.features.shape[1:]} {found.features.dtype}, the set has "
-                f"{first.features.shape[1:]} {first.features.dtype}: one feature set has one kind of row"
+                f"'{entry.clip_id}' gives rows {found.features.shape[1:]} {found.features.dtype}, the set "
+                f"has {first.features.shape[1:]} {first.features.dtype}: one feature set has one kind of row"
             )
     place = folder / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.h5"
     temporary = place.with_name(f".{place.name}.tmp")
@@ -175,7 +175,7 @@ def mapped(path: Path, header: Header) -> tuple[Array, Array]:
         return np.empty((0, *header.tail), dtype=header.dtype), np.empty((0, 2))
     try:
         memory = _map(path)
-        features = np.ndarray((rows, *header.tail), header.dtype, memory, header.places[0])  # type: ignore[call-overload]
+        features = np.ndarray((rows, *header.tail), header.dtype, memory, header.places[0])
         intervals = np.ndarray((rows, 2), "<f8", memory, header.places[1])
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{path} cannot be mapped: {error}") from error

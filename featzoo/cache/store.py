@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 import uuid
@@ -15,10 +14,11 @@ import numpy as np
 
 from featzoo import plugins
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.identity import ContentDigests, source_digest
+from featzoo.cache.identity import source_digest
 from featzoo.cache.records import Record, read_records, same, write_records
 from featzoo.cache.shard import FORMAT, Entry
 from featzoo.clips import Clip
+from featzoo.digests import ContentDigests
 from featzoo.errors import MissingFeatures, StoreError
 from featzoo.extractors.contract import spec_digest
 from featzoo.sequence import Array, FeatureSequence
@@ -41,12 +41,12 @@ class FeatureStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            declared = json.loads((self.path / "STORE.json").read_text(encoding="utf-8"))
+            declared = dict(json.loads((self.path / "STORE.json").read_text(encoding="utf-8")))
         except OSError as error:
             raise StoreError(
                 f"{self.path} is not a feature store (no STORE.json): `feat extract FOLDER -o {self.path}` makes one"
             ) from error
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise StoreError(f"{self.path / 'STORE.json'} is damaged: {error}") from error
         if declared.get("format") != FORMAT:
             raise StoreError(f"{self.path} has format {declared.get('format')}; this featzoo reads {FORMAT}")
@@ -66,7 +66,9 @@ class FeatureStore:
         if not marker.is_file():
             try:
                 path.mkdir(parents=True, exist_ok=True)
-                if any(not name.startswith(".") for name in os.listdir(path)):
+                occupied = any(not place.name.startswith(".") for place in path.iterdir())
+                # Looked at again: another process may have made the store in the meantime.
+                if occupied and not marker.is_file():
                     raise StoreError(f"{path} exists and is not a feature store: give another folder with -o")
                 temporary = path / f".STORE-{uuid.uuid4().hex}.tmp"
                 text = {"format": FORMAT, "digests": "sha256", "made_by": "featzoo"}
@@ -105,9 +107,7 @@ class FeatureStore:
         ]
         if len(fitting) > 1:
             keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
-            raise StoreError(
-                f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}"
-            )
+            raise StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
         return fitting[0] if fitting else None
 
     def __getitem__(self, request: str) -> FeatureSet:
@@ -120,9 +120,7 @@ class FeatureStore:
             )
         return found
 
-    def open_set(
-        self, label: str, spec: Mapping[str, Any], provenance: Mapping[str, Any] | None = None
-    ) -> FeatureSet:
+    def open_set(self, label: str, spec: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> FeatureSet:
         """The feature set of a spec, made if it is not there.
 
         Args:
@@ -138,8 +136,8 @@ class FeatureStore:
         digest = spec_digest(spec)
         folder = self.path / f"{label}-{digest[:8]}"
         if not (folder / "set.json").is_file():
-            document = {"name": label, "digest": digest, "spec": spec, "provenance": dict(provenance or {})}
-            document["provenance"].setdefault("created", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+            made = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **(provenance or {})}
+            document = {"name": label, "digest": digest, "spec": spec, "provenance": made}
             try:
                 (folder / "shards").mkdir(parents=True, exist_ok=True)
                 temporary = folder / f".set-{uuid.uuid4().hex}.tmp"
@@ -190,7 +188,7 @@ class FeatureStore:
             self._records = None
 
     def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
-        """The digest of what an extractor that `reads` so is given of a clip now; None for an unknown clip."""
+        """The digest of what an extractor that `reads` so is given of a clip now; None if it is unknown."""
         record = self.records().get(clip_id)
         return None if record is None else source_digest(record.clip, record.media, reads)
 

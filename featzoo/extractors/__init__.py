@@ -1,0 +1,1 @@
+"""Extractors: raw media of one clip to one feature sequence."""

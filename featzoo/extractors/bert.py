@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from featzoo.backends import transformers_module
+from featzoo.backends import check, transformers_module
 from featzoo.clips import Clip
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
@@ -73,14 +74,13 @@ class Bert(ModelExtractor):
 
     def __post_init__(self) -> None:
         if self.max_tokens < 3 or self.batch_size < 1 or not self.layers:
-            raise ValueError(
-                "max_tokens is at least 3, batch_size at least 1, and there is at least one layer"
-            )
+            raise ValueError("max_tokens is at least 3, batch_size at least 1, and there is at least one layer")
 
     def prepare(self) -> None:
         """Check the packages, that the model is on this machine, and that it has the layers asked for."""
-        transformers_module()
-        depth = int(_config(self.model).num_hidden_layers)
+        check("torch", self.extra)
+        check("transformers", self.extra)
+        depth = int(_config(self.model).get("num_hidden_layers", 0))
         for layer in self.layers:
             if not -depth - 1 <= layer <= depth:
                 raise InvalidOption(f"{self.label}: {self.model} has hidden states 0 to {depth}, not {layer}")
@@ -101,7 +101,7 @@ class Bert(ModelExtractor):
     def load(self, clip: Clip) -> Iterator[Tokens]:
         """The clip's words as token ids."""
         words = clip.spoken()
-        encoded = _tokenizer(self.model)(
+        encoded = _tokenizer(self.model, self.digests()["tokenizer"])(
             [word.text for word in words],
             is_split_into_words=True,
             truncation=True,
@@ -114,7 +114,7 @@ class Bert(ModelExtractor):
         yield Tokens(np.array(encoded["input_ids"], dtype=np.int64), np.array(word), intervals)
 
     def _limit(self) -> int:
-        return min(self.max_tokens, int(getattr(_config(self.model), "max_position_embeddings", 512)))
+        return min(self.max_tokens, int(_config(self.model).get("max_position_embeddings", 512)))
 
     def encode(self, samples: Sequence[Tokens], device: str = "cpu") -> list[FeatureSequence]:
         """One sequence per text; batches are sorted by length, so that little is padded."""
@@ -124,9 +124,7 @@ class Bert(ModelExtractor):
         order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            for number, hidden in zip(
-                chosen, self._hidden([samples[i] for i in chosen], device), strict=True
-            ):
+            for number, hidden in zip(chosen, self._hidden([samples[i] for i in chosen], device), strict=True):
                 found[number] = self._sequence(samples[number], hidden)
         return [found[i] for i in range(len(samples))]
 
@@ -141,7 +139,7 @@ class Bert(ModelExtractor):
             ids[row, : len(sample.ids)] = torch.from_numpy(sample.ids)
             mask[row, : len(sample.ids)] = 1
         with torch.inference_mode():
-            states = _encoder(self.model, device)(
+            states = _encoder(self.model, device, self.digests()["weights"])(
                 input_ids=ids.to(device), attention_mask=mask.to(device), output_hidden_states=True
             ).hidden_states
             chosen = torch.stack([states[layer] for layer in self.layers]).mean(dim=0)  # (B, T, D)
@@ -171,28 +169,32 @@ def _span(intervals: Array) -> Array:
     return np.array([[np.nanmin(intervals), np.nanmax(intervals)]])
 
 
-@cache
-def _config(model: str) -> Any:
-    return transformers_module().AutoConfig.from_pretrained(str(locate(model)), local_files_only=True)
+def _config(model: str) -> dict[str, Any]:
+    """The model's config.json, read without importing transformers: checks must stay quick."""
+    place = locate(model) / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MissingWeights(f"{place} cannot be read: {error}") from error
+    return config
 
 
 @cache
-def _tokenizer(model: str) -> Any:
+def _tokenizer(model: str, _digest: str) -> Any:
+    """The tokenizer, loaded once per process while its files stay as they are."""
     folder = locate(model)
     try:
         tokenizer = transformers_module().AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
         raise MissingWeights(f"no tokenizer of '{model}' in {folder}: {error}") from error
     if not tokenizer.is_fast:
-        raise MissingWeights(
-            f"the tokenizer of '{model}' has no tokenizer.json: save it again with transformers 5"
-        )
+        raise MissingWeights(f"the tokenizer of '{model}' has no tokenizer.json: save it again with transformers 5")
     return tokenizer
 
 
 @cache
-def _encoder(model: str, device: str) -> Any:
-    """The encoder in eval mode, loaded once per process."""
+def _encoder(model: str, device: str, _digest: str) -> Any:
+    """The encoder in eval mode, loaded once per process while its files stay as they are."""
     folder = locate(model)
     try:
         encoder = transformers_module().AutoModel.from_pretrained(str(folder), local_files_only=True)

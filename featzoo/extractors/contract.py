@@ -79,9 +79,7 @@ class Extractor:
 
         Paths, devices, batch sizes and library versions are not in it.
         """
-        options = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata.get("unkeyed")
-        }
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata.get("unkeyed")}
         return {
             "extractor": self.name,
             "version": self.version,
@@ -98,7 +96,7 @@ class Extractor:
 
 @dataclass(frozen=True)
 class ModelExtractor(Extractor):
-    """An extractor that gains from batches: `load` on the CPU, `encode` on a device, overlapped by the runner."""
+    """An extractor that gains from batches: `load` on the CPU and `encode` on a device run side by side."""
 
     #: How many rows (frames, texts) of samples to gather, across clips, before `encode` is called.
     window: ClassVar[int] = 256

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from featzoo.backends import require
+from featzoo.backends import check, require
 from featzoo.clips import Clip
 from featzoo.errors import ClipError, InvalidOption, suggestion
 from featzoo.extractors.contract import Extractor
@@ -55,6 +55,9 @@ class Egemaps(Extractor):
 
     def prepare(self) -> None:
         """Check the package and the feature set's name."""
+        check("opensmile", self.extra)
+        if self.feature_set == Egemaps.feature_set:
+            return
         known = require("opensmile", self.extra).FeatureSet.__members__
         if self.feature_set not in known:
             where = suggestion(self.feature_set, known)
@@ -68,9 +71,7 @@ class Egemaps(Extractor):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "too short" comes back as NaN, and is reported below
-                features = np.asarray(smile(samples, sound.rate))[0].T.astype(
-                    np.float32
-                )  # (1, D, T) -> (T, D)
+                features = np.asarray(smile(samples, sound.rate))[0].T.astype(np.float32)  # (1, D, T) -> (T, D)
         except RuntimeError as error:
             raise ClipError("engine", f"openSMILE: {error}") from error
         seconds = samples.shape[1] / sound.rate

@@ -88,13 +88,11 @@ class MotionEnergy(Extractor):
         if held:
             yield from self._window(number, held, last)
 
-    def _window(
-        self, number: int, held: list[tuple[float, Array]], end: float
-    ) -> Iterator[tuple[float, float, Array]]:
+    def _window(self, number: int, held: list[tuple[float, Array]], end: float) -> Iterator[tuple[float, float, Array]]:
         images = [image for _, image in held]
         if images:
             start = number * self.hop
-            yield start, max(end, start), np.mean(images, axis=0, dtype=np.float64)
+            yield start, max(end, start), np.asarray(np.mean(images, axis=0, dtype=np.float64))
 
 
 def statistics(image: Array) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,13 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featzoo.backends import torchvision_module
+from featzoo.backends import check, torchvision_module
 from featzoo.clips import Clip
 from featzoo.errors import InvalidOption, MissingWeights, suggestion
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights import file_digest, locate_file
 
+# torchvision's published weights and where its hub keeps them; here so that a check need not import it.
+PUBLISHED = {"IMAGENET1K_V1": "resnet50-0676ba61.pth", "IMAGENET1K_V2": "resnet50-11ad3fa6.pth"}
 # Frames of a long clip are handed on in pieces of this many, so that memory stays bounded.
 PIECE = 32
 
@@ -70,7 +73,8 @@ class ResNet50(ModelExtractor):
 
     def prepare(self) -> None:
         """Check the packages and that the weights are on this machine."""
-        torchvision_module()
+        check("torch", self.extra)
+        check("torchvision", self.extra)
         self.digests()
 
     def digests(self) -> dict[str, str]:
@@ -103,7 +107,7 @@ class ResNet50(ModelExtractor):
         """(T, 2048) for each sample; batches cross samples."""
         import torch
 
-        network = _network(self.weights, self.seed, device)
+        network = _network(self.weights, self.seed, device, self.digests()["weights"])
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in _normalisation(self.weights))
         pictures = torch.cat([sample.images for sample in samples])  # (sum T, 3, 224, 224)
         found = []
@@ -130,22 +134,18 @@ def _enum(name: str) -> Any:
 
 
 def _weights_file(name: str) -> Path:
-    torchvision_module()
-    import torch
-    from torchvision.models import ResNet50_Weights
-
-    known = ResNet50_Weights.__members__
-    if name not in known:
+    if name not in PUBLISHED:
         if Path(name).suffix or "/" in name:
             return locate_file(name)
-        where = suggestion(name, [*known, "random"])
+        where = suggestion(name, [*PUBLISHED, "random"])
         raise InvalidOption(f"resnet50: no weights '{name}' in torchvision, and no such file{where}")
-    file = Path(torch.hub.get_dir()) / "checkpoints" / known[name].url.rsplit("/", 1)[1]
+    hub = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch")) / "hub"
+    file = hub / "checkpoints" / PUBLISHED[name]
     if not file.is_file():
         raise MissingWeights(
             f"no weights of resnet50 {name}: not at {file}. Where there is a network, run "
             f'`python -c "from torchvision.models import ResNet50_Weights as w; w.{name}.get_state_dict()"`, '
-            f"or download {known[name].url} and put it there or give its path: resnet50[weights=FILE]"
+            "or give a file of them: resnet50[weights=FILE]"
         )
     return file
 
@@ -170,8 +170,8 @@ def _normalisation(weights: str) -> tuple[list[float], list[float]]:
 
 
 @cache
-def _network(weights: str, seed: int, device: str) -> Any:
-    """The network without its classifier, in eval mode, loaded once per process."""
+def _network(weights: str, seed: int, device: str, _digest: str) -> Any:
+    """The network without its classifier, in eval mode, loaded once per process while its weights stay as they are."""
     torchvision_module()
     import torch
     from torchvision.models import resnet50

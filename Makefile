@@ -1,0 +1,51 @@
+# make demo: set up and run the main job on the example clips. make test: set up and run every check.
+# Each makes its own virtual environment in .venv; a second run reuses it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Two test processes: the tests themselves start workers.
+TEST_PROCESSES ?= 2
+
+.PHONY: demo test lint bench check-data clean
+
+demo: $(VENV)/.demo
+	rm -rf demo
+	$(BIN)/feat extract examples/clips -o demo/features
+	$(BIN)/feat ls -o demo/features
+	$(BIN)/feat plot clip01.mp4 -o demo/features --to demo/clip01.png
+	$(BIN)/zoo train psa-mf --features demo/features --runs demo/runs
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+# Slow checks on real data in ../shared/data (or $$FEATZOO_TEST_DATA); they print their figures.
+check-data: $(VENV)/.test
+	$(BIN)/python benchmarks/mosi.py
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/rerun.py
+	$(BIN)/python benchmarks/store_read.py
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.python setup.cfg pyproject.toml constraints.txt
+	$(PIP) -e '.[egemaps,minilm,zoo]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(PIP) -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

@@ -1,0 +1,134 @@
+"""CMU-MOSI from local files: labels and times, official folds, transcripts, utterance-level features."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from featzoo.cache.store import FeatureStore
+from featzoo.clips import Clip
+from featzoo.errors import InvalidClips
+from featzoo.sequence import Array, FeatureSequence
+from featzoo.transcripts import words_of
+
+LABELS = "CMU_MOSI_Opinion_Labels.csd"
+FOLDS = "standard_folds.json"
+TRANSCRIPTS = "mertools_cmumosi_transcription-engchi-polish.csv"
+UTTERANCES = Path("bc-lstm") / "data"
+SPLITS = {"standard_train_fold": "train", "standard_valid_fold": "valid", "standard_test_fold": "test"}
+# COVAREP's column order since 2015; the bc-LSTM files hold the first 73 of the 74.
+COVAREP = (
+    "F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak",
+    *(f"MCEP_{i}" for i in range(25)), *(f"HMPDM_{i}" for i in range(25)), *(f"HMPDD_{i}" for i in range(12)),
+)  # fmt: skip
+
+
+def import_mosi(folder: Path, store: Path) -> Iterator[str]:
+    """Put CMU-MOSI into a store: 2,199 clips with words, split and label `sentiment`, two feature sets.
+
+    Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
+    set `vision` the 100 visual features of the bc-LSTM release, both as sequences of one step.
+
+    Args:
+        folder: With the label .csd, the folds, a transcript table and the bc-LSTM release's `data`.
+        store: Made if it is not there.
+
+    Yields:
+        Lines that say what was taken in.
+
+    Raises:
+        InvalidClips: If a file is missing or does not fit the others.
+    """
+    for name in (LABELS, FOLDS, TRANSCRIPTS, UTTERANCES / "transcripts.csv"):
+        if not (folder / name).is_file():
+            raise InvalidClips(f"{folder} lacks {name}: CMU-MOSI is imported from local files, see docs")
+    clips = {clip.id: clip for clip in _clips(folder)}
+    opened = FeatureStore.create(store)
+    opened.record(clips.values())
+    counts = {split: sum(clip.split == split for clip in clips.values()) for split in SPLITS.values()}
+    yield f"clips: {len(clips)} ({', '.join(f'{count} {split}' for split, count in counts.items())})"
+    for name, kind, columns in (
+        ("covarep", "audio", COVAREP),
+        ("vision", "video", tuple(f"visual_{i}" for i in range(100))),
+    ):
+        rows = _rows(folder / UTTERANCES, kind, len(columns), clips)
+        sequences = {
+            name_: FeatureSequence(row[None], np.array([[0.0, _seconds(clips[name_])]]), columns)  # (1, D)
+            for name_, row in rows.items()
+        }
+        found = opened.add(
+            name,
+            sequences,
+            spec={"options": {"level": "utterance mean", "release": "bc-lstm"}},
+            provenance={
+                "modality": "vision" if kind == "video" else kind,
+                "source": "bc-LSTM release of CMU-MOSI",
+            },
+        )
+        yield f"{found.key}: {len(sequences)} clips x {len(columns)} columns"
+
+
+def _seconds(clip: Clip) -> float:
+    return (clip.end or 0.0) - clip.start
+
+
+def _clips(folder: Path) -> Iterator[Clip]:
+    folds = json.loads((folder / FOLDS).read_text(encoding="utf-8"))
+    split = {video: SPLITS[fold] for fold, videos in folds.items() for video in videos}
+    with (folder / TRANSCRIPTS).open(encoding="utf-8-sig", newline="") as file:
+        texts = {row["name"]: row["english"] for row in csv.DictReader(file)}
+    with h5py.File(folder / LABELS, "r", locking=False) as file:
+        (root,) = file.keys()
+        for video, group in file[root]["data"].items():
+            for number, (score, (start, end)) in enumerate(
+                zip(group["features"][:, 0], group["intervals"][:], strict=True), start=1
+            ):
+                name = f"{video}_{number}"
+                if name not in texts or video not in split:
+                    raise InvalidClips(f"{folder / LABELS}: '{name}' has no transcript or no fold")
+                yield Clip(
+                    id=f"{video}$_${number}",
+                    start=float(start),
+                    end=float(end),
+                    words=words_of(texts[name]),
+                    split=split[video],
+                    labels={"sentiment": float(score)},
+                )
+
+
+def _rows(folder: Path, kind: str, width: int, clips: Mapping[str, Clip]) -> dict[str, Array]:
+    """Features by clip id. Row i of a split's table is the utterance that its text table names in row i.
+
+    That both tables run in one order was checked against a published COVAREP segment
+    (ZUXBRvtny7o_9: its column means are its row here, to five digits) and the class in the last column.
+    """
+    names = [row[0] for row in _table(folder / "transcripts.csv")]
+    classes = [row[3] for row in _table(folder / "transcripts.csv")]
+    found: dict[str, Array] = {}
+    for split in ("train", "test"):
+        order = [int(row[0]) for row in _table(folder / f"text_{split}.csv")]
+        rows = _table(folder / kind / f"{kind}_{split}0.csv")
+        if len(rows) != len(order) or any(len(row) != width + 1 for row in rows):
+            raise InvalidClips(f"{kind}_{split}0.csv is not {len(order)} rows of {width} features and a class")
+        for position, row in zip(order, rows, strict=True):
+            if row[-1] != classes[position]:
+                raise InvalidClips(f"{kind}_{split}0.csv is not in the order of text_{split}.csv")
+            video, number = names[position].rsplit("_", 1)
+            values = np.array(row[:-1], dtype=np.float32)
+            found[f"{video}$_${number}"] = np.where(np.isfinite(values), values, np.float32(np.nan))
+    if set(found) != set(clips):
+        raise InvalidClips(f"{kind}: {len(found)} utterances, {len(clips)} labels, and not the same ones")
+    return found
+
+
+def _table(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.reader(file))
+    except OSError as error:
+        raise InvalidClips(f"cannot read {path}: {error.strerror}") from error

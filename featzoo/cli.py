@@ -1,0 +1,240 @@
+"""The `feat` and `zoo` commands: parse, call one function, print. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featzoo import __version__
+from featzoo.errors import FeatzooError
+
+FOLDER = click.Path(path_type=Path)
+STORE = click.option(
+    "-o",
+    "--output",
+    "store",
+    type=FOLDER,
+    default=Path("features"),
+    show_default=True,
+    help="The feature store.",
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+
+
+class Commands(click.Group):
+    """A group that shows a FeatzooError without its traceback and exits 1; usage errors exit 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except FeatzooError as error:
+            click.secho(f"error: {error}", err=True, fg="red")
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def feat() -> None:
+    """Raw media to feature sequences, kept in a store that other projects can read.
+
+    \b
+    feat extract videos/                     every extractor that can run here
+    feat extract videos/ -x egemaps,bert.minilm -j 8
+    feat extract videos/ --for psa-mf        what a recipe needs
+    feat ls; feat show egemaps; feat plot clip01.mp4
+    feat doctor                              what can run here, and what to type for the rest
+    """
+
+
+@feat.command()
+@click.argument("sources", nargs=-1, type=FOLDER)
+@click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
+@click.option("--for", "recipe", help="Extract what this recipe needs (see `zoo list`).")
+@STORE
+@click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
+@DEVICE
+@click.option("--dry-run", is_flag=True, help="Say what would be computed, is cached or stale; change nothing.")
+@click.option("--retry", is_flag=True, help="Try clips again that are known to fail.")
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds that one clip may take.")
+@click.option("-v", "--verbose", is_flag=True, help="A line for each clip as soon as it is stored.")
+def extract(
+    sources: tuple[Path, ...],
+    extractors: str | None,
+    recipe: str | None,
+    store: Path,
+    jobs: int,
+    device: str,
+    dry_run: bool,
+    retry: bool,
+    timeout: float,
+    verbose: bool,
+) -> None:
+    """Extract features of all clips in SOURCES: folders, manifests (.csv, .parquet) or media files.
+
+    Without SOURCES, of the clips that the store already knows. Clips that are stored and unchanged are
+    not computed again. Exit status 1 if any clip failed; the others are stored all the same.
+
+    \b
+    feat extract videos/
+    feat extract clips.csv -x egemaps.functionals -o features
+    feat extract videos/ -x 'frames[rate=5]' --dry-run
+    """
+    from featzoo import cli_extract
+
+    failed = cli_extract.run(
+        sources, extractors, recipe, store, jobs=jobs, device=device, dry_run=dry_run, retry=retry,
+        timeout=timeout, verbose=verbose,
+    )  # fmt: skip
+    if failed:
+        raise SystemExit(1)
+
+
+@feat.command(name="ls")
+@click.argument("feature_set", required=False)
+@STORE
+@click.option("--failed", is_flag=True, help="List the clips that failed, with their reasons.")
+def list_sets(feature_set: str | None, store: Path, failed: bool) -> None:
+    """List a store's feature sets, or the clips of one FEATURE_SET.
+
+    \b
+    feat ls
+    feat ls egemaps --failed
+    """
+    from featzoo import cli_show
+
+    cli_show.list_sets(store, feature_set, failed)
+
+
+@feat.command()
+@click.argument("feature_set")
+@click.argument("clip", required=False)
+@STORE
+def show(feature_set: str, clip: str | None, store: Path) -> None:
+    """Show a FEATURE_SET's shape, rate, columns, statistics and provenance; of one CLIP, if named.
+
+    \b
+    feat show egemaps
+    feat show egemaps clip01.mp4
+    """
+    from featzoo import cli_show
+
+    cli_show.show(store, feature_set, clip)
+
+
+@feat.command()
+@click.argument("clip")
+@click.argument("feature_sets", nargs=-1)
+@STORE
+@click.option("--columns", help="Comma-separated column names; default: the first of each set.")
+@click.option("--to", "picture", type=FOLDER, help="The PNG to write; default CLIP.png.")
+def plot(clip: str, feature_sets: tuple[str, ...], store: Path, columns: str | None, picture: Path | None) -> None:
+    """Draw a timeline of a CLIP: waveform, frames, words and features under each other.
+
+    \b
+    feat plot clip01.mp4
+    feat plot clip01.mp4 egemaps --columns F0semitoneFrom27.5Hz_sma3nz,Loudness_sma3
+    """
+    from featzoo.plot import plot_clip
+
+    wanted = [name.strip() for name in columns.split(",")] if columns else None
+    place = plot_clip(store, clip, feature_sets, wanted, picture)
+    click.echo(f"drew {place}")
+
+
+@feat.command()
+def doctor() -> None:
+    """Say which extractors and heads can run here, what the others lack, and what to type."""
+    from featzoo.doctor import examine
+
+    for line in examine():
+        click.echo(line)
+
+
+@feat.group(name="import", cls=Commands)
+def import_() -> None:
+    """Take in published features and labels from local files."""
+
+
+@import_.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+def mosi(folder: Path, store: Path) -> None:
+    """CMU-MOSI from FOLDER: labels .csd, official folds, transcripts, utterance-level audio and video.
+
+    \b
+    feat import mosi ../shared/data/mosi -o mosi
+    feat extract -o mosi --for psa-mf
+    zoo train psa-mf --features mosi
+    """
+    from featzoo.cache.exchange.mosi import import_mosi
+
+    for line in import_mosi(folder, store):
+        click.echo(line)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def zoo() -> None:
+    """Train, evaluate and apply published heads on stored features.
+
+    \b
+    zoo list
+    zoo train psa-mf                         on ./features, into ./runs
+    zoo train psa-mf --set training.epochs=3 --seed 7
+    zoo evaluate runs/psa-mf-...
+    """
+
+
+@zoo.command(name="list")
+def list_recipes() -> None:
+    """List the recipes."""
+    from featzoo import cli_zoo
+
+    cli_zoo.list_recipes()
+
+
+@zoo.command(name="show")
+@click.argument("recipe")
+def show_recipe(recipe: str) -> None:
+    """Show a RECIPE as it would run, with every default filled in: save it, change it, train it by its path."""
+    from featzoo import cli_zoo
+
+    cli_zoo.show_recipe(recipe)
+
+
+@zoo.command()
+@click.argument("recipe")
+@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the run's folder is made.")
+@click.option("--seed", type=int, help="Of the training; short for --set training.seed=N.")
+@click.option("--set", "changes", multiple=True, help="field=value of the recipe: training.epochs=3.")
+@DEVICE
+def train(recipe: str, features: Path, runs: Path, seed: int | None, changes: tuple[str, ...], device: str) -> None:
+    """Train RECIPE (a name, or a .toml file) and report dev and test beside a constant predictor.
+
+    \b
+    zoo train psa-mf
+    zoo train my-recipe.toml --features mosi --device cuda
+    """
+    from featzoo import cli_zoo
+
+    cli_zoo.train(recipe, features, runs, seed, changes, device)
+
+
+@zoo.command()
+@click.argument("run", type=FOLDER)
+@click.option("--features", type=FOLDER, help="Another feature store than the one it was trained on.")
+@click.option("--split", default="test", show_default=True, help="train, valid or test.")
+@DEVICE
+def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
+    """Compute a RUN's metrics again from its stored weights.
+
+    \b
+    zoo evaluate runs/psa-mf-2026-11-20-1a2b3c
+    """
+    from featzoo import cli_zoo
+
+    cli_zoo.evaluate(run, features, split, device)

@@ -1,0 +1,184 @@
+"""`feat extract`: what to run, progress, and the account at the end."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from featzoo import plugins
+from featzoo.cache.store import FeatureStore
+from featzoo.clips import Clip
+from featzoo.errors import FeatzooError, InvalidClips
+from featzoo.extract import Outcome, Plan, Report, extract_all, make_plan, runnable
+from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
+from featzoo.manifests import find_clips
+
+# Failed clips that are named for each reason; `feat ls SET --failed` names all.
+EXAMPLES = 3
+
+
+def run(
+    sources: Sequence[Path],
+    requests: str | None,
+    recipe: str | None,
+    path: Path,
+    *,
+    jobs: int,
+    device: str,
+    dry_run: bool,
+    retry: bool,
+    timeout: float,
+    verbose: bool,
+) -> bool:
+    """Extract, and print the account. Returns whether any clip failed.
+
+    Raises:
+        FeatzooError: If there is nothing to run, or on nothing.
+    """
+    clips = _clips(sources, path)
+    extractors = _extractors(requests, recipe, clips, path)
+    exists = (path / "STORE.json").is_file()
+    store = FeatureStore.create(path) if exists or not dry_run else None
+    plan = make_plan(store, extractors, clips)
+    if dry_run or store is None:
+        _print_plan(plan)
+        return False
+    report = _with_progress(store, plan, jobs, device, retry, timeout, verbose)
+    _print_report(report, extractors, path)
+    return bool(report.failed)
+
+
+def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
+    if not sources:
+        clips = list(FeatureStore(path).clips().values())
+        if not clips:
+            raise InvalidClips(f"{path} knows no clip yet: feat extract FOLDER -o {path}")
+        return clips
+    found = find_clips(*sources)
+    click.echo(f"{len(found.clips)} clips in {', '.join(map(str, sources))}")
+    if found.left_aside:
+        names = ", ".join(found.left_aside[:5]) + (" ..." if len(found.left_aside) > 5 else "")
+        click.echo(f"left aside, not media: {len(found.left_aside)} files ({names})")
+    return found.clips
+
+
+def _extractors(requests: str | None, recipe: str | None, clips: Sequence[Clip], path: Path) -> list[Extractor]:
+    if requests and recipe:
+        raise FeatzooError("give -x or --for, not both")
+    if requests:
+        chosen = {}
+        for request in plugins.split(requests):
+            extractor = make_extractor(request)
+            extractor.prepare()
+            chosen[extractor.key] = extractor
+        return list(chosen.values())
+    if recipe:
+        return _for_recipe(recipe, path, clips)
+    extractors, left_out = runnable(usual_extractors(), clips)
+    for reason, names in left_out.items():
+        click.echo(f"left out: {', '.join(names)}: {reason}")
+    if not extractors:
+        raise FeatzooError("no extractor can run here: `feat doctor` says what to type")
+    return extractors
+
+
+def _for_recipe(name: str, path: Path, clips: Sequence[Clip]) -> list[Extractor]:
+    """For each role, nothing if the store holds an alternative for every clip, else the first that can run here."""
+    from featzoo.zoo.recipes import find_recipe
+
+    store = FeatureStore(path) if (path / "STORE.json").is_file() else None
+    chosen: dict[str, Extractor] = {}
+    for role, wanted in find_recipe(name).inputs.items():
+        held = _held(store, wanted.features, clips)
+        if held:
+            click.echo(f"{role}: {held} is in the store")
+            continue
+        reasons = []
+        for request in wanted.features:
+            try:
+                extractor = make_extractor(request)
+                extractor.prepare()
+            except FeatzooError as error:
+                reasons.append(f"  {request}: {error}")
+                continue
+            chosen[extractor.key] = extractor
+            click.echo(f"{role}: {extractor.label}")
+            break
+        else:
+            raise FeatzooError(f"none of what {name} takes as '{role}' can run here:\n" + "\n".join(reasons))
+    return list(chosen.values())
+
+
+def _held(store: FeatureStore | None, requests: Sequence[str], clips: Sequence[Clip]) -> str:
+    """The imported set that already has every clip; what an extractor makes is checked for staleness instead."""
+    for request in requests if store else ():
+        found = store.find(request) if store else None
+        if found is not None and not found.reads and all(clip.id in found for clip in clips):
+            return found.key
+    return ""
+
+
+def _with_progress(
+    store: FeatureStore, plan: Plan, jobs: int, device: str, retry: bool, timeout: float, verbose: bool
+) -> Report:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    total = len(plan.clips) * len(plan.extractors)
+    columns = (
+        TextColumn("extracting"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total, rate="")
+
+        def tell(outcome: Outcome) -> None:
+            if verbose:
+                click.echo(f"{outcome.state} {outcome.key} {outcome.clip} {outcome.detail}".rstrip())
+            speed = progress.tasks[0].speed
+            progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
+
+        return extract_all(
+            store, plan.extractors, plan.clips, jobs=jobs, device=device, retry=retry, timeout=timeout,
+            on_outcome=tell, plan=plan,
+        )  # fmt: skip
+
+
+def _print_plan(plan: Plan) -> None:
+    for extractor in plan.extractors:
+        states = plan.states[extractor.key]
+        counts = Counter(state for state, _ in states.values())
+        account = ", ".join(f"{counts[name]} {name}" for name in ("missing", "stale", "cached", "failed"))
+        click.echo(f"{extractor.key}: {account}")
+        why: dict[str, list[str]] = defaultdict(list)
+        for clip, (state, reason) in states.items():
+            if reason:
+                why[f"{state}: {reason}" if state != "failed" else reason.split(":")[0]].append(clip)
+        for reason, clips in why.items():
+            click.echo(f"  {reason}: {_some(clips)}")
+
+
+def _print_report(report: Report, extractors: Sequence[Extractor], path: Path) -> None:
+    width = max(len(extractor.key) for extractor in extractors)
+    for extractor in extractors:
+        counts = report.counts(extractor.key)
+        account = "   ".join(f"{counts[state]:>5} {state}" for state in ("stored", "cached", "failed"))
+        click.echo(f"{extractor.key:<{width}} {account}")
+        why: dict[str, list[str]] = defaultdict(list)
+        for outcome in report.failed:
+            if outcome.key == extractor.key:
+                why[outcome.detail.split(":")[0]].append(outcome.clip)
+        for reason, clips in sorted(why.items()):
+            click.secho(f"    {reason}: {_some(clips)}", fg="yellow")
+        if extractor.licence and counts["stored"]:
+            click.echo(f"    licence: {extractor.licence}")
+    if report.failed:
+        click.echo(f"{len(report.failed)} failed; all reasons: feat ls SET --failed -o {path}")
+
+
+def _some(clips: Sequence[str]) -> str:
+    more = f" and {len(clips) - EXAMPLES} more" if len(clips) > EXAMPLES else ""
+    return f"{len(clips)} ({', '.join(clips[:EXAMPLES])}{more})"

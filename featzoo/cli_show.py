@@ -1,0 +1,120 @@
+"""`feat ls` and `feat show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.store import FeatureStore
+from featzoo.sequence import Array, FeatureSequence
+
+# Columns of a set whose statistics are shown; `feat show SET CLIP` is for looking closer.
+COLUMNS = 40
+# Clips that statistics are taken over.
+SAMPLE = 200
+
+
+def list_sets(path: Path, request: str | None, failed: bool) -> None:
+    """Print the sets of a store, or the clips of one set.
+
+    Raises:
+        FeatzooError: If there is no such store or set.
+    """
+    store = FeatureStore(path)
+    if request is None:
+        for line in table(store):
+            click.echo(line)
+        return
+    found = store[request]
+    for failure in found.failures() if failed else ():
+        click.echo(f"{failure.clip}  {failure.reason}  {failure.message}")
+    for clip_id in () if failed else found:
+        click.echo(f"{clip_id}  {found.array(clip_id).shape}")
+    _warn_of_bad(found)
+
+
+def table(store: FeatureStore) -> list[str]:
+    """One line for each set of a store."""
+    rows = [("set", "clips", "failed", "row", "MB", "options")]
+    for found in store.sets():
+        headers = found.index.headers()
+        shape = "x".join(map(str, headers[-1].tail)) + f" {np.dtype(headers[-1].dtype).name}" if headers else "-"
+        size = sum(found.index.path(p.name).stat().st_size for p in (found.folder / "shards").glob("*.h5"))
+        rows.append(
+            (
+                found.key,
+                str(len(found)),
+                str(len(found.failures())),
+                shape,
+                f"{size / 1e6:.1f}",
+                found.describe(),
+            )
+        )
+        _warn_of_bad(found)
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:5], widths, strict=True)), row[5]]) for row in rows]
+    return [f"{store.path}: {len(store.clip_ids())} clips", *(line.rstrip() for line in lines)]
+
+
+def _warn_of_bad(found: FeatureSet) -> None:
+    for name, reason in found.index.bad.items():
+        click.secho(f"warning: shard {name} of {found.key} cannot be read: {reason}", err=True, fg="yellow")
+
+
+def show(path: Path, request: str, clip_id: str | None) -> None:
+    """Print what is known of a set, or of one clip in it.
+
+    Raises:
+        FeatzooError: If there is no such store, set or clip.
+    """
+    found = FeatureStore(path)[request]
+    click.echo(f"{found.key}   {found.describe()}")
+    if clip_id is None:
+        ids = found.ids()
+        sample = [found[each] for each in ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE]]
+        click.echo(f"clips: {len(ids)} stored, {len(found.failures())} failed")
+    else:
+        sample = [found[clip_id]]
+    for line in _describe(sample):
+        click.echo(line)
+    for name, value in found.provenance.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        click.echo(f"{name}: {value}")
+    _warn_of_bad(found)
+
+
+def _describe(sample: list[FeatureSequence]) -> list[str]:
+    if not sample:
+        return ["nothing stored yet"]
+    rows = [len(sequence) for sequence in sample]
+    first = sample[0].features
+    lines = [f"shape: ({min(rows)} to {max(rows)}, {', '.join(map(str, first.shape[1:]))}) {first.dtype}"]
+    hops = np.concatenate([np.diff(sequence.intervals[:, 0]) for sequence in sample])
+    hops = hops[np.isfinite(hops) & (hops > 0)]
+    spans = np.concatenate([np.diff(sequence.intervals, axis=1)[:, 0] for sequence in sample])
+    spans = spans[np.isfinite(spans)]
+    if len(hops):
+        lines.append(f"rate: {1 / np.median(hops):.3g} rows/s, each {np.median(spans):.3g} s long (medians)")
+    else:
+        lines.append("rate: one row a clip" if max(rows) == 1 else "rate: times not known")
+    values = np.concatenate([s.features.reshape(-1, first.shape[-1]) for s in sample])  # (sum T, D)
+    width = max(map(len, sample[0].names[:COLUMNS]))
+    lines.append(f"{'column':<{width}}  {'mean':>10} {'std':>10} {'min':>10} {'max':>10}  not observed")
+    for number, name in enumerate(sample[0].names[:COLUMNS]):
+        lines.append(f"{name:<{width}}  {_statistics(values[:, number])}")
+    if len(sample[0].names) > COLUMNS:
+        lines.append(f"... and {len(sample[0].names) - COLUMNS} more columns")
+    return lines
+
+
+def _statistics(column: Array) -> str:
+    numbers = column.astype(np.float64)
+    seen = numbers[~np.isnan(numbers)]
+    if not len(seen):
+        return f"{'-':>10} {'-':>10} {'-':>10} {'-':>10}  100 %"
+    figures = " ".join(f"{value:>10.4g}" for value in (seen.mean(), seen.std(), seen.min(), seen.max()))
+    return f"{figures}  {100 * (1 - len(seen) / len(numbers)):.3g} %"

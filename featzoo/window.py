@@ -1,0 +1,107 @@
+"""Samples of one model extractor, gathered across clips so that batches are full."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from featzoo.errors import ClipError, FeatzooError
+from featzoo.extractors.contract import ModelExtractor
+from featzoo.sequence import FeatureSequence, concatenate
+
+
+class Window:
+    """Samples that wait until they fill an extractor's window, and what came of them by clip.
+
+    Args:
+        extractor: What encodes them.
+        device: Where.
+        guard: Context that marks clips as in hand.
+        keep: Takes the features of a clip whose samples are all encoded.
+        fail: Takes a clip that could not be encoded, and why; the other clips of its batch go on.
+    """
+
+    def __init__(
+        self,
+        extractor: ModelExtractor,
+        device: str,
+        guard: Callable[[Sequence[str]], Any],
+        keep: Callable[[str, FeatureSequence], None],
+        fail: Callable[[str, Exception], None],
+    ) -> None:
+        self._extractor, self._device = extractor, device
+        self._guard, self._keep, self._fail = guard, keep, fail
+        self._lock = threading.RLock()
+        self._waiting: list[tuple[str, Any]] = []
+        self._parts: dict[str, list[FeatureSequence]] = {}
+        self._ended: set[str] = set()
+        self._dropped: set[str] = set()
+
+    def put(self, clip_id: str, sample: Any) -> None:
+        """Add a sample; encode if the window is full. Others keep decoding meanwhile."""
+        with self._lock:
+            if clip_id in self._dropped:
+                return
+            self._waiting.append((clip_id, sample))
+            if sum(len(each) for _, each in self._waiting) >= self._extractor.window:
+                self._encode()
+
+    def end(self, clip_id: str) -> None:
+        """The clip has no more samples."""
+        with self._lock:
+            if clip_id not in self._dropped:
+                self._ended.add(clip_id)
+            self._hand_on()
+
+    def drop(self, clip_id: str) -> None:
+        """The clip has failed: forget its samples."""
+        with self._lock:
+            self._dropped.add(clip_id)
+            self._waiting = [(name, sample) for name, sample in self._waiting if name != clip_id]
+            self._parts.pop(clip_id, None)
+            self._ended.discard(clip_id)
+
+    def flush(self) -> None:
+        """Encode what waits."""
+        with self._lock:
+            if self._waiting:
+                self._encode()
+
+    def _encode(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            self._take(waiting)
+        except Exception:  # noqa: BLE001  (one bad sample must not cost the batch: each clip again, alone)
+            for clip_id in dict.fromkeys(name for name, _ in waiting):
+                own = [(name, sample) for name, sample in waiting if name == clip_id]
+                self._attempt(clip_id, partial(self._take, own))
+        self._hand_on()
+
+    def _take(self, waiting: Sequence[tuple[str, Any]]) -> None:
+        with self._guard([name for name, _ in waiting]):
+            encoded = self._extractor.encode([sample for _, sample in waiting], self._device)
+        if len(encoded) != len(waiting):
+            raise ValueError(f"encode gave {len(encoded)} sequences for {len(waiting)} samples")
+        for (clip_id, _), part in zip(waiting, encoded, strict=True):
+            self._parts.setdefault(clip_id, []).append(part)
+
+    def _hand_on(self) -> None:
+        waiting = {clip_id for clip_id, _ in self._waiting}
+        for clip_id in [name for name in self._ended if name not in waiting]:
+            self._ended.discard(clip_id)
+            parts = self._parts.pop(clip_id, [])
+            self._attempt(clip_id, partial(self._finish, clip_id, parts))
+
+    def _finish(self, clip_id: str, parts: Sequence[FeatureSequence]) -> None:
+        self._keep(clip_id, concatenate(parts))
+
+    def _attempt(self, clip_id: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
+                raise  # the machine's or the store's trouble, not this clip's
+            self.drop(clip_id)
+            self._fail(clip_id, error)

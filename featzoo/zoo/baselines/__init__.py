@@ -1,0 +1,1 @@
+"""The models that heads are compared with."""

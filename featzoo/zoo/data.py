@@ -1,0 +1,249 @@
+"""From a feature store to splits in memory: which sets, which clips, which labels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
+from featzoo.zoo.batches import Array, Counts, Split, Statistics, statistics_of
+from featzoo.zoo.head import InputSpec
+from featzoo.zoo.recipes import Input, Recipe
+
+if TYPE_CHECKING:
+    from featzoo.cache.featureset import FeatureSet
+    from featzoo.cache.store import FeatureStore
+    from featzoo.clips import Clip
+
+SPLITS = {
+    "train": "train",
+    "valid": "valid",
+    "dev": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The feature set that a role reads.
+
+    Attributes:
+        request: The alternative of the recipe that the store holds; "" where the recipe goes without.
+        features: The set; None where the recipe goes without.
+        spec: Width and kind.
+    """
+
+    request: str
+    features: FeatureSet | None
+    spec: InputSpec
+
+    @property
+    def key(self) -> str:
+        """The set's key, "" where the recipe goes without."""
+        return self.features.key if self.features is not None else ""
+
+
+def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") -> dict[str, Chosen]:
+    """The first alternative of each role that the store holds.
+
+    Args:
+        store: A feature store.
+        recipe: What is wanted.
+        where: The folder of media, for the command in the error text.
+
+    Raises:
+        MissingFeatures: If the store holds none for a role; the text says what makes them.
+    """
+    chosen, lacking = {}, []
+    for role, wanted in recipe.inputs.items():
+        if not wanted.features:
+            chosen[role] = Chosen("", None, InputSpec(1))
+            continue
+        for request in wanted.features:
+            found = store.find(request)
+            if found is not None and found.ids():
+                chosen[role] = Chosen(request, found, _spec(found))
+                break
+        else:
+            lacking.append(f"{role} (any of {', '.join(wanted.features)})")
+    if lacking:
+        raise MissingFeatures(
+            f"recipe {recipe.name} needs what the store does not hold: {'; '.join(lacking)}. "
+            f"Run: feat extract {where} --for {recipe.name}"
+        )
+    return chosen
+
+
+def _spec(features: FeatureSet) -> InputSpec:
+    first = features[features.ids()[0]].features
+    model = str(features.provenance.get("model", "") or features.spec.get("model", ""))
+    return InputSpec(math.prod(first.shape[1:]), ids=first.dtype.kind in "iu", model=model)
+
+
+def load_split(
+    store: FeatureStore,
+    recipe: Recipe,
+    split: str,
+    chosen: Mapping[str, Chosen] | None = None,
+    statistics: Statistics | None = None,
+) -> Split:
+    """One split of the store's clips, with the features and labels that a recipe asks for.
+
+    Args:
+        store: A feature store.
+        recipe: What is wanted.
+        split: train, valid (also called dev or val) or test.
+        chosen: What `choose` gave; by default it is asked.
+        statistics: Those of the train split. Without them the split must be train, and they are computed.
+
+    Raises:
+        MissingFeatures: If the store holds no clip of the split with features and labels.
+        InvalidOption: If a label's name is unknown, or another split than train has no statistics.
+        InvalidClips: If a label is out of the target's range, or a feature is infinite.
+    """
+    split = SPLITS.get(split, split)
+    chosen = choose(store, recipe) if chosen is None else chosen
+    every = store.clips()
+    clips = _of_split(every, split)
+    known = {name for clip in every.values() for name in clip.labels}
+    targets, without = _targets(clips, recipe, known)
+    held = {
+        role: set(one.features.ids()) if one.features is not None else set() for role, one in chosen.items()
+    }
+    required = [role for role in chosen if recipe.inputs[role].required]
+    left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
+    ids = tuple(i for i in targets if all(i in held[r] for r in required))
+    if not ids:
+        raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out))
+    features = {
+        role: [_read(one, i, recipe.inputs[role]) if i in held[role] else None for i in ids]
+        for role, one in chosen.items()
+    }
+    specs = {role: one.spec for role, one in chosen.items()}
+    if statistics is None:
+        if split != "train":
+            raise InvalidOption(
+                f"the {split} split is standardised by the train split's statistics: pass them"
+            )
+        standardised = {role: spec for role, spec in specs.items() if recipe.inputs[role].standardise}
+        statistics = statistics_of(features, standardised)
+    counts = Counts(
+        clips=len(ids),
+        without_target=without,
+        left_out={role: n for role, n in left_out.items() if role},
+        missing={role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))},
+        unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
+    )
+    return Split(split, ids, features, np.array([targets[i] for i in ids]), specs, statistics, counts)
+
+
+def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
+    if split not in SPLITS.values():
+        raise InvalidOption(f"no split '{split}'{suggestion(split, SPLITS.values())}")
+    named = Counter(SPLITS.get(clip.split or "", clip.split) for clip in clips.values())
+    found = {i: clip for i, clip in sorted(clips.items()) if SPLITS.get(clip.split or "", "") == split}
+    if not found:
+        there = ", ".join(f"{name or 'without a split'}: {n}" for name, n in named.items()) or "none"
+        raise MissingFeatures(
+            f"the store holds no {split} clip (clips: {there}). A manifest or labels.csv with a column "
+            "`split` of train, valid and test gives them: feat extract manifest.csv"
+        )
+    return found
+
+
+def _targets(
+    clips: Mapping[str, Clip], recipe: Recipe, known: set[str]
+) -> tuple[dict[str, list[float]], int]:
+    """Clip id to its K labels, and how many clips lack one."""
+    wanted, limits = recipe.target.columns, recipe.target.range
+    for name in wanted:
+        if known and name not in known:
+            raise InvalidOption(
+                f"recipe {recipe.name} learns '{name}', which no clip has as a label"
+                f"{suggestion(name, known)}. Choose with target.columns"
+            )
+    targets = {}
+    for i, clip in clips.items():
+        values = [float(clip.labels.get(name, math.nan)) for name in wanted]
+        for name, value in zip(wanted, values, strict=True):
+            if math.isinf(value) or (limits and (value < limits[0] or value > limits[1])):
+                allowed = f"{limits[0]:g} to {limits[1]:g}" if limits else "finite"
+                raise InvalidClips(f"clip '{i}': {name} is {value:g}; recipe {recipe.name} expects {allowed}")
+        if not any(math.isnan(value) for value in values):
+            targets[i] = values
+    return targets, len(clips) - len(targets)
+
+
+def _nothing(recipe: Recipe, split: str, clips: int, without: int, left_out: Mapping[str, int]) -> str:
+    lacks = [f"{without} lack a label"] if without else []
+    lacks += [f"{n} lack {role}" for role, n in left_out.items() if role]
+    return (
+        f"none of the {clips} {split} clips can be used: {', '.join(lacks)}. "
+        f"Run: feat extract <folder> --for {recipe.name}"
+    )
+
+
+def _read(one: Chosen, clip: str, wanted: Input) -> Array | None:
+    """A clip's (T, D), still mapped from the file where nothing has to change; None of no steps."""
+    if one.features is None:
+        return None
+    array = one.features[clip].features
+    array = array.reshape(len(array), math.prod(array.shape[1:]))  # (T, D)
+    if array.shape[1] != one.spec.width:
+        raise InvalidClips(
+            f"clip '{clip}' has {array.shape[1]} columns in {one.key}, others {one.spec.width}"
+        )
+    if array.dtype.kind == "f" and np.isinf(array).any():
+        raise InvalidClips(f"clip '{clip}' has infinite values in {one.key}: write NaN for 'not observed'")
+    if wanted.rows == "first":
+        array = array[:1]
+    if len(array) > wanted.max_steps:
+        array = shorten(array, wanted.max_steps, wanted.longer)
+    return array if len(array) else None
+
+
+def shorten(array: Array, steps: int, how: str) -> Array:
+    """(T, D) to (steps, D), T > steps: the first ones, or means over equal spans (NaN left out).
+
+    Token ids keep their last one when cut: it is the separator that encoders expect.
+    """
+    if array.dtype.kind in "iu":
+        return np.concatenate([array[: steps - 1], array[-1:]])  # (steps, D)
+    if how == "cut":
+        return array[:steps]
+    starts = np.arange(steps) * len(array) // steps
+    seen = ~np.isnan(array)
+    total = np.add.reduceat(np.where(seen, array, 0.0), starts, axis=0, dtype=np.float64)  # (steps, D)
+    count = np.add.reduceat(seen, starts, axis=0, dtype=np.int64)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean.astype(array.dtype)
+
+
+def _unobserved(arrays: list[Array | None]) -> int:
+    return sum(int(np.isnan(a).sum()) for a in arrays if a is not None and a.dtype.kind == "f")
+
+
+def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
+    """Role to the set it reads: what a run records and later insists on."""
+    return {
+        role: {
+            "request": one.request,
+            "key": one.key,
+            "name": one.features.name if one.features is not None else "",
+            "digest": one.features.digest if one.features is not None else "",
+            "width": one.spec.width,
+            "ids": one.spec.ids,
+            "model": one.spec.model,
+            "names": list(one.features.names) if one.features is not None else [],
+            "spec": dict(one.features.spec) if one.features is not None else {},
+        }
+        for role, one in chosen.items()
+    }

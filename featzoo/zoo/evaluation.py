@@ -1,0 +1,122 @@
+"""What can be asked of a finished run: its head, and its metrics computed again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import FeatzooError, StoreError
+from featzoo.zoo import records
+from featzoo.zoo.batches import Counts
+from featzoo.zoo.data import SPLITS, Chosen, load_split
+from featzoo.zoo.head import Head, InputSpec, make_head
+from featzoo.zoo.metrics import Metrics
+from featzoo.zoo.recipes import Recipe, read
+from featzoo.zoo.runs import ENVIRONMENT, FEATURES, METRICS, RECIPE, STATISTICS, WEIGHTS, constants, measure
+from featzoo.zoo.train import accelerator_on, evaluate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's weights on one split.
+
+    Attributes:
+        run: The run's folder.
+        split: train, valid or test.
+        counts: What became of the split's clips.
+        metrics: The head's.
+        constant: What the train mean and median would score.
+        stored: What the run itself recorded for this split, if it did.
+    """
+
+    run: Path
+    split: str
+    counts: Counts
+    metrics: Metrics
+    constant: Mapping[str, Metrics]
+    stored: Metrics | None
+
+
+def evaluate_run(
+    run: Path, store: Path | None = None, split: str = "test", device: str = "auto"
+) -> Evaluation:
+    """Compute a run's metrics again from its weights and the features.
+
+    Args:
+        run: The run's folder.
+        store: A feature store; by default the one that it was trained on.
+        split: train, valid (or dev) or test.
+        device: auto, cpu, cuda, cuda:<number> or mps.
+
+    Raises:
+        StoreError: If the store does not hold the very feature sets that the run was trained on.
+        FeatzooError: If the folder is no finished run, or the split has no clip.
+    """
+    recipe, recorded = _read(run)
+    split = SPLITS.get(split, split)
+    opened = FeatureStore(store or Path(recorded[ENVIRONMENT]["store"]))
+    chosen = _same_sets(opened, run, recorded[FEATURES]["sets"])
+    statistics = records.read_statistics(run / STATISTICS)
+    loaded = load_split(opened, recipe, split, chosen, statistics)
+    train_split = load_split(opened, recipe, "train", chosen, statistics)
+    accelerator = accelerator_on(device, "no")
+    head = load_head(run).to(accelerator.device)
+    _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
+    values = measure(recipe, train_split, loaded, pred)
+    stored = recorded[METRICS]["splits"].get(split, {}).get("head")
+    stored = {k: float("nan") if v is None else v for k, v in stored.items()} if stored else None
+    return Evaluation(run, split, loaded.counts, values["head"], constants(values), stored)
+
+
+def load_head(run: Path) -> Head:
+    """A run's trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed.
+
+    Raises:
+        FeatzooError: If the folder is no finished run.
+    """
+    run = Path(run)
+    recipe, recorded = _read(run)
+    sets = recorded[FEATURES]["sets"]
+    specs = {role: InputSpec(one["width"], one["ids"], one["model"]) for role, one in sets.items()}
+    assets = {name: (run / name).read_text(encoding="utf-8") for name in recorded[FEATURES]["assets"]}
+    head = make_head(recipe.head, recipe.options, specs, len(recipe.target.columns), assets)
+    head.load_state_dict(load_file(run / WEIGHTS))
+    return head.eval()
+
+
+def _read(run: Path) -> tuple[Recipe, dict[str, Any]]:
+    """A finished run's recipe and JSON files."""
+    run = Path(run)
+    missing = [name for name in (RECIPE, FEATURES, WEIGHTS, METRICS) if not (run / name).is_file()]
+    if missing:
+        what = "a run that did not finish" if (run / RECIPE).is_file() else "not a run folder"
+        raise FeatzooError(f"{run} is {what}: it has no {', '.join(missing)}. `zoo train` makes runs")
+    names = (FEATURES, ENVIRONMENT, METRICS)
+    return read(run / RECIPE), {name: json.loads((run / name).read_text(encoding="utf-8")) for name in names}
+
+
+def _same_sets(store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Chosen]:
+    """The sets that a run was trained on, digest for digest."""
+    chosen = {}
+    for role, one in sets.items():
+        spec = InputSpec(one["width"], one["ids"], one["model"])
+        if not one["key"]:
+            chosen[role] = Chosen("", None, spec)
+            continue
+        found = store.find(one["key"])
+        if found is None or found.digest != one["digest"]:
+            other = store.find(one["request"])
+            holds = f"{other.key}, made with other settings or weights" if other else "no set of that name"
+            raise StoreError(
+                f"run {run.name} reads its {role} from {one['key']}; the store holds {holds}. "
+                f"The right one is made by: feat extract <folder> -x '{one['request']}' "
+                f"with the settings under '{role}' in {run / FEATURES}"
+            )
+        chosen[role] = Chosen(one["request"], found, spec)
+    return chosen

@@ -1,0 +1,117 @@
+"""Building blocks that respect masks: padding and missing modalities never reach a result."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class MaskedLSTM(nn.Module):
+    """A one-layer LSTM over the true steps of each sequence.
+
+    Args:
+        inputs: Width D of a step.
+        hidden: Width H of its state.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, hidden, batch_first=True)
+
+    def forward(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Every step's output and the last true step's state.
+
+        Args:
+            values: (B, T, D), T > 0.
+            mask: (B, T) bool, true steps first.
+
+        Returns:
+            (B, T, H) and (B, H), 0 past the end of a sequence and for an empty one.
+        """
+        length = mask.sum(dim=1)  # (B,)
+        # Packing takes no empty sequence: it gets one step, and its result is masked out.
+        packed = pack_padded_sequence(
+            values, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+        )
+        out, (last, _) = self.lstm(packed)
+        steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
+        present = (length > 0)[:, None].to(steps.dtype)  # (B, 1)
+        return steps * mask[:, :, None].to(steps.dtype), last[0] * present
+
+
+class CrossAttention(nn.Module):
+    """One query per clip attends over the true steps of another modality; no residual, no feed-forward.
+
+    Args:
+        width: D of query, keys and result.
+        heads: Number of heads.
+        dropout: On the attention weights.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
+
+    def forward(self, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            query: (B, D).
+            steps: (B, T, D), T > 0.
+            mask: (B, T) bool.
+
+        Returns:
+            (B, D); 0 where a clip has no step.
+        """
+        empty = ~mask.any(dim=1)  # (B,)
+        # A softmax over nothing is NaN: an empty clip looks at its first, zero, step and is masked out.
+        hidden = ~mask & ~(empty[:, None] & (torch.arange(mask.shape[1], device=mask.device) == 0))  # (B, T)
+        out, _ = self.attention(query[:, None], steps, steps, key_padding_mask=hidden, need_weights=False)
+        return torch.where(empty[:, None], torch.zeros_like(out[:, 0]), out[:, 0])  # (B, D)
+
+
+class Clip(nn.Module):
+    """Scaled similarities between two views of the same clips, for `losses.info_nce`.
+
+    Args:
+        left: Width of the first view.
+        right: Width of the second.
+        kind: `official` is PSA-MF's released code: the left is projected, then normalised; the right is
+            normalised, then projected; the scale is ln(1/0.07) = 2.659 itself. `standard` is CLIP:
+            both projected, then normalised; the scale is learnt and starts at 1/0.07.
+        width: Width of the shared space.
+    """
+
+    def __init__(
+        self, left: int, right: int, kind: Literal["official", "standard"], width: int = 128
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.scale: Tensor
+        self.left = nn.Linear(left, width)
+        self.right = nn.Linear(right, width)
+        scale = torch.tensor(math.log(1 / 0.07))
+        if kind == "standard":
+            self.scale = nn.Parameter(scale)
+        else:
+            self.register_buffer("scale", scale)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """(B, left) and (B, right) to (B, B) logits."""
+        a: Tensor = F.normalize(self.left(left), dim=-1)  # (B, width)
+        if self.kind == "official":
+            b: Tensor = self.right(F.normalize(right, dim=-1))  # (B, width)
+            return self.scale * (a @ b.T)  # (B, B)
+        b = F.normalize(self.right(right), dim=-1)  # (B, width)
+        return self.scale.exp() * (a @ b.T)  # (B, B)
+
+
+def masked_average(steps: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, D) averaged over the true steps of (B, T) `mask`: (B, D), 0 where there is none."""
+    weights = mask[:, :, None].to(steps.dtype)  # (B, T, 1)
+    return (steps * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)  # (B, D)

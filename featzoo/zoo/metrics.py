@@ -1,0 +1,162 @@
+"""What a head's predictions are worth, computed as the field computes it; NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Metrics = dict[str, float]
+
+# Whether more is better, for tables and for choosing.
+HIGHER_IS_BETTER = {
+    "mae": False, "rmse": False, "corr": True, "ccc": True, "acc7": True, "acc5": True,
+    "acc2_has0": True, "f1_has0": True, "acc2_non0": True, "f1_non0": True,
+}  # fmt: skip
+
+
+def sentiment_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
+    """The metrics of CMU-MOSI and CMU-MOSEI, as MMSA, MMIM and PSA-MF compute them.
+
+    Args:
+        pred: (N,) predicted sentiment, -3 to 3.
+        truth: (N,) annotated sentiment, -3 to 3.
+
+    Returns:
+        mae; corr (Pearson); acc7 and acc5 (rounded half to even after clipping to +-3 and +-2);
+        acc2_has0, f1_has0 (negative against non-negative, every clip); acc2_non0, f1_non0 (negative
+        against positive, clips whose truth is 0 left out). F1 is weighted by class size. NaN where
+        a value does not exist: corr of a constant, non0 where every truth is 0.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = _pair(pred, truth)
+    signed = truth != 0
+    has0 = (truth >= 0, pred >= 0)
+    non0 = (truth[signed] > 0, pred[signed] > 0)
+    return {
+        "mae": float(np.abs(pred - truth).mean()),
+        "corr": _pearson(pred, truth),
+        "acc7": _rounded_accuracy(pred, truth, 3.0),
+        "acc5": _rounded_accuracy(pred, truth, 2.0),
+        "acc2_has0": accuracy(*has0),
+        "f1_has0": weighted_f1(*has0),
+        "acc2_non0": accuracy(*non0),
+        "f1_non0": weighted_f1(*non0),
+    }
+
+
+def regression_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
+    """mae, rmse, corr (Pearson) and ccc (Lin's concordance) of (N,) predictions; NaN where there is none.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = _pair(pred, truth)
+    error = pred - truth
+    covariance = float(((pred - pred.mean()) * (truth - truth.mean())).mean())
+    spread = float(pred.var() + truth.var() + (pred.mean() - truth.mean()) ** 2)
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "corr": _pearson(pred, truth),
+        "ccc": 2 * covariance / spread if spread > 0 else float("nan"),
+    }
+
+
+def target_metrics(kind: str, pred: Array, truth: Array, columns: tuple[str, ...]) -> Metrics:
+    """Metrics of (N, K) predictions: of the one column, or the columns' mean and each one's as `column.name`.
+
+    Args:
+        kind: `sentiment` or `regression`.
+        pred: (N, K) predictions.
+        truth: (N, K) targets.
+        columns: K target names.
+    """
+    measure = sentiment_metrics if kind == "sentiment" else regression_metrics
+    each = {name: measure(pred[:, k], truth[:, k]) for k, name in enumerate(columns)}
+    if len(columns) == 1:
+        return each[columns[0]]
+    first = next(iter(each.values()))
+    found = {key: float(np.mean([values[key] for values in each.values()])) for key in first}
+    for name, values in each.items():
+        found.update({f"{name}.{key}": value for key, value in values.items()})
+    return found
+
+
+def constant_metrics(kind: str, train: Array, truth: Array, columns: tuple[str, ...]) -> dict[str, Metrics]:
+    """What the mean and the median of the train targets would score: the floor that a head must pass.
+
+    Args:
+        kind: `sentiment` or `regression`.
+        train: (M, K) train targets.
+        truth: (N, K) targets of the split that is scored.
+        columns: K target names.
+    """
+    constants = {"train mean": train.mean(axis=0), "train median": np.median(train, axis=0)}
+    return {
+        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns)
+        for name, value in constants.items()
+    }
+
+
+def accuracy(truth: Array, pred: Array) -> float:
+    """The share of equal entries; NaN of none."""
+    return float((truth == pred).mean()) if len(truth) else float("nan")
+
+
+def weighted_f1(truth: Array, pred: Array) -> float:
+    """F1 of each class that occurs in the truth, averaged with the classes' sizes as weights; NaN of none."""
+    if not len(truth):
+        return float("nan")
+    total = 0.0
+    for label in np.unique(truth):
+        hit = float(((truth == label) & (pred == label)).sum())
+        size, claimed = float((truth == label).sum()), float((pred == label).sum())
+        total += size * 2 * hit / (size + claimed)
+    return total / len(truth)
+
+
+def format_metrics(metrics: Mapping[str, float], constant: Mapping[str, Mapping[str, float]]) -> str:
+    """A small aligned table: one row per metric, the head's value first, constant predictors beside it."""
+    heads = ["metric", "head", *constant]
+    rows = [heads]
+    for key, value in metrics.items():
+        rows.append([key, _number(value), *(_number(c.get(key, float("nan"))) for c in constant.values())])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+    lines = []
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4f}"
+
+
+def _pair(pred: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, Array]:
+    p, t = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if p.ndim != 1 or p.shape != t.shape or not len(p):
+        raise ValueError(f"predictions and truths are (N,), N > 0; got {p.shape} and {t.shape}")
+    if not (np.isfinite(p).all() and np.isfinite(t).all()):
+        raise ValueError("predictions and truths must be finite")
+    return p, t
+
+
+def _pearson(pred: Array, truth: Array) -> float:
+    # A constant's deviations are exactly 0 only by luck, hence the test on its range.
+    if np.ptp(pred) == 0 or np.ptp(truth) == 0:
+        return float("nan")
+    return float(np.corrcoef(pred, truth)[0, 1])
+
+
+def _rounded_accuracy(pred: Array, truth: Array, limit: float) -> float:
+    return accuracy(np.round(np.clip(truth, -limit, limit)), np.round(np.clip(pred, -limit, limit)))

@@ -1,0 +1,270 @@
+"""PSA-MF: sentiment from text, sound and picture, the text aligned with the speaker's personality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featzoo.errors import InvalidOption
+from featzoo.zoo.encoder import SplitEncoder, pretrained, untrained
+from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
+from featzoo.zoo.layers import Clip, CrossAttention, MaskedLSTM, masked_average
+from featzoo.zoo.losses import absolute_error, half_distance, info_nce, masked_mean
+
+MODALITIES = ("vision", "audio")
+CONFIG = "encoder.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; the defaults are the released code's, its defects repaired.
+
+    Attributes:
+        fusion_layers: How many of the encoder's L layers see the pseudo tokens; those before see text only.
+        fusion_init: The fusion layers start from the encoder's own last layers (`bert`) or at `random`.
+        align_layer: Which of the L + 1 hidden states is aligned with personality; -3 is the tenth of
+            BERT-base's 0..12 (the eleventh counted from 1) and L - 2 of any encoder.
+        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        hidden: Width of LSTMs, alignment and cross attention.
+        heads: Of the cross attention.
+        wide: Width that sound and picture are lifted to in the enhanced fusion.
+        dropout: In attention and sub-network.
+        clip: Similarity of the contrastive terms, see `layers.Clip`.
+        ccl_weight: `half_distance` weights L_ccl by d = (1 - cos) / 2 and L_ps by 1 - d. `literal` is the
+            published equation read as printed (cos and 1 - cos); it is degenerate: minimising cos * InfoNCE
+            drives the cosine to -1. It is here to be shown, not used.
+        weights: Of l1, l_ccl, l_ps and l_clm, in this order.
+        frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
+    """
+
+    fusion_layers: int = 1
+    fusion_init: Literal["bert", "random"] = "bert"
+    align_layer: int = -3
+    pooling: Literal["cls", "mean"] = "cls"
+    hidden: int = 64
+    heads: int = 2
+    wide: int = 2048
+    dropout: float = 0.1
+    clip: Literal["official", "standard"] = "official"
+    ccl_weight: Literal["half_distance", "literal"] = "half_distance"
+    weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
+    frozen_layers: int = -1
+
+    def __post_init__(self) -> None:
+        if self.fusion_layers < 1:
+            raise ValueError(f"fusion_layers is at least 1; got {self.fusion_layers}")
+        if self.hidden < 3 or self.hidden % self.heads:
+            raise ValueError(
+                f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads"
+            )
+        if len(self.weights) != 4:
+            raise ValueError(f"weights are four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
+
+
+class PsaMf(Head):
+    """Personality-sentiment aligned multi-level fusion.
+
+    The encoder reads the text alone up to layer N = L - `fusion_layers`; then two pseudo tokens, made of
+    the last LSTM states of picture and sound and the personality vector, join the sequence for the
+    remaining layers (pre-fusion). The result asks sound and picture by cross attention, and two paths
+    (enhanced fusion) give the prediction.
+
+    Reference:
+        Personality-sentiment aligned multi-level fusion, arXiv 2512.01442 (AAAI 2026); code
+        github.com/HensonXie/PSA-MF at 83423f9 (MIT). L_ccl, L_ps and L_clm are the paper's names.
+
+    Differences:
+        - The fusion layers start from the encoder's own last layers (`fusion_init`); in the released code
+          they stay random, because their name matches nothing in the checkpoint.
+        - The released code's third, unused BERT is left out; it changes no result.
+        - Personality is an input, computed once by a frozen encoder in evaluation mode; there it is
+          recomputed at every step with dropout active. Without an encoder trained on personality (where
+          the recipe falls back on plain `bert` or `bert.minilm`) this is the paper's control, not its
+          method: the same network with a second ordinary encoder.
+        - Attention over sound and picture is masked; there 500 padded steps take part. A missing
+          modality contributes no pseudo token, no contrastive pair and a zero vector.
+        - The checkpoint is chosen by the dev set's MAE; there test loss takes part in the choice.
+        - Any encoder of BERT architecture, any number of layers; `pooling = mean` for encoders that were
+          trained with mean pooling. Where the personality vector is of another width than the encoder, a
+          linear layer maps it.
+        - Texts are cut by the recipe (`max_steps`), not at 50 tokens.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {
+        "text": Role("token ids of the transcript, special tokens included", ids=True),
+        "personality": Role("one vector per clip from a frozen encoder that knows personality"),
+        "vision": Role("a sequence of what is seen"),
+        "audio": Role("a sequence of what is heard"),
+    }
+    options_class: ClassVar[type] = Options
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.encoder = _encoder(options, inputs["text"], assets)
+        layers, wide = len(self.encoder.layers), self.encoder.width
+        self.text_layers = layers - options.fusion_layers
+        self.align = options.align_layer + (layers + 1 if options.align_layer < 0 else 0)
+        if self.text_layers < 0 or not 0 <= self.align <= layers:
+            raise InvalidOption(
+                f"head psa-mf: this encoder has {layers} layers and {layers + 1} hidden states; "
+                f"fusion_layers = {options.fusion_layers} or align_layer = {options.align_layer} does not fit"
+            )
+        personality, hidden = inputs["personality"].width, options.hidden
+        self.personality = nn.Identity() if personality == wide else nn.Linear(personality, wide)
+        self.recurrent = nn.ModuleDict({m: MaskedLSTM(inputs[m].width, hidden) for m in MODALITIES})
+        self.summary = nn.ModuleDict({m: nn.Linear(hidden, hidden) for m in MODALITIES})
+        self.pseudo = nn.ModuleDict({m: nn.Linear(hidden, wide) for m in MODALITIES})
+        self.match = nn.ModuleDict({m: Clip(wide, wide, options.clip) for m in MODALITIES})
+        self.align_sentiment = nn.Linear(wide, hidden)
+        self.align_target = nn.Linear(wide, hidden)
+        self.align_personality = nn.Linear(personality, hidden)
+        self.align_match = Clip(hidden, hidden, options.clip)
+        self.align_out = nn.Linear(hidden, targets)
+        self.text = nn.Linear(wide, hidden)
+        self.attend = nn.ModuleDict(
+            {m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES}
+        )
+        self.lift = nn.ModuleDict({m: nn.Linear(hidden, options.wide) for m in MODALITIES})
+        self.fused_norm = nn.LayerNorm(2 * options.wide + hidden)
+        self.fused = nn.Linear(2 * options.wide + hidden, 128)
+        self.convolve = nn.Conv1d(3, 1, kernel_size=3)
+        self.out = nn.Sequential(
+            nn.Dropout(options.dropout),
+            nn.Linear(hidden - 2 + 128, 128), nn.Tanh(),
+            nn.Linear(128, 128), nn.Tanh(),
+            nn.Linear(128, targets),
+        )  # fmt: skip
+        for parameter in self._main():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K), and the logits and similarities of the contrastive terms."""
+        text = inputs["text"]
+        if text.values.shape[1] > self.encoder.longest:
+            raise InvalidOption(
+                f"a text of {text.values.shape[1]} tokens; the encoder has positions for "
+                f"{self.encoder.longest}: lower inputs.text.max_steps"
+            )
+        given = inputs["personality"]
+        vector = given.values[:, 0]  # (B, P)
+        steps, pseudo = self._listen_and_look(inputs, self.personality(vector))
+        # Text alone up to layer N, then with the pseudo tokens.
+        states = [self.encoder.embed(text.values)]  # (B, T, H)
+        states += self.encoder.run(states[0], text.mask, 0, self.text_layers)
+        extra = torch.stack([pseudo[m] for m in MODALITIES], dim=1)  # (B, 2, H)
+        there = torch.stack([inputs[m].mask.any(dim=1) for m in MODALITIES], dim=1)  # (B, 2)
+        joined = torch.cat([states[-1], extra], dim=1)  # (B, T + 2, H)
+        mask = torch.cat([text.mask, there], dim=1)  # (B, T + 2)
+        above = self.encoder.run(joined, mask, self.text_layers, len(self.encoder.layers))
+        outputs = {
+            f"clm_{m}": _pairs(self.match[m], self._pool(states[-1], text), pseudo[m], there[:, i])
+            for i, m in enumerate(MODALITIES)
+        }
+        aligned = [*states, *above][self.align]  # (B, T or T + 2, H)
+        outputs |= self._align(self._pool(aligned, text), vector, given.mask[:, 0])
+        main = self.text(self._pool(above[-1], text))  # (B, h)
+        attended = {m: self.attend[m](main, steps[m], inputs[m].mask) for m in MODALITIES}
+        outputs["prediction"] = self._fuse(main, attended)
+        return outputs
+
+    def _listen_and_look(self, inputs: Inputs, vector: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        steps, pseudo = {}, {}
+        for m in MODALITIES:
+            steps[m], last = self.recurrent[m](inputs[m].values, inputs[m].mask)  # (B, T, h), (B, h)
+            pseudo[m] = F.relu(self.pseudo[m](self.summary[m](last)) + vector)  # (B, H)
+        return steps, pseudo
+
+    def _align(self, text: Tensor, vector: Tensor, given: Tensor) -> Outputs:
+        """L_ccl and L_ps at one hidden state: text (B, H) against personality (B, P)."""
+        sentiment, personality = self.align_sentiment(text), self.align_personality(vector)  # (B, h)
+        distance = half_distance(sentiment, personality, given)
+        return {
+            "ccl": _pairs(self.align_match, sentiment, personality, given),
+            "distance": distance,
+            "ps": self.align_out(self.align_target(text)),  # (B, K)
+            "aligned": given,
+        }
+
+    def _fuse(self, text: Tensor, attended: Mapping[str, Tensor]) -> Tensor:
+        """Enhanced fusion: the wide path F_s and the convolution F_p, then the sub-network."""
+        lifted = [self.lift[m](attended[m]) for m in MODALITIES]
+        wide = self.fused(self.fused_norm(torch.cat([*lifted, text], dim=-1)))  # (B, 128)
+        stacked = torch.stack([*attended.values(), text], dim=1)  # (B, 3, h)
+        local = self.convolve(stacked).squeeze(1)  # (B, h - 2)
+        prediction: Tensor = self.out(torch.cat([local, wide], dim=-1))  # (B, K)
+        return prediction
+
+    def _pool(self, states: Tensor, text: Padded) -> Tensor:
+        """What stands for the text: (B, T or T + 2, H) to (B, H), the pseudo tokens left out."""
+        words = states[:, : text.mask.shape[1]]  # (B, T, H)
+        return words[:, 0] if self.options.pooling == "cls" else masked_average(words, text.mask)  # (B, H)
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """l1, l_ccl, l_ps and l_clm, weighted."""
+        l1, ccl, ps, clm = self.options.weights
+        distance = outputs["distance"]
+        if self.options.ccl_weight == "half_distance":
+            far, near = distance, 1 - distance
+        else:
+            far, near = 1 - 2 * distance, 2 * distance
+        error = masked_mean((outputs["ps"] - targets).abs().mean(dim=1), outputs["aligned"])
+        return {
+            "l1": l1 * absolute_error(outputs["prediction"], targets),
+            "l_ccl": ccl * far * info_nce(outputs["ccl"]),
+            "l_ps": ps * near * error,
+            "l_clm": clm
+            * sum((info_nce(outputs[f"clm_{m}"]) for m in MODALITIES), torch.zeros_like(distance)),
+        }
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder` (with what makes the pseudo tokens, and their contrastive units) and `main`, the rest."""
+        first = {id(p) for p in self._encoder_side()}
+        learning = [p for p in self.parameters() if p.requires_grad]
+        encoder = [p for p in learning if id(p) in first]
+        return groups({"main": [p for p in learning if id(p) not in first], "encoder": encoder}, lr)
+
+    def _encoder_side(self) -> list[nn.Parameter]:
+        modules = [self.encoder, self.personality, self.pseudo, self.match]
+        return [p for module in modules for p in module.parameters()]
+
+    def _main(self) -> list[nn.Parameter]:
+        first = {id(p) for p in self._encoder_side()}
+        return [p for p in self.parameters() if id(p) not in first]
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return {CONFIG: self.encoder.config_text()}
+
+
+def _encoder(options: Options, text: InputSpec, assets: Mapping[str, str] | None) -> SplitEncoder:
+    if assets is not None:
+        encoder = untrained(assets[CONFIG])
+    elif text.model:
+        encoder = pretrained(text.model)
+        if options.fusion_init == "random":
+            encoder.reset(len(encoder.layers) - options.fusion_layers)
+    else:
+        raise InvalidOption("head psa-mf: the set of token ids does not say which model's tokenizer made it")
+    if options.frozen_layers >= 0:
+        encoder.freeze(options.frozen_layers)
+    return encoder
+
+
+def _pairs(unit: nn.Module, left: Tensor, right: Tensor, there: Tensor) -> Tensor:
+    """Logits among the clips where both views exist: (B', B')."""
+    logits: Tensor = unit(left[there], right[there])
+    return logits

@@ -1,0 +1,217 @@
+"""Recipes: TOML files that say which features train which head, and how. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from featzoo.errors import InvalidOption, UnknownName, suggestion
+from featzoo.recipe import build, read_toml
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where one of a head's inputs comes from.
+
+    Attributes:
+        features: Requests for feature sets; the first that the store holds is used. An empty list goes
+            without: the head is trained with this input masked for every clip.
+        rows: Every step, or only the `first` ([CLS] of a BERT set).
+        standardise: Subtract the train split's mean and divide by its standard deviation, column by column.
+        max_steps: The most steps that a clip keeps.
+        longer: What is done with more: `cut` keeps the first steps (of token ids the last one too: it
+            separates), `mean` averages equal spans.
+        required: Leave a clip out that lacks this input, instead of masking it.
+    """
+
+    features: tuple[str, ...]
+    rows: Literal["all", "first"] = "all"
+    standardise: bool = False
+    max_steps: int = 500
+    longer: Literal["cut", "mean"] = "cut"
+    required: bool = False
+
+    def __post_init__(self) -> None:
+        if self.required and not self.features:
+            raise ValueError("a required input names at least one feature set")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps is at least 1; got {self.max_steps}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is learnt.
+
+    Attributes:
+        columns: Names of labels.
+        range: Lowest and highest value that a label may have; empty for any.
+        metrics: `sentiment` (needs labels around 0) or `regression`.
+    """
+
+    columns: tuple[str, ...]
+    range: tuple[float, ...] = ()
+    metrics: Literal["sentiment", "regression"] = "regression"
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("columns name at least one label")
+        if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
+            raise ValueError(f"range is [lowest, highest]; got {list(self.range)}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a head is trained.
+
+    Attributes:
+        batch_size: Clips in a step, over all devices.
+        epochs: The most passes over the train split, per stage.
+        learning_rates: Rate of each parameter group that the head names; `main` is always there.
+        optimizer: `adam` (weight decay as L2) or `adamw` (decoupled).
+        weight_decay: Of every group.
+        schedule: `constant`; `linear` or `cosine` down to 0 over all epochs; `plateau` halves the rates when
+            the dev MAE has not improved for `patience` / 2 epochs.
+        warmup: Share of all steps in which the rates rise from 0.
+        clip: The norm that gradients are clipped to; 0 leaves them.
+        patience: Stop after this many epochs without a better dev MAE; 0 never stops.
+        group_by_length: Batch clips of like length (in shuffled pools): less padding.
+        precision: `no` is 32 bit; `bf16`, `fp16` are automatic mixed precision in training.
+        seed: Of weights, order and dropout.
+    """
+
+    batch_size: int = 32
+    epochs: int = 20
+    learning_rates: Mapping[str, float] = field(default_factory=lambda: {"main": 1e-3})
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    weight_decay: float = 1e-4
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
+    warmup: float = 0.0
+    clip: float = 1.0
+    patience: int = 10
+    group_by_length: bool = True
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    seed: int = 1111
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.epochs < 1:
+            raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
+        if min(self.clip, self.patience, self.weight_decay, *self.learning_rates.values()) < 0:
+            raise ValueError("clip, patience, weight_decay and learning rates are not negative")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A head, what it reads, what it predicts, how it is trained.
+
+    Attributes:
+        head: Name of a head.
+        description: In a line.
+        inputs: Role to where it comes from.
+        target: What is learnt.
+        options: The head's options that differ from its defaults.
+        training: How.
+        name: The recipe's own name; its file's stem.
+    """
+
+    head: str
+    inputs: Mapping[str, Input]
+    target: Target
+    description: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+    name: str = ""
+
+
+def recipes() -> dict[str, Recipe]:
+    """The recipes that come with featzoo, by name."""
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by name or path.
+
+    Args:
+        name: `psa-mf`, or the path of a .toml file.
+        overrides: Dotted field to value, such as `training.epochs` to 3.
+
+    Raises:
+        UnknownName: If there is no such recipe.
+        InvalidOption: If the file or an override does not fit.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" and (path.is_file() or path.parent != Path()):
+        return read(path, overrides)
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = [p.stem for p in FOLDER.glob("*.toml")]
+        raise UnknownName(
+            f"no '{name}' among the recipes{suggestion(str(name), known)}; a path ends in .toml"
+        )
+    return read(path, overrides)
+
+
+def read(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe from a file.
+
+    Raises:
+        InvalidOption: If the file or an override does not fit.
+    """
+    table = read_toml(path)
+    table.setdefault("name", path.stem)
+    for dotted, value in (overrides or {}).items():
+        _set(table, dotted.split("."), value, dotted)
+    return build(Recipe, table, f"recipe {path.name}")
+
+
+def _set(table: dict[str, Any], keys: list[str], value: Any, dotted: str) -> None:
+    for key in keys[:-1]:
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise InvalidOption(f"cannot set '{dotted}': '{key}' is {inner!r}, not a table")
+        table = inner
+    table[keys[-1]] = value
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as TOML, every default filled in; `read` gives it back."""
+    plain: dict[str, Any] = _plain(recipe)
+    return "\n".join(_table(plain, ())) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    lines = [f"[{'.'.join(map(_key, path))}]"] if path else []
+    lines += [
+        f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)
+    ]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += ["", *_table(value, (*path, key))]
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # JSON's strings are TOML's but for DEL; repr gives a float that reads back exactly.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

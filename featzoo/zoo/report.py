@@ -1,0 +1,152 @@
+"""What a run looks like: a picture of its curves and predictions, and its model card."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featzoo.zoo.batches import Array, Counts, Split
+from featzoo.zoo.head import Head
+from featzoo.zoo.metrics import format_metrics
+from featzoo.zoo.recipes import Recipe
+from featzoo.zoo.train import Epoch, Trained
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: Sequence[str]) -> bytes:
+    """A PNG: loss terms by epoch, dev MAE with the chosen epoch marked, predicted against true values.
+
+    Args:
+        trained: What training gave.
+        predicted: Splits and their (N, K) predictions; the first two are drawn.
+        columns: K target names.
+    """
+    # Drawn without pyplot: no global state, no display, safe in any thread.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    losses, dev, scatter = figure.subplots(1, 3)
+    _draw_losses(losses, trained.epochs)
+    _draw_dev(dev, trained)
+    _draw_scatter(scatter, predicted[:2], columns)
+    out = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(out)
+    return out.getvalue()
+
+
+def _draw_losses(axes: Axes, epochs: Sequence[Epoch]) -> None:
+    numbers = [epoch.epoch for epoch in epochs]
+    for name in epochs[-1].losses:
+        values = [epoch.losses.get(name, np.nan) for epoch in epochs]
+        total = name == "total"
+        axes.plot(numbers, values, "k.-" if total else ".-", linewidth=2.0 if total else 1.2, label=name)
+    axes.set(title="Train loss, weighted terms", xlabel="epoch", ylabel="loss")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+    axes.locator_params(axis="x", integer=True)
+
+
+def _draw_dev(axes: Axes, trained: Trained) -> None:
+    numbers = [epoch.epoch for epoch in trained.epochs]
+    axes.plot(numbers, [epoch.dev_mae for epoch in trained.epochs], marker=".", color="tab:blue")
+    if trained.best is not None:
+        axes.axvline(trained.best.epoch, color="tab:red", linestyle="--", linewidth=1)
+        axes.plot(trained.best.epoch, trained.best.dev_mae, "o", color="tab:red",
+                  label=f"chosen: epoch {trained.best.epoch}, {trained.best.dev_mae:.3f}")  # fmt: skip
+        axes.legend(fontsize="small")
+    axes.set(title="Dev MAE", xlabel="epoch", ylabel="mean absolute error")
+    axes.grid(alpha=0.3)
+    axes.locator_params(axis="x", integer=True)
+
+
+def _draw_scatter(axes: Axes, predicted: Sequence[tuple[Split, Array]], columns: Sequence[str]) -> None:
+    for (split, pred), colour, marker in zip(predicted, ("tab:orange", "tab:blue"), ("x", "o"), strict=False):
+        axes.scatter(split.targets.ravel(), pred.ravel(), s=14, alpha=0.5, color=colour, marker=marker,
+                     linewidths=0.8, label=f"{split.name} ({len(split)} clips)")  # fmt: skip
+    everything = np.concatenate([part.ravel() for split, pred in predicted for part in (split.targets, pred)])
+    ends = [float(everything.min()), float(everything.max())]
+    axes.plot(ends, ends, color="grey", linewidth=1)
+    axes.set(title=f"Predicted against true {', '.join(columns)}", xlabel="true", ylabel="predicted")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+
+
+def card(
+    name: str,
+    recipe: Recipe,
+    head: Head,
+    sets: Mapping[str, Mapping[str, Any]],
+    counts: Mapping[str, Counts],
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
+    trained: Trained,
+    environment: Mapping[str, Any],
+) -> str:
+    """The model card of a run, as Markdown.
+
+    Args:
+        name: The run's name.
+        recipe: As resolved.
+        head: The trained head.
+        sets: What `data.describe` gave.
+        counts: Split to what became of its clips.
+        metrics: Split to `head` and the constant predictors' metrics.
+        trained: What training gave.
+        environment: What `records.environment` gave.
+    """
+    best = trained.best.epoch if trained.best else 0
+    total = sum(p.numel() for p in head.parameters())
+    learning = sum(p.numel() for p in head.parameters() if p.requires_grad)
+    parts = [
+        f"# {name}",
+        f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
+        f"{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
+        f"the weights are those of epoch {best}, which has the lowest mean absolute error on the dev split. "
+        "The test split took no part in any choice.",
+        "![Curves and predictions](curves.png)",
+        "## Results",
+    ]
+    for split, values in metrics.items():
+        constants = {key: value for key, value in values.items() if key != "head"}
+        table = format_metrics(values["head"], constants)
+        parts.append(f"{split}, {counts[split].clips} clips:\n\n```\n{table}\n```")
+    parts += ["## Features", _sets(recipe, sets), "## Clips", _counts(counts)]
+    parts += ["## The method", f"```\n{inspect.getdoc(type(head)) or ''}\n```"]
+    versions = ", ".join(f"{key} {value}" for key, value in environment["versions"].items())
+    parts += [
+        "## Made with",
+        f"`{environment['command']}` on {environment['device']}, Python {environment['python']}, {versions}; "
+        f"seed {recipe.training.seed}. Every setting is in recipe.toml.",
+        f"`zoo evaluate {name}` computes the table again from the weights and the features.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sets(recipe: Recipe, sets: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = ["| input | feature set | width | choice |", "|---|---|---|---|"]
+    for role, one in sets.items():
+        wanted = recipe.inputs[role].features
+        choice = f"{one['request']}, of {', '.join(wanted)}" if one["key"] else "none: masked for every clip"
+        lines.append(f"| {role} | {one['key']} | {one['width']} | {choice} |")
+    return "\n".join(lines)
+
+
+def _counts(counts: Mapping[str, Counts]) -> str:
+    lines = [
+        "| split | used | without label | left out | masked | values not observed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for split, count in counts.items():
+        cells = [_each(count.left_out), _each(count.missing), _each(count.unobserved)]
+        lines.append(f"| {split} | {count.clips} | {count.without_target} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _each(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{role}: {n}" for role, n in counts.items()) or "0"

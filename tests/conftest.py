@@ -1,0 +1,187 @@
+"""Media made on the spot, and what several tests share."""
+
+import os
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+EXAMPLES = ROOT / "examples" / "clips"
+DATA = Path(os.environ.get("FEATZOO_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def surroundings(tmp_path_factory):
+    """Workers find the plugins of the tests; nothing is remembered in the user's home."""
+    before = dict(os.environ)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(ROOT), before.get("PYTHONPATH", "")])
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The folder of real media and data sets, where it is."""
+    if not DATA.is_dir():
+        pytest.skip(f"needs real media: no folder {DATA} (set FEATZOO_TEST_DATA)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def examples():
+    """The project's own twelve clips."""
+    if not EXAMPLES.is_dir():
+        pytest.skip(f"no example clips in {EXAMPLES}")
+    return EXAMPLES
+
+
+def tone(seconds, rate=16000, pitch=220.0, seed=0):
+    """(N,) float32: a vowel-like sum of harmonics with vibrato and a little noise, within [-0.5, 0.5]."""
+    time = np.arange(round(seconds * rate)) / rate
+    phase = 2 * np.pi * (pitch * time + 2.0 * np.sin(2 * np.pi * 5 * time) / 5)
+    wave_form = sum(np.sin(k * phase) / k for k in range(1, 9))
+    noise = np.random.default_rng(seed).normal(size=len(time)) * 0.02
+    return (0.2 * (wave_form / 2 + noise)).astype(np.float32).clip(-0.5, 0.5)
+
+
+def write_wav(path, samples, rate=16000):
+    """16-bit PCM through the standard library; samples (N,) or (C, N), floats in [-1, 1) or int16."""
+    samples = np.atleast_2d(samples)
+    if samples.dtype.kind == "f":
+        samples = np.round(samples * 32768).clip(-32768, 32767).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(samples))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.ascontiguousarray(samples.T, dtype="<i2").tobytes())
+    return path
+
+
+def moving_picture(number, height=48, width=64):
+    """(H, W, 3) uint8: a square that walks over a gradient, so that no two frames agree."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.linspace(0, 120, width).astype(np.uint8)
+    image[..., 1] = 40
+    left, top = (3 * number) % (width - 12), (2 * number) % (height - 12)
+    image[top : top + 12, left : left + 12] = (250, 200, (37 * number) % 255)
+    return image
+
+
+def write_video(
+    path, count=50, rate=25, times=None, sound=None, sound_at=0.0, codec="libx264",
+    pixels="yuv420p", picture=moving_picture, options=None, sound_codec=None, container_options=None,
+):  # fmt: skip
+    """A video of `count` pictures at `rate` or at `times` (s); sound is (samples, rate), from `sound_at` s."""
+    import av
+
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        video = container.add_stream(codec, rate=rate)
+        first = picture(0)
+        video.height, video.width, video.pix_fmt = first.shape[0], first.shape[1], pixels
+        video.options = {"g": "12", **(options or {})}
+        unit = Fraction(1, 1000) if times is not None else Fraction(1, rate)
+        video.codec_context.time_base = unit
+        audio = None
+        if sound is not None:
+            name = sound_codec or ("aac" if path.suffix == ".mp4" else "pcm_s16le")
+            audio = container.add_stream(name, rate=sound[1], layout="mono")
+            # Without noise substitution: AAC's random noise depends on where a decoder starts.
+            audio.options = {"aac_pns": "0"} if name == "aac" else {}
+        stamps = [round(t * 1000) for t in times] if times is not None else range(count)
+        for number, stamp in enumerate(stamps):
+            image = picture(number)
+            layout = "gray" if image.ndim == 2 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(image, format=layout).reformat(format=pixels)
+            frame.pts, frame.time_base = stamp, unit
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio is not None:
+            values, hertz = sound
+            kind = audio.codec_context.format.name
+            step = audio.codec_context.frame_size or 1024
+            for start in range(0, len(values), step):
+                part = values[start : start + step]
+                if kind.startswith("s16"):
+                    part = np.round(part * 32768).clip(-32768, 32767).astype(np.int16)
+                block = av.AudioFrame.from_ndarray(np.ascontiguousarray(part[None]), format=kind, layout="mono")
+                block.sample_rate, block.time_base = hertz, Fraction(1, hertz)
+                block.pts = start + round(sound_at * hertz)
+                container.mux(audio.encode(block))
+            container.mux(audio.encode(None))
+    return path
+
+
+def turn(path):
+    """Write a quarter turn clockwise into the display matrix of an mp4's video track (ISO 14496-12, 8.3.2)."""
+    raw = bytearray(path.read_bytes())
+    place = raw.index(b"tkhd") + 4 + 40
+    fixed = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
+    raw[place : place + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in fixed)
+    path.write_bytes(raw)
+    return path
+
+
+# Irregular gaps of 20 to 200 ms, as a phone's variable frame rate gives them.
+UNEVEN = np.cumsum([0.0, *np.random.default_rng(5).integers(20, 200, 39) / 1000])
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A folder: voice.wav 2 s, talk.mp4 2 s of h264 with aac, uneven.mkv of variable rate without sound."""
+    folder = tmp_path_factory.mktemp("made")
+    write_wav(folder / "voice.wav", tone(2.0))
+    write_video(
+        folder / "talk.mp4", sound=(tone(2.0, 44100), 44100), container_options={"movflags": "faststart"}
+    )
+    write_video(folder / "uneven.mkv", times=UNEVEN)
+    return folder
+
+
+BERT_WORDS = [
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "film", "was", "good", "bad", "so", "very",
+    "un", "##believ", "##able", "not", "a", "and", "fine", "!",
+]  # fmt: skip
+
+
+def make_bert(folder, seed=0):
+    """A BERT of 2 layers, width 16, random weights, with a WordPiece tokenizer."""
+    import torch
+
+    from featzoo.backends import transformers_module
+
+    transformers = transformers_module()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(BERT_WORDS) + "\n")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = transformers.BertConfig(
+            vocab_size=len(BERT_WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=32, max_position_embeddings=24,
+        )  # fmt: skip
+        transformers.BertModel(config).save_pretrained(folder)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_bert(tmp_path_factory):
+    """The folder of a tiny BERT with a tokenizer."""
+    return make_bert(tmp_path_factory.mktemp("bert") / "tiny")
+
+
+def same_features(one, other):
+    """Whether two sequences agree to the bit, NaN equal to NaN."""
+    return (
+        one.features.dtype == other.features.dtype
+        and np.array_equal(one.features, other.features, equal_nan=one.features.dtype.kind == "f")
+        and np.array_equal(one.intervals, other.intervals, equal_nan=True)
+        and one.names == other.names
+    )

@@ -1,0 +1,183 @@
+"""Extractors as a plugin author would write them, some of them bad. Importable in fresh worker processes."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from featzoo.clips import Clip
+from featzoo.errors import ClipError
+from featzoo.extractors.contract import Extractor, ModelExtractor
+from featzoo.sequence import FeatureSequence
+
+
+def loudness(clip, hop=0.1):
+    sound = clip.audio()
+    size = max(1, round(hop * sound.rate))
+    parts = [sound.samples[0, i : i + size] for i in range(0, sound.samples.shape[1], size)]
+    rows = np.array([[np.sqrt(np.mean(part**2))] for part in parts], dtype=np.float32)
+    edges = np.minimum(np.arange(len(parts) + 1) * size, sound.samples.shape[1]) / sound.rate
+    return FeatureSequence(rows, np.stack([edges[:-1], edges[1:]], axis=1), ("rms",))
+
+
+@dataclass(frozen=True)
+class Loudness(Extractor):
+    name = "loudness"
+    modality = "audio"
+    reads = ("audio",)
+    hop: float = 0.1
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        return loudness(clip, self.hop)
+
+
+@dataclass(frozen=True)
+class Louder(Loudness):
+    version = 2
+
+
+@dataclass(frozen=True)
+class WordLengths(Extractor):
+    name = "word-lengths"
+    modality = "text"
+    reads = ("words",)
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        words = clip.spoken()
+        rows = np.array([[len(word.text)] for word in words], dtype=np.int32)
+        return FeatureSequence(rows, np.array([(word.start, word.end) for word in words]), ("letters",))
+
+
+@dataclass(frozen=True)
+class Trouble(Extractor):
+    """Does what a clip's id says: raise, die, sleep, memory, exit, nothing, wide; else loudness."""
+
+    name = "trouble"
+    modality = "audio"
+    reads = ("audio",)
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        deed = clip.id.split(".")[0]
+        if deed == "raise":
+            raise KeyError("a bug in a plugin")
+        if deed == "die":
+            os._exit(1)
+        if deed == "sleep":
+            time.sleep(1000)
+        if deed == "memory":
+            raise MemoryError
+        if deed == "exit":
+            sys.exit(3)
+        if deed == "nothing":
+            return None
+        if deed == "wide":
+            return FeatureSequence(np.zeros((1, 2), np.float32), np.zeros((1, 2)), ("a", "b"))
+        return loudness(clip)
+
+
+@dataclass(frozen=True)
+class Moody(Extractor):
+    """Fails for want of memory while the file named in MOODY is there."""
+
+    name = "moody"
+    modality = "audio"
+    reads = ("audio",)
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        if os.path.exists(os.environ["MOODY"]) and clip.id.startswith("b"):
+            raise MemoryError
+        if clip.id.startswith("die"):
+            os._exit(1)
+        return loudness(clip)
+
+
+class Block(tuple):
+    def __len__(self):
+        return 1
+
+
+@dataclass(frozen=True)
+class Batched(ModelExtractor):
+    """A model whose encode fails on the clip called bad.wav, and kills its process on die.wav."""
+
+    name = "batched"
+    modality = "audio"
+    reads = ("audio",)
+    window = 4
+
+    def load(self, clip: Clip) -> Iterator[Block]:
+        sequence = loudness(clip)
+        half = len(sequence) // 2
+        for part in (slice(0, half), slice(half, None)):
+            yield Block((clip.id, sequence.features[part], sequence.intervals[part]))
+
+    def encode(self, samples, device="cpu"):
+        names = [sample[0] for sample in samples]
+        if "bad.wav" in names:
+            raise RuntimeError("this batch cannot be encoded")
+        if "die.wav" in names:
+            os._exit(1)
+        return [FeatureSequence(rows, times, ("rms",)) for _, rows, times in samples]
+
+
+@dataclass(frozen=True)
+class FirstFrame(Extractor):
+    """Reads one frame and stops; keeps its unfinished iterator alive."""
+
+    name = "first-frame"
+    modality = "vision"
+    reads = ("video",)
+    kept = []
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        frames = clip.frames()
+        self.kept.append(frames)
+        shot = next(frames)
+        return FeatureSequence(shot.image.reshape(1, -1)[:, :9], np.array([[shot.start, shot.end]]), tuple("abcdefghi"))
+
+
+@dataclass(frozen=True)
+class Breaks(FirstFrame):
+    """Fails after some frames."""
+
+    name = "breaks"
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        frames = clip.frames()
+        for _ in range(3):
+            next(frames)
+        raise ClipError("odd", "three were enough")
+
+
+@dataclass(frozen=True)
+class NeverLooks(FirstFrame):
+    name = "never-looks"
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        return FeatureSequence(np.zeros((1, 1), np.float32), np.zeros((1, 2)), ("zero",))
+
+
+@dataclass(frozen=True)
+class Undeclared(FirstFrame):
+    """Looks at pictures without saying so."""
+
+    name = "undeclared"
+    reads = ("audio",)
+
+
+@dataclass(frozen=True)
+class Means(Extractor):
+    """The mean colour of each frame."""
+
+    name = "means"
+    modality = "vision"
+    reads = ("video",)
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        shots = [(s.image.mean(axis=(0, 1)), (s.start, s.end)) for s in clip.frames()]
+        return FeatureSequence(
+            np.array([row for row, _ in shots], dtype=np.float32), np.array([t for _, t in shots]), tuple("rgb")
+        )

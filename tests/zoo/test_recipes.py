@@ -1,0 +1,116 @@
+"""Recipes are strict, overrides reach every field, and what is written reads back the same."""
+
+import pytest
+
+from featzoo.errors import InvalidOption, UnknownName
+from featzoo.zoo.recipes import Recipe, find_recipe, read, recipes, to_toml
+
+PLAIN = """
+head = "psa-mf"
+[inputs.text]
+features = ["bert.ids"]
+[target]
+columns = ["sentiment"]
+"""
+
+
+def test_every_recipe_that_comes_along_reads_and_names_a_head():
+    found = recipes()
+    assert "psa-mf" in found
+    for name, recipe in found.items():
+        assert recipe.name == name
+        assert recipe.description
+
+
+def test_psa_mf_takes_what_an_offline_extraction_gives():
+    inputs = find_recipe("psa-mf").inputs
+    offline = {
+        "text": "bert.minilm-ids",
+        "personality": "bert.minilm",
+        "vision": "motion-energy",
+        "audio": "egemaps",
+    }
+    assert all(request in inputs[role].features for role, request in offline.items())
+    assert inputs["personality"].rows == "first"
+
+
+def test_defaults_are_filled_in(recipe_file):
+    recipe = find_recipe(recipe_file(PLAIN))
+    assert (recipe.name, recipe.training.epochs, recipe.inputs["text"].rows) == ("mine", 20, "all")
+
+
+def test_overrides_reach_nested_fields():
+    recipe = find_recipe(
+        "psa-mf",
+        {
+            "training.epochs": 3,
+            "options.pooling": "cls",
+            "training.learning_rates.main": 1,
+            "inputs.audio.max_steps": 9,
+        },
+    )
+    assert (recipe.training.epochs, recipe.options["pooling"], recipe.inputs["audio"].max_steps) == (
+        3,
+        "cls",
+        9,
+    )
+    assert recipe.training.learning_rates == {"main": 1.0, "encoder": 1e-4}
+
+
+def test_written_and_read_back(tmp_path):
+    recipe = find_recipe("psa-mf", {"description": 'a "quoted" \\ line\nand ünïcode', "options.odd key": [1.5, True]})
+    path = tmp_path / "psa-mf.toml"
+    path.write_text(to_toml(recipe), encoding="utf-8")
+    assert read(path) == recipe
+    assert isinstance(read(path), Recipe)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (("head", "haed"), "did you mean 'head'"),
+        (('head = "psa-mf"\n', ""), "'head' is missing"),
+        (('features = ["bert.ids"]', "features = []\nrequired = true"), "at least one feature set"),
+        (('features = ["bert.ids"]', 'features = ["bert.ids"]\nrows = "last"'), "one of all, first"),
+        (('features = ["bert.ids"]', 'features = ["bert.ids"]\nmax_steps = 0'), "max_steps is at least 1"),
+        (('columns = ["sentiment"]', "columns = []"), "at least one label"),
+        (('columns = ["sentiment"]', 'columns = ["sentiment"]\nrange = [3.0, -3.0]'), "lowest, highest"),
+        (('columns = ["sentiment"]', "columns = [3]"), "a string"),
+    ],
+)
+def test_strict(recipe_file, change, text):
+    with pytest.raises(InvalidOption, match=text):
+        find_recipe(recipe_file(PLAIN.replace(*change)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        ({"training.epoch": 3}, "did you mean 'epochs'"),
+        ({"training.epochs": 0}, "at least 1"),
+        ({"training.epochs": "many"}, "a whole number"),
+        ({"training.warmup": 1.0}, "share"),
+        ({"training.learning_rates.main": -1.0}, "not negative"),
+        ({"head.name": "x"}, "not a table"),
+        ({"training.schedule": "cosin"}, "one of constant, linear"),
+    ],
+)
+def test_overrides_are_strict(overrides, text):
+    with pytest.raises(InvalidOption, match=text):
+        find_recipe("psa-mf", overrides)
+
+
+def test_unknown_recipes(tmp_path):
+    with pytest.raises(UnknownName, match="did you mean 'psa-mf'"):
+        find_recipe("psamf")
+    with pytest.raises(InvalidOption, match="cannot read"):
+        find_recipe(tmp_path / "none.toml")
+
+
+def test_the_mosi_recipe_differs_in_its_inputs_only():
+    plain, mosi = find_recipe("psa-mf"), find_recipe("psa-mf.mosi")
+    assert (mosi.options, mosi.training, mosi.target) == (plain.options, plain.training, plain.target)
+    assert mosi.inputs["vision"].features == ()
+    assert {r: i for r, i in mosi.inputs.items() if r != "vision"} == {
+        r: i for r, i in plain.inputs.items() if r != "vision"
+    }
