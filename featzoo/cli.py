@@ -166,8 +166,8 @@ def mosi(folder: Path, store: Path) -> None:
 
     \b
     feat import mosi ../shared/data/mosi -o mosi
-    feat extract -o mosi --for psa-mf
-    zoo train psa-mf --features mosi
+    feat extract -o mosi -x bert.minilm,bert.minilm-ids
+    zoo train psa-mf --features mosi --without vision
     """
     from featzoo.cache.exchange.mosi import import_mosi
 
@@ -209,19 +209,29 @@ def show_recipe(recipe: str) -> None:
 @click.argument("recipe")
 @click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the run's folder is made.")
+@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
 @click.option("--seed", type=int, help="Of the training; short for --set training.seed=N.")
 @click.option("--set", "changes", multiple=True, help="field=value of the recipe: training.epochs=3.")
 @DEVICE
-def train(recipe: str, features: Path, runs: Path, seed: int | None, changes: tuple[str, ...], device: str) -> None:
+def train(
+    recipe: str,
+    features: Path,
+    runs: Path,
+    without: tuple[str, ...],
+    seed: int | None,
+    changes: tuple[str, ...],
+    device: str,
+) -> None:
     """Train RECIPE (a name, or a .toml file) and report dev and test beside a constant predictor.
 
     \b
     zoo train psa-mf
     zoo train my-recipe.toml --features mosi --device cuda
+    zoo train psa-mf --features mosi --without vision
     """
     from featzoo import cli_zoo
 
-    cli_zoo.train(recipe, features, runs, seed, changes, device)
+    cli_zoo.train(recipe, features, runs, seed, changes, without, device)
 
 
 @zoo.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from featzoo.errors import InvalidOption
 from featzoo.recipe import parse_value
 from featzoo.zoo.metrics import format_metrics
 from featzoo.zoo.recipes import find_recipe, recipes, to_toml
+
+if TYPE_CHECKING:
+    from featzoo.zoo.runs import Run
 
 
 def list_recipes() -> None:
@@ -48,22 +51,32 @@ def overrides(changes: Sequence[str], seed: int | None) -> dict[str, Any]:
     return table
 
 
-def train(recipe: str, features: Path, runs: Path, seed: int | None, changes: Sequence[str], device: str) -> None:
-    """Train and print the metrics.
+def train(
+    recipe: str,
+    features: Path,
+    runs: Path,
+    seed: int | None,
+    changes: Sequence[str],
+    without: Sequence[str],
+    device: str,
+) -> Run:
+    """Train, print the metrics, and give the run.
 
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
     """
     from featzoo.zoo.runs import train_recipe
 
-    run = train_recipe(recipe, features, runs, overrides(changes, seed), device)
+    table = overrides(changes, seed) | {f"inputs.{role}.features": [] for role in without}
+    run = train_recipe(recipe, features, runs, table, device)
     for role, key in run.used.items():
-        click.echo(f"{role}: {key}")
+        click.echo(f"{role}: {key or 'without'}")
     click.echo(f"{run.epochs} epochs in {run.seconds:.0f} s; dev chose epoch {run.best_epoch}")
     for split, metrics in run.metrics.items():
         _print(split, metrics, run.constant[split])
     click.echo(f"run: {run.path}")
     click.echo(f"pictures: {run.picture}")
+    return run
 
 
 def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:

@@ -41,7 +41,7 @@ class ContentDigests:
         for path in dict.fromkeys(paths):
             stamp = _stamp(path)
             known = self._known.get(os.path.abspath(path))  # noqa: PTH100  (links are kept, unlike resolve)
-            if stamp is not None and known is not None and known[:-1] == stamp:
+            if stamp is not None and isinstance(known, list) and known[:-1] == stamp:
                 found[path] = str(known[-1])
             elif stamp is not None:
                 unknown.append(path)

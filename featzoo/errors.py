@@ -61,7 +61,8 @@ def unknown(name: str, kind: str, known: Iterable[str]) -> UnknownName:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`: did you mean 'x'?`, or the whole list where nothing is near."""
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1)
+    lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
     if near:
-        return f": did you mean '{near[0]}'?"
+        return f": did you mean '{lower[near[0]]}'?"
     return f": there are {', '.join(choices)}" if choices else ": there are none"

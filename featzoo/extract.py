@@ -254,12 +254,12 @@ def _run(
     alone: list[Job] = []
     deaths = 0
     while open_jobs:
-        chunk = 1 if alone else _chunk_size(len(open_jobs), workers)
         batch = alone or list(open_jobs.values())
-        chunks = [batch[i : i + chunk] for i in range(0, len(batch), chunk)]
+        chunks = [[job] for job in batch] if alone else _chunks(batch, workers)
+        single = bool(alone)
         alone = []
         try:
-            for receipts in _parallel(setup, chunks, 1 if chunk == 1 else workers, threads, devices, cores):
+            for receipts in _parallel(setup, chunks, 1 if single else workers, threads, devices, cores):
                 for receipt in receipts:
                     yield from _settle(receipt, open_jobs)
         except TerminatedWorkerError:
@@ -273,15 +273,21 @@ def _run(
                     "worker processes keep dying before they take up a clip: too little memory, or a package "
                     "that crashes when imported; try -j 1, or `feat doctor`"
                 ) from None
-            if chunk == 1:
+            if single:
                 for clip_id, reason in guilty.items():
                     if clip_id in open_jobs:
                         yield from _give_up(open_jobs[clip_id], reason, sets, open_jobs)
             alone = [open_jobs[clip_id] for clip_id in guilty if clip_id in open_jobs]
 
 
-def _chunk_size(count: int, workers: int) -> int:
-    return max(2, min(LARGEST_CHUNK, math.ceil(count / (4 * workers))))
+def _chunks(jobs: Sequence[Job], workers: int) -> list[Sequence[Job]]:
+    """Large tasks first, for batches across clips, and ever smaller ones, so that no worker waits long for the last."""
+    chunks, start = [], 0
+    while start < len(jobs):
+        size = max(2, min(LARGEST_CHUNK, math.ceil((len(jobs) - start) / (4 * workers))))
+        chunks.append(jobs[start : start + size])
+        start += size
+    return chunks
 
 
 def _parallel(

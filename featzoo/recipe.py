@@ -66,6 +66,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             raise InvalidOption(f"{where} is a table; got {value!r}")
         return {k: _convert(v, args[1], f"{where}.{k}") for k, v in value.items()} if args else dict(value)
     if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise InvalidOption(f"{where} is a table; got {value!r}")
         return build(typing.cast(type, hint), value, where)
     if hint is Any:
         return value
@@ -107,6 +109,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_value(text: str) -> Any:
     """A value as typed on a command line: TOML where it is TOML (`5`, `[1, 2]`, `true`), else a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return found["value"] if len(found) == 1 else text

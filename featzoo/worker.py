@@ -193,8 +193,11 @@ class _Writer:
         with self._lock:
             self._kind = self._kind or kind
             if kind != self._kind:
-                raise ClipError("other-rows", f"rows {kind[2]} {kind[1]} in a set of {self._kind[2]} "
-                                f"{self._kind[1]}, or other column names: an extractor gives one kind of row")
+                raise ClipError(
+                    "other-rows",
+                    f"rows {kind[2]} {kind[1]} in a set of {self._kind[2]} "
+                    f"{self._kind[1]}, or other column names: an extractor gives one kind of row",
+                )
             if not self._waiting:
                 self._since = time.monotonic()
             self._waiting.append(entry)

@@ -50,7 +50,7 @@ class FeatureSet:
             self.name, self.digest = str(document["name"]), str(document["digest"])
             self.spec: dict[str, Any] = document["spec"]
             self.provenance: dict[str, Any] = document["provenance"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder / 'set.json'} is damaged: {error}") from error
         self.key = folder.name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +119,8 @@ class SetIndex:
                     group.create_dataset("names", data=list(header.names), dtype=text)
             temporary.replace(self._saved)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     def _load(self) -> None:
         """Take what the saved index says of shards that are still there with the same size."""

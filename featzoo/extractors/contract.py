@@ -139,6 +139,8 @@ def make_extractor(request: str) -> Extractor:
         raise InvalidOption(f"{wanted.name}: {found.__name__} is not an Extractor")
     if tag and tag not in found.variants:
         raise unknown(tag, f"the variants of {found.name}", found.variants)
+    if "tag" in wanted.options:
+        raise InvalidOption(f"{wanted.name} has no option 'tag': a variant is named {wanted.name}.TAG")
     options = {**found.variants.get(tag, {}), **wanted.options, "tag": tag}
     return build(found, options, wanted.name)
 

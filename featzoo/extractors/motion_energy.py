@@ -83,7 +83,8 @@ class MotionEnergy(Extractor):
                 yield from self._window(number, held, number * self.hop + self.window)
                 number += 1
                 held = [(time, image) for time, image in held if time >= number * self.hop]
-            held.append((start, moved))
+            if start >= number * self.hop:  # not in the gap between two windows
+                held.append((start, moved))
             last = end
         if held:
             yield from self._window(number, held, last)

@@ -154,14 +154,16 @@ def _weights_file(name: str) -> Path:
 def _resize(weights: str) -> Any:
     """Resize and centre crop as the weights ask, on uint8; normalisation is done on the device."""
     preset = _enum(weights).transforms()
-    from torchvision.transforms import v2
+    from torchvision.transforms import functional
 
-    return v2.Compose(
-        [
-            v2.Resize(preset.resize_size, interpolation=preset.interpolation, antialias=preset.antialias),
-            v2.CenterCrop(preset.crop_size),
-        ]
-    )
+    def resize(image: Any) -> Any:
+        # The preset's own functions: those of transforms.v2 round some pixels to another grey level.
+        scaled = functional.resize(
+            image, preset.resize_size, interpolation=preset.interpolation, antialias=preset.antialias
+        )
+        return functional.center_crop(scaled, preset.crop_size)
+
+    return resize
 
 
 def _normalisation(weights: str) -> tuple[list[float], list[float]]:

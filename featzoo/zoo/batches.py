@@ -97,12 +97,8 @@ class Split:
 
     def batch(self, rows: Sequence[int] | Array) -> Batch:
         """The clips `rows`, padded to the longest of them."""
-        inputs = {
-            role: self._padded(role, [arrays[i] for i in rows]) for role, arrays in self.features.items()
-        }
-        targets = torch.from_numpy(
-            self.targets[np.asarray(rows, dtype=np.int64)].astype(np.float32)
-        )  # (B, K)
+        inputs = {role: self._padded(role, [arrays[i] for i in rows]) for role, arrays in self.features.items()}
+        targets = torch.from_numpy(self.targets[np.asarray(rows, dtype=np.int64)].astype(np.float32))  # (B, K)
         return Batch(tuple(self.ids[i] for i in rows), inputs, targets)
 
     def batches(self, size: int) -> Iterator[tuple[Array, Batch]]:
@@ -139,9 +135,7 @@ class Split:
         return Padded(*map(torch.from_numpy, (values, mask, observed)))
 
 
-def statistics_of(
-    features: Mapping[str, Sequence[Array | None]], specs: Mapping[str, InputSpec]
-) -> Statistics:
+def statistics_of(features: Mapping[str, Sequence[Array | None]], specs: Mapping[str, InputSpec]) -> Statistics:
     """Mean and standard deviation over every observed step, column by column, for the roles of `specs`."""
     mean, std = {}, {}
     for role, spec in specs.items():

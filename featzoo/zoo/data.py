@@ -62,7 +62,8 @@ def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") 
     Raises:
         MissingFeatures: If the store holds none for a role; the text says what makes them.
     """
-    chosen, lacking = {}, []
+    chosen: dict[str, Chosen] = {}
+    lacking: list[str] = []
     for role, wanted in recipe.inputs.items():
         if not wanted.features:
             chosen[role] = Chosen("", None, InputSpec(1))
@@ -77,7 +78,7 @@ def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") 
     if lacking:
         raise MissingFeatures(
             f"recipe {recipe.name} needs what the store does not hold: {'; '.join(lacking)}. "
-            f"Run: feat extract {where} --for {recipe.name}"
+            f"Run: feat extract {where} --for {recipe.name}, or go without: --without {lacking[0].split()[0]}"
         )
     return chosen
 
@@ -115,9 +116,7 @@ def load_split(
     clips = _of_split(every, split)
     known = {name for clip in every.values() for name in clip.labels}
     targets, without = _targets(clips, recipe, known)
-    held = {
-        role: set(one.features.ids()) if one.features is not None else set() for role, one in chosen.items()
-    }
+    held = {role: set(one.features.ids()) if one.features is not None else set() for role, one in chosen.items()}
     required = [role for role in chosen if recipe.inputs[role].required]
     left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
     ids = tuple(i for i in targets if all(i in held[r] for r in required))
@@ -130,9 +129,7 @@ def load_split(
     specs = {role: one.spec for role, one in chosen.items()}
     if statistics is None:
         if split != "train":
-            raise InvalidOption(
-                f"the {split} split is standardised by the train split's statistics: pass them"
-            )
+            raise InvalidOption(f"the {split} split is standardised by the train split's statistics: pass them")
         standardised = {role: spec for role, spec in specs.items() if recipe.inputs[role].standardise}
         statistics = statistics_of(features, standardised)
     counts = Counts(
@@ -159,9 +156,7 @@ def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
     return found
 
 
-def _targets(
-    clips: Mapping[str, Clip], recipe: Recipe, known: set[str]
-) -> tuple[dict[str, list[float]], int]:
+def _targets(clips: Mapping[str, Clip], recipe: Recipe, known: set[str]) -> tuple[dict[str, list[float]], int]:
     """Clip id to its K labels, and how many clips lack one."""
     wanted, limits = recipe.target.columns, recipe.target.range
     for name in wanted:
@@ -198,9 +193,7 @@ def _read(one: Chosen, clip: str, wanted: Input) -> Array | None:
     array = one.features[clip].features
     array = array.reshape(len(array), math.prod(array.shape[1:]))  # (T, D)
     if array.shape[1] != one.spec.width:
-        raise InvalidClips(
-            f"clip '{clip}' has {array.shape[1]} columns in {one.key}, others {one.spec.width}"
-        )
+        raise InvalidClips(f"clip '{clip}' has {array.shape[1]} columns in {one.key}, others {one.spec.width}")
     if array.dtype.kind == "f" and np.isinf(array).any():
         raise InvalidClips(f"clip '{clip}' has infinite values in {one.key}: write NaN for 'not observed'")
     if wanted.rows == "first":

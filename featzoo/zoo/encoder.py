@@ -98,9 +98,7 @@ def pretrained(model: str) -> SplitEncoder:
     folder = locate(model)
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     if config.model_type != "bert":
-        raise InvalidOption(
-            f"'{model}' is a {config.model_type} model; this head splits encoders of type bert"
-        )
+        raise InvalidOption(f"'{model}' is a {config.model_type} model; this head splits encoders of type bert")
     bert = transformers.BertModel.from_pretrained(
         folder, add_pooling_layer=False, local_files_only=True, attn_implementation="sdpa"
     )

@@ -43,9 +43,7 @@ class Evaluation:
     stored: Metrics | None
 
 
-def evaluate_run(
-    run: Path, store: Path | None = None, split: str = "test", device: str = "auto"
-) -> Evaluation:
+def evaluate_run(run: Path, store: Path | None = None, split: str = "test", device: str = "auto") -> Evaluation:
     """Compute a run's metrics again from its weights and the features.
 
     Args:

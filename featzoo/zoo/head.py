@@ -138,9 +138,7 @@ def groups(named: Mapping[str, list[nn.Parameter]], lr: Mapping[str, float]) -> 
     """
     for name in named:
         if name not in lr:
-            raise InvalidOption(
-                f"training.learning_rates lacks '{name}': this head trains {', '.join(named)}"
-            )
+            raise InvalidOption(f"training.learning_rates lacks '{name}': this head trains {', '.join(named)}")
     for name in lr:
         if name not in named:
             raise InvalidOption(f"no parameters train at the learning rate '{name}'{suggestion(name, named)}")
@@ -189,9 +187,7 @@ def make_head(
         if role not in inputs:
             raise InvalidOption(f"head {name} needs the input '{role}': {wanted.description}")
         if wanted.ids and not inputs[role].ids:
-            raise InvalidOption(
-                f"head {name} needs token ids as '{role}', such as bert.ids; the set holds features"
-            )
+            raise InvalidOption(f"head {name} needs token ids as '{role}', such as bert.ids; the set holds features")
         if inputs[role].ids and not wanted.ids:
             raise InvalidOption(f"head {name} needs features as '{role}'; the set holds token ids")
     made: Head = cls(build(cls.options_class, options, f"head {name}"), inputs, targets, assets)

@@ -35,9 +35,7 @@ class MaskedLSTM(nn.Module):
         """
         length = mask.sum(dim=1)  # (B,)
         # Packing takes no empty sequence: it gets one step, and its result is masked out.
-        packed = pack_padded_sequence(
-            values, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
+        packed = pack_padded_sequence(values, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
         out, (last, _) = self.lstm(packed)
         steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
         present = (length > 0)[:, None].to(steps.dtype)  # (B, 1)
@@ -87,9 +85,7 @@ class Clip(nn.Module):
         width: Width of the shared space.
     """
 
-    def __init__(
-        self, left: int, right: int, kind: Literal["official", "standard"], width: int = 128
-    ) -> None:
+    def __init__(self, left: int, right: int, kind: Literal["official", "standard"], width: int = 128) -> None:
         super().__init__()
         self.kind = kind
         self.scale: Tensor

@@ -59,9 +59,7 @@ class Options:
         if self.fusion_layers < 1:
             raise ValueError(f"fusion_layers is at least 1; got {self.fusion_layers}")
         if self.hidden < 3 or self.hidden % self.heads:
-            raise ValueError(
-                f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads"
-            )
+            raise ValueError(f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads")
         if len(self.weights) != 4:
             raise ValueError(f"weights are four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
         if not 0 <= self.dropout < 1:
@@ -134,9 +132,7 @@ class PsaMf(Head):
         self.align_match = Clip(hidden, hidden, options.clip)
         self.align_out = nn.Linear(hidden, targets)
         self.text = nn.Linear(wide, hidden)
-        self.attend = nn.ModuleDict(
-            {m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES}
-        )
+        self.attend = nn.ModuleDict({m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES})
         self.lift = nn.ModuleDict({m: nn.Linear(hidden, options.wide) for m in MODALITIES})
         self.fused_norm = nn.LayerNorm(2 * options.wide + hidden)
         self.fused = nn.Linear(2 * options.wide + hidden, 128)
@@ -226,8 +222,7 @@ class PsaMf(Head):
             "l1": l1 * absolute_error(outputs["prediction"], targets),
             "l_ccl": ccl * far * info_nce(outputs["ccl"]),
             "l_ps": ps * near * error,
-            "l_clm": clm
-            * sum((info_nce(outputs[f"clm_{m}"]) for m in MODALITIES), torch.zeros_like(distance)),
+            "l_clm": clm * sum((info_nce(outputs[f"clm_{m}"]) for m in MODALITIES), torch.zeros_like(distance)),
         }
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -151,9 +151,7 @@ def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
         known = [p.stem for p in FOLDER.glob("*.toml")]
-        raise UnknownName(
-            f"no '{name}' among the recipes{suggestion(str(name), known)}; a path ends in .toml"
-        )
+        raise UnknownName(f"no '{name}' among the recipes{suggestion(str(name), known)}; a path ends in .toml")
     return read(path, overrides)
 
 
@@ -195,9 +193,7 @@ def _plain(value: Any) -> Any:
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     lines = [f"[{'.'.join(map(_key, path))}]"] if path else []
-    lines += [
-        f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)
-    ]
+    lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
     for key, value in table.items():
         if isinstance(value, Mapping):
             lines += ["", *_table(value, (*path, key))]

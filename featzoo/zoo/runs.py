@@ -112,9 +112,7 @@ def train_recipe(
     metrics = {split.name: measure(recipe, train_split, split, pred) for split, pred in predicted}
     seconds = time.perf_counter() - started
     if first:
-        _finish(
-            path, recipe, head, trained, predicted, metrics, counts, environment, describe(chosen), seconds
-        )
+        _finish(path, recipe, head, trained, predicted, metrics, counts, environment, describe(chosen), seconds)
     return Run(
         path, recipe.name, {role: one.key for role, one in chosen.items()}, counts,
         {split: values["head"] for split, values in metrics.items()},
@@ -136,9 +134,7 @@ def _begin(
     options = dataclasses.asdict(head.options)
     resolved = dataclasses.replace(recipe, options={k: v for k, v in options.items() if v is not None})
     used = "".join(f"# {role}: {one['key']}\n" for role, one in sets.items())
-    records.write(
-        path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}"
-    )
+    records.write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
     clips = {split: dataclasses.asdict(count) for split, count in counts.items()}
     assets = head.assets()
     records.write_json(path / FEATURES, {"sets": sets, "clips": clips, "assets": list(assets)})
@@ -218,9 +214,7 @@ def _finish(
     records.write_json(path / METRICS, summary)
 
 
-def _test(
-    store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chosen], train_split: Split
-) -> Split | None:
+def _test(store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chosen], train_split: Split) -> Split | None:
     """The test split, which is scored once after training; None where the store has none with labels."""
     try:
         return load_split(store, recipe, "test", chosen, train_split.statistics)
@@ -236,9 +230,7 @@ def measure(recipe: Recipe, train_split: Split, split: Split, pred: Array) -> di
     """
     kind, columns = recipe.target.metrics, recipe.target.columns
     if not np.isfinite(pred).all():
-        raise FeatzooError(
-            f"{int((~np.isfinite(pred)).sum())} predictions of {split.name} are not finite numbers"
-        )
+        raise FeatzooError(f"{int((~np.isfinite(pred)).sum())} predictions of {split.name} are not finite numbers")
     found = {"head": target_metrics(kind, pred, split.targets, columns)}
     return found | constant_metrics(kind, train_split.targets, split.targets, columns)
 

@@ -96,9 +96,7 @@ def train(
     for stage in head.stages:
         groups = head.parameter_groups(stage, settings.learning_rates)
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        model, optimizer = accelerator.prepare(
-            head, kind(groups, weight_decay=settings.weight_decay, fused=True)
-        )
+        model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=settings.weight_decay, fused=True))
         schedule = Schedule(optimizer, settings, per_epoch * settings.epochs)
         best_mae, best_epoch = math.inf, 0
         for number in range(1, settings.epochs + 1):

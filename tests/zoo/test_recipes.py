@@ -105,12 +105,3 @@ def test_unknown_recipes(tmp_path):
         find_recipe("psamf")
     with pytest.raises(InvalidOption, match="cannot read"):
         find_recipe(tmp_path / "none.toml")
-
-
-def test_the_mosi_recipe_differs_in_its_inputs_only():
-    plain, mosi = find_recipe("psa-mf"), find_recipe("psa-mf.mosi")
-    assert (mosi.options, mosi.training, mosi.target) == (plain.options, plain.training, plain.target)
-    assert mosi.inputs["vision"].features == ()
-    assert {r: i for r, i in mosi.inputs.items() if r != "vision"} == {
-        r: i for r, i in plain.inputs.items() if r != "vision"
-    }

@@ -1,0 +1,74 @@
+"""Requests, entry points and module:Class paths; wrong ones are answered with the nearest right one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featzoo import plugins
+from featzoo.errors import InvalidOption, UnknownName
+from featzoo.extractors.contract import make_extractor, usual_extractors
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("egemaps", "egemaps", {}),
+        (" bert.minilm[layers=[1,2],output=words] ", "bert.minilm", {"layers": [1, 2], "output": "words"}),
+        ("my.pack:Energy[hop=0.02]", "my.pack:Energy", {"hop": 0.02}),
+        ("x[]", "x", {}),
+        ("x[weights=/a b/c=d.pth]", "x", {"weights": "/a b/c=d.pth"}),
+    ],
+)
+def test_requests(text, name, options):
+    assert plugins.parse(text) == (name, options)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "x[", "x[1]", "x]y[", "x[a=1]b"])
+def test_what_is_no_request(text):
+    with pytest.raises(InvalidOption, match="not"):
+        plugins.parse(text)
+
+
+def test_lists_are_cut_outside_brackets():
+    assert plugins.split("a[x=1,y=[2,3]], b ,,c") == ["a[x=1,y=[2,3]]", "b", "c"]
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,5}(\[[a-z]=[0-9](,[a-z]=\[1,2\])?\])?", fullmatch=True)))
+def test_split_undoes_join(parts):
+    assert plugins.split(",".join(parts)) == parts
+
+
+def test_registered_extractors_are_made_with_variants_and_options():
+    assert {"bert", "egemaps", "frames", "motion-energy", "resnet50"} <= set(plugins.registered(plugins.EXTRACTORS))
+    functionals = make_extractor("egemaps.functionals")
+    assert functionals.level == "functionals"
+    assert functionals.label == "egemaps.functionals"
+    assert make_extractor("frames[count=9]").count == 9
+    assert make_extractor("bert.minilm[layers=3]").layers == (3,)
+    assert "egemaps" in usual_extractors()
+    assert "bert.minilm" in usual_extractors()
+
+
+def test_a_class_by_its_path():
+    made = make_extractor("plugins_for_tests:Loudness[hop=0.2]")
+    assert (made.name, made.hop) == ("loudness", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "text"),
+    [
+        ("egemap", UnknownName, "no 'egemap' among featzoo.extractors: did you mean 'egemaps'"),
+        ("bert.minlim", UnknownName, "no 'minlim' among the variants of bert: did you mean 'minilm'"),
+        ("frames[cuont=1]", InvalidOption, "frames has no option 'cuont': did you mean 'count'"),
+        ("frames[count=0]", InvalidOption, "positive"),
+        ("egemaps[level=lldd]", InvalidOption, "one of lld, lld_de, functionals"),
+        ("nowhere.to.be:Found", UnknownName, "cannot import 'nowhere.to.be'"),
+        ("plugins_for_tests:Nope", UnknownName, "has no 'Nope'"),
+        ("plugins_for_tests:loudness", UnknownName, "is not a class"),
+        ("plugins_for_tests:Block", InvalidOption, "Block is not an Extractor"),
+        ("egemaps[tag=x]", InvalidOption, "no option 'tag'"),
+    ],
+)
+def test_wrong_requests(request_, kind, text):
+    with pytest.raises(kind, match=text):
+        make_extractor(request_)
