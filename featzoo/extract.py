@@ -316,11 +316,15 @@ def _one_process(
     setup: Setup, chunks: Sequence[Sequence[Job]], device: str, threads: int, cores: int
 ) -> Iterator[list[Receipt]]:
     """joblib runs a single worker in the calling process; loky itself keeps it apart."""
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import ProcessPoolExecutor
 
-    executor = get_reusable_executor(max_workers=1)
-    for future in [executor.submit(run_chunk, setup, chunk, device, threads, cores) for chunk in chunks]:
-        yield future.result()
+    # Not loky's reusable executor: that is one for the whole process, and joblib takes it for its own.
+    executor = ProcessPoolExecutor(max_workers=1)
+    try:
+        for future in [executor.submit(run_chunk, setup, chunk, device, threads, cores) for chunk in chunks]:
+            yield future.result()
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 def _settle(receipt: Receipt, open_jobs: dict[str, Job]) -> Iterator[Receipt]:

@@ -29,7 +29,7 @@ class Window:
         device: str,
         guard: Callable[[Sequence[str]], Any],
         keep: Callable[[str, FeatureSequence], None],
-        fail: Callable[[str, Exception], None],
+        fail: Callable[[str, BaseException], None],
     ) -> None:
         self._extractor, self._device = extractor, device
         self._guard, self._keep, self._fail = guard, keep, fail
@@ -73,7 +73,7 @@ class Window:
         waiting, self._waiting = self._waiting, []
         try:
             self._take(waiting)
-        except Exception:  # noqa: BLE001  (one bad sample must not cost the batch: each clip again, alone)
+        except (Exception, SystemExit):  # noqa: BLE001  (one bad sample must not cost the batch: each clip again, alone)
             for clip_id in dict.fromkeys(name for name, _ in waiting):
                 own = [(name, sample) for name, sample in waiting if name == clip_id]
                 self._attempt(clip_id, partial(self._take, own))
@@ -100,7 +100,7 @@ class Window:
     def _attempt(self, clip_id: str, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
                 raise  # the machine's or the store's trouble, not this clip's
             self.drop(clip_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import threading
 import time
@@ -96,6 +97,7 @@ class _Chunk:
             if isinstance(extractor, ModelExtractor)
         }
         self._sources: dict[tuple[str, str], str] = {}
+        self._wound = -math.inf
 
     def process(self, job: Job) -> None:
         """Run all extractors that a clip still needs."""
@@ -127,7 +129,7 @@ class _Chunk:
                 window.end(clip.id)
             else:
                 self._keep(key, clip.id, extractor.extract(clip))
-        except Exception as error:  # a plugin may raise anything: it is recorded with its clip, the others go on
+        except (Exception, SystemExit) as error:  # a plugin may raise anything: the others go on
             if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
                 raise
             if key in self._windows:
@@ -140,7 +142,7 @@ class _Chunk:
     def _keep(self, key: str, clip_id: str, sequence: FeatureSequence) -> None:
         self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], sequence))
 
-    def _fail(self, key: str, clip_id: str, error: Exception) -> None:
+    def _fail(self, key: str, clip_id: str, error: BaseException) -> None:
         reason, message = _reason(error)
         self._writers[key].fail(clip_id, self._sources[key, clip_id], reason, message)
 
@@ -150,6 +152,7 @@ class _Chunk:
             window.flush()
         for writer in self._writers.values():
             writer.flush()
+        faulthandler.cancel_dump_traceback_later()
         return [receipt for writer in self._writers.values() for receipt in writer.receipts]
 
     @contextmanager
@@ -159,14 +162,20 @@ class _Chunk:
         The watchdog works even while a decoder holds the interpreter's lock.
         """
         marks = [_mark(self._setup.scratch, clip_id) for clip_id in clip_ids]
-        faulthandler.dump_traceback_later(self._setup.timeout, exit=True, file=_watchdog_log(self._setup.scratch))
+        self._wind()
         try:
             yield
         finally:
             for mark in marks:
                 mark.unlink(missing_ok=True)
-            if not any(self._setup.scratch.glob(f"{os.getpid()}.*.clip")):
-                faulthandler.cancel_dump_traceback_later()
+
+    def _wind(self) -> None:
+        """Wind the watchdog up again. Each time costs a thread, so not more often than every second."""
+        now = time.monotonic()
+        if now - self._wound > min(1.0, self._setup.timeout / 10):
+            log = _watchdog_log(self._setup.scratch)
+            faulthandler.dump_traceback_later(self._setup.timeout, exit=True, file=log)
+            self._wound = now
 
 
 class _Writer:
@@ -225,7 +234,7 @@ class _Writer:
         self._waiting, self._bytes = [], 0
 
 
-def _reason(error: Exception) -> tuple[str, str]:
+def _reason(error: BaseException) -> tuple[str, str]:
     """Code and text for the failures ledger."""
     if isinstance(error, ClipError):
         return error.reason, str(error)

@@ -136,9 +136,7 @@ def made(tmp_path_factory):
     """A folder: voice.wav 2 s, talk.mp4 2 s of h264 with aac, uneven.mkv of variable rate without sound."""
     folder = tmp_path_factory.mktemp("made")
     write_wav(folder / "voice.wav", tone(2.0))
-    write_video(
-        folder / "talk.mp4", sound=(tone(2.0, 44100), 44100), container_options={"movflags": "faststart"}
-    )
+    write_video(folder / "talk.mp4", sound=(tone(2.0, 44100), 44100), container_options={"movflags": "faststart"})
     write_video(folder / "uneven.mkv", times=UNEVEN)
     return folder
 

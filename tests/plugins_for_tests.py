@@ -181,3 +181,14 @@ class Means(Extractor):
         return FeatureSequence(
             np.array([row for row, _ in shots], dtype=np.float32), np.array([t for _, t in shots]), tuple("rgb")
         )
+
+
+@dataclass(frozen=True)
+class Slow(Loudness):
+    """Cheap, but long enough to be killed in."""
+
+    name = "slow"
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        time.sleep(0.03)
+        return loudness(clip, self.hop)

@@ -71,7 +71,9 @@ def test_good_and_broken_clips_are_all_accounted_for(store, made, tmp_path):
         (extractors[2], {"zero.mp4": "empty", "noise.mp4": "unreadable", "gone.wav": "not-found"}),
         (extractors[3], {"text": "stored", "talk.mp4": "no-words"}),
     ):
-        found = {o.clip: "stored" if o.state == "stored" else o.detail.split(":")[0] for o in told if o.key == extractor.key}
+        found = {
+            o.clip: "stored" if o.state == "stored" else o.detail.split(":")[0] for o in told if o.key == extractor.key
+        }
         assert expected.items() <= found.items()
         ledger = {f.clip: f.reason for f in store[extractor.key].failures()}
         assert ledger == {clip: reason for clip, reason in found.items() if reason != "stored"}
@@ -87,7 +89,10 @@ def test_plugins_that_misbehave_cost_their_own_clip_only(store, tmp_path, jobs):
     deeds = ["raise.wav", "die.wav", "memory.wav", "exit.wav", "nothing.wav"]
     clips = voices(tmp_path / "media", *deeds, *(f"good{i}.wav" for i in range(6)))
     report = extract_all(store, [plugins.Trouble(), plugins.Loudness()], clips, jobs=jobs)
-    by_set = {key: {o.clip: (o.state, o.detail.split(":")[0]) for o in report.outcomes if o.key == key} for key in {o.key for o in report.outcomes}}
+    by_set = {
+        key: {o.clip: (o.state, o.detail.split(":")[0]) for o in report.outcomes if o.key == key}
+        for key in {o.key for o in report.outcomes}
+    }
     trouble, loud = by_set[plugins.Trouble().key], by_set[plugins.Loudness().key]
     assert len(report.outcomes) == 2 * len(clips)
     assert trouble == {
@@ -161,14 +166,18 @@ def test_failures_of_an_earlier_run_are_not_taken_for_this_ones(store, tmp_path,
     (tmp_path / "busy").unlink()
     clips = voices(tmp_path / "media", "die.wav")
     found = account(extract_all(store, [plugins.Moody()], sorted(clips, key=lambda c: c.id != "die.wav"), jobs=1))
-    assert {clip: state for clip, (state, _) in found.items()} == {"die.wav": "failed", "b1.wav": "stored", "b2.wav": "stored"}
+    assert {clip: state for clip, (state, _) in found.items()} == {
+        "die.wav": "failed",
+        "b1.wav": "stored",
+        "b2.wav": "stored",
+    }
 
 
 def runner_pool_restart():
     """Workers are kept between runs with the environment that they were started with."""
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.executor import get_memmapping_executor
 
-    get_reusable_executor().shutdown(wait=True)
+    get_memmapping_executor(2).shutdown(wait=True)
 
 
 # Nothing is computed twice, and nothing stale is kept

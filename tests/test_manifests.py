@@ -154,7 +154,12 @@ def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "m.parquet").write_bytes(b"not parquet")
     (tmp_path / "m.csv").write_bytes(b"id\n\xff\xfe\x00")
     (tmp_path / "empty").mkdir()
-    for source, text in (("m.parquet", "cannot read"), ("m.csv", "cannot read"), ("empty", "no clip in"), ("no", "no such")):
+    for source, text in (
+        ("m.parquet", "cannot read"),
+        ("m.csv", "cannot read"),
+        ("empty", "no clip in"),
+        ("no", "no such"),
+    ):
         with pytest.raises(InvalidClips, match=text):
             find_clips(tmp_path / source)
 
@@ -162,9 +167,33 @@ def test_files_that_are_no_tables(tmp_path):
 def test_mmsa_layout(tmp_path):
     touch(tmp_path, "Raw/v[1]/0001.mp4", "Raw/v[1]/2.mp4", "Raw/w/1.mp4")
     rows = [
-        {"video_id": "v[1]", "clip_id": "0001", "text": "so good", "label": "2.4", "label_T": "1", "annotation": "Positive", "mode": "train"},
-        {"video_id": "w", "clip_id": "1", "text": "bad", "label": "-3", "label_T": "", "annotation": "Negative", "mode": "valid"},
-        {"video_id": "w", "clip_id": "9", "text": "gone", "label": "0", "label_T": "", "annotation": "Neutral", "mode": "test"},
+        {
+            "video_id": "v[1]",
+            "clip_id": "0001",
+            "text": "so good",
+            "label": "2.4",
+            "label_T": "1",
+            "annotation": "Positive",
+            "mode": "train",
+        },
+        {
+            "video_id": "w",
+            "clip_id": "1",
+            "text": "bad",
+            "label": "-3",
+            "label_T": "",
+            "annotation": "Negative",
+            "mode": "valid",
+        },
+        {
+            "video_id": "w",
+            "clip_id": "9",
+            "text": "gone",
+            "label": "0",
+            "label_T": "",
+            "annotation": "Neutral",
+            "mode": "test",
+        },
     ]
     table(tmp_path / "label.csv", rows)
     first, second, third = find_clips(tmp_path).clips

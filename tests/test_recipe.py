@@ -70,7 +70,12 @@ def test_files(tmp_path):
     assert load(Options, tmp_path / "r.toml") == Options(0.5, layers=(1, 2), inner=Inner(2))
     (tmp_path / "bad.toml").write_text("rate = ")
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
-    for name, text in (("bad.toml", "not TOML"), ("latin.toml", "not TOML"), ("none.toml", "cannot read"), (".", "cannot read")):
+    for name, text in (
+        ("bad.toml", "not TOML"),
+        ("latin.toml", "not TOML"),
+        ("none.toml", "cannot read"),
+        (".", "cannot read"),
+    ):
         with pytest.raises(InvalidOption, match=text):
             read_toml(tmp_path / name)
 

@@ -90,9 +90,7 @@ def test_unknown_times_are_allowed():
 
 
 def test_concatenate():
-    parts = [
-        FeatureSequence(np.full((n, 1), n, np.float32), np.full((n, 2), float(n)), ("a",)) for n in (1, 2, 0)
-    ]
+    parts = [FeatureSequence(np.full((n, 1), n, np.float32), np.full((n, 2), float(n)), ("a",)) for n in (1, 2, 0)]
     whole = concatenate(parts)
     assert whole.features[:, 0].tolist() == [1, 2, 2]
     assert whole.intervals[:, 0].tolist() == [1, 2, 2]

@@ -41,7 +41,12 @@ def times(words):
 
 
 # Two words of five letters share 0.75 s; "so long" is 2 and 4 letters of 1 s.
-EXPECTED = [("hello", 0.5, 0.875), ("there", 0.875, 1.25), ("so", 2.0, round(2 + 1 / 3, 6)), ("long", round(2 + 1 / 3, 6), 3.0)]
+EXPECTED = [
+    ("hello", 0.5, 0.875),
+    ("there", 0.875, 1.25),
+    ("so", 2.0, round(2 + 1 / 3, 6)),
+    ("long", round(2 + 1 / 3, 6), 3.0),
+]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,9 @@ def test_textgrid_in_each_encoding_of_praat(tmp_path, encoding):
 
 def test_textgrid_prefers_the_tier_of_words(tmp_path):
     two = textgrid("phones").replace("size = 1", "size = 2")
-    (tmp_path / "a.TextGrid").write_text(two + textgrid("Words").split("item []:\n")[1].replace("item [1]", "item [2]").replace("hello", "HELLO"))
+    (tmp_path / "a.TextGrid").write_text(
+        two + textgrid("Words").split("item []:\n")[1].replace("item [1]", "item [2]").replace("hello", "HELLO")
+    )
     assert read_transcript(tmp_path / "a.TextGrid")[0].text == "HELLO"
 
 
@@ -79,7 +86,16 @@ def test_whisper_without_segments_and_words_without_times(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"text": " so long "}))
     assert [word.text for word in read_transcript(tmp_path / "a.json")] == ["so", "long"]
     # WhisperX leaves out the times of numerals
-    aligned = {"segments": [{"start": 0, "end": 1, "text": "in 1999", "words": [{"word": "in", "start": 0, "end": 0.4}, {"word": "1999"}]}]}
+    aligned = {
+        "segments": [
+            {
+                "start": 0,
+                "end": 1,
+                "text": "in 1999",
+                "words": [{"word": "in", "start": 0, "end": 0.4}, {"word": "1999"}],
+            }
+        ]
+    }
     (tmp_path / "a.json").write_text(json.dumps(aligned))
     assert math.isnan(read_transcript(tmp_path / "a.json")[1].start)
 

@@ -14,6 +14,7 @@ import socket
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -97,9 +98,10 @@ def write_shard(folder: Path, spec: str, entries: Sequence[Entry]) -> Path:
         _sync(temporary)
         temporary.replace(place)
         _sync(folder)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:  # HDF5 closes a file on a full disk with a RuntimeError
+        with suppress(OSError):
+            temporary.unlink()
+        raise StoreError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from error
     return place
 
 

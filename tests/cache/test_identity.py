@@ -38,10 +38,15 @@ def test_digest_does_not_depend_on_names_labels_or_what_is_not_read(tmp_path):
 
 
 def test_whole_numbers_and_floats_are_one_segment():
-    assert source_digest(Clip("a", None, 1, 2), "m", ["audio"]) == source_digest(Clip("a", None, 1.0, 2.0), "m", ["audio"])
+    assert source_digest(Clip("a", None, 1, 2), "m", ["audio"]) == source_digest(
+        Clip("a", None, 1.0, 2.0), "m", ["audio"]
+    )
 
 
-@given(st.lists(st.tuples(st.text(), st.floats(0, 10)), max_size=3), st.lists(st.tuples(st.text(), st.floats(0, 10)), max_size=3))
+@given(
+    st.lists(st.tuples(st.text(), st.floats(0, 10)), max_size=3),
+    st.lists(st.tuples(st.text(), st.floats(0, 10)), max_size=3),
+)
 def test_digests_of_different_words_differ(one, two):
     clips = [Clip("a", words=tuple(Word(t, round(s, 3), round(s, 3) + 1) for t, s in words)) for words in (one, two)]
     equal = clips[0].words == clips[1].words

@@ -33,7 +33,9 @@ def test_names_of_shards_never_meet_and_headers_tell_all(tmp_path):
     places = {write_shard(tmp_path, "spec", [entry]) for _ in range(5)}
     assert len(places) == 5
     headers = [read_header(place) for place in places]
-    assert all((h.clip_ids, h.sources, h.names, h.tail, h.dtype) == (["a"], ["source"], ("x",), (1,), "<f4") for h in headers)
+    assert all(
+        (h.clip_ids, h.sources, h.names, h.tail, h.dtype) == (["a"], ["source"], ("x",), (1,), "<f4") for h in headers
+    )
     assert len({h.created for h in headers}) == 5
 
 

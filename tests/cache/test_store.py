@@ -30,7 +30,9 @@ def sequence(rows, columns=3, seed=0, dtype=np.float32):
     rng = np.random.default_rng(seed)
     edges = np.arange(rows + 1) * 0.1
     return FeatureSequence(
-        rng.normal(size=(rows, columns)).astype(dtype), np.stack([edges[:-1], edges[1:]], 1), tuple("abcdefgh"[:columns])
+        rng.normal(size=(rows, columns)).astype(dtype),
+        np.stack([edges[:-1], edges[1:]], 1),
+        tuple("abcdefgh"[:columns]),
     )
 
 
@@ -107,7 +109,9 @@ def test_on_disk_contiguous_aligned_unfiltered_and_little_endian(store):
         assert file["clip_ids"].asstr()[:].tolist() == ["a", "b"]
 
 
-@pytest.mark.parametrize("clip_id", ["a/b/c.mp4", "../up", "ünï çödé ☃ 影片", "x" * 300, " ", "a\nb", "$_$", "%00", "C:\\x"])
+@pytest.mark.parametrize(
+    "clip_id", ["a/b/c.mp4", "../up", "ünï çödé ☃ 影片", "x" * 300, " ", "a\nb", "$_$", "%00", "C:\\x"]
+)
 def test_any_id(store, clip_id):
     store.add("x", {clip_id: sequence(3)})
     store["x"].fail("other " + clip_id, "", "odd", "why")

@@ -38,7 +38,9 @@ def naive_statistics(image):
 
 
 @settings(max_examples=80, deadline=None)
-@given(hnp.arrays("f8", hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.sampled_from([0, 0.25, 0.5, 1])))
+@given(
+    hnp.arrays("f8", hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.sampled_from([0, 0.25, 0.5, 1]))
+)
 def test_statistics(image):
     np.testing.assert_allclose(statistics(image), naive_statistics(image), atol=1e-6)
 

