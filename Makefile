@@ -29,6 +29,7 @@ lint: $(VENV)/.test
 # Slow checks on real data in ../shared/data (or $$FEATZOO_TEST_DATA); they print their figures.
 check-data: $(VENV)/.test
 	$(BIN)/python benchmarks/mosi.py
+	$(BIN)/python benchmarks/mosi_leak.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extract.py

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import featzoo.cli  # noqa: F401  (sets what the command sets, before torch is imported)
 from featzoo.cache.exchange.mosi import import_mosi
 from featzoo.cli_extract import run as extract
 from featzoo.cli_zoo import train

@@ -12,9 +12,10 @@ from featzoo import plugins
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import FeatzooError, InvalidClips
-from featzoo.extract import Outcome, Plan, Report, extract_all, make_plan, runnable
+from featzoo.extract import Outcome, Report, extract_all
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
 from featzoo.manifests import find_clips
+from featzoo.plan import Plan, make_plan, runnable
 
 # Failed clips that are named for each reason; `feat ls SET --failed` names all.
 EXAMPLES = 3

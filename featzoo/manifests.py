@@ -164,7 +164,9 @@ def _described(clip: Clip, row: Mapping[str, Any], table: Path) -> Clip:
     if split not in (None, "train", "valid", "test"):
         raise InvalidClips(f"{table}: split '{split}' of '{clip.id}' is none of train, valid, test")
     text = str(row.get("text") or "").strip()
-    words = words_of(text) if text else clip.words
+    # The side-car's words have times: they stay if the table says the same.
+    told = bool(text) and text.split() != [word.text for word in clip.words]
+    words = words_of(text) if told else clip.words
     return replace(clip, labels=labels, split=split, words=words, problem="" if text else clip.problem)
 
 

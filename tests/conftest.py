@@ -1,6 +1,9 @@
 """Media made on the spot, and what several tests share."""
 
 import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before torch is imported
+
 import wave
 from fractions import Fraction
 from pathlib import Path

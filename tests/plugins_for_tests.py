@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Moody(Extractor):
     reads = ("audio",)
 
     def extract(self, clip: Clip) -> FeatureSequence:
-        if os.path.exists(os.environ["MOODY"]) and clip.id.startswith("b"):
+        if Path(os.environ["MOODY"]).exists() and clip.id.startswith("b"):
             raise MemoryError
         if clip.id.startswith("die"):
             os._exit(1)

@@ -15,12 +15,13 @@ from featzoo import extract as runner
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import FeatzooError
-from featzoo.extract import choose_devices, extract_all, make_plan, runnable
+from featzoo.extract import choose_devices, extract_all
 from featzoo.extractors.contract import usual_extractors
 from featzoo.extractors.egemaps import Egemaps
 from featzoo.extractors.frames import Frames
 from featzoo.extractors.motion_energy import MotionEnergy
 from featzoo.manifests import find_clips
+from featzoo.plan import make_plan, runnable
 from featzoo.transcripts import words_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -96,8 +97,8 @@ def test_plugins_that_misbehave_cost_their_own_clip_only(store, tmp_path, jobs):
     trouble, loud = by_set[plugins.Trouble().key], by_set[plugins.Loudness().key]
     assert len(report.outcomes) == 2 * len(clips)
     assert trouble == {
-        "raise.wav": ("failed", "error"), "die.wav": ("failed", "worker-died"), "memory.wav": ("failed", "out-of-memory"),
-        "exit.wav": ("failed", "error"), "nothing.wav": ("failed", "error"),
+        "raise.wav": ("failed", "error"), "die.wav": ("failed", "worker-died"),
+        "memory.wav": ("failed", "out-of-memory"), "exit.wav": ("failed", "error"), "nothing.wav": ("failed", "error"),
         **{f"good{i}.wav": ("stored", trouble[f"good{i}.wav"][1]) for i in range(6)},
     }  # fmt: skip
     # A clip that kills its worker takes with it what else was computed of it in the same task.

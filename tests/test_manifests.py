@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -11,7 +12,8 @@ from pyarrow import parquet
 from featzoo.errors import InvalidClips
 from featzoo.manifests import find_clips, read_manifest
 
-SRT = "1\n00:00:00,000 --> 00:00:01,000\none\n\n2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n3\n00:00:02,000 --> 00:00:03,000\nthree\n"
+SRT = "1\n00:00:00,000 --> 00:00:01,000\none\n\n2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n"
+SRT += "3\n00:00:02,000 --> 00:00:03,000\nthree\n"
 
 
 def table(path, rows):
@@ -42,7 +44,7 @@ def test_several_sources_and_single_files(tmp_path):
     assert [c.id for c in find_clips(tmp_path / "one", tmp_path / "two").clips] == ["one/x.mp4", "two/x.mp4"]
     assert [c.id for c in find_clips(tmp_path / "one" / "x.mp4").clips] == ["x.mp4"]
     touch(tmp_path, "deep/one/x.mp4")
-    with pytest.raises(InvalidClips, match="two clips are called 'one/x.mp4'"):
+    with pytest.raises(InvalidClips, match=r"two clips are called 'one/x\.mp4'"):
         find_clips(tmp_path / "one", tmp_path / "deep" / "one")
 
 
@@ -217,7 +219,7 @@ def test_mmsa_refusals(tmp_path):
 def test_a_name_that_is_not_unicode_is_left_aside_with_a_word(tmp_path):
     touch(tmp_path, "good.wav")
     try:
-        with open(os.fsencode(tmp_path) + b"/caf\xe9.wav", "wb") as file:
+        with Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")).open("wb") as file:
             file.write(b"x")
     except OSError:
         pytest.skip("this file system admits Unicode names only")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -107,7 +108,7 @@ def test_an_interval_is_shared_out_without_gaps(text, start, length):
     if words:
         assert words[0].start == start
         assert words[-1].end == pytest.approx(start + length)
-        for one, following in zip(words, words[1:], strict=False):
+        for one, following in pairwise(words):
             assert one.end == pytest.approx(following.start)
             assert one.end - one.start == pytest.approx(length * len(one.text) / sum(len(w.text) for w in words))
 

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -170,7 +171,7 @@ def test_two_specs_are_two_sets_and_an_ambiguous_request_says_so(store):
     assert one.key != two.key
     assert len(store[one.key]["a"]) == 1
     assert len(store["x[hop=2]"]["a"]) == 2
-    with pytest.raises(StoreError, match="hold.* 2 sets that answer to 'x'.*hop=1"):
+    with pytest.raises(StoreError, match=r"hold.* 2 sets that answer to 'x'.*hop=1"):
         store["x"]
     assert store.find("x[hop=3]") is None
     assert {s.key for s in store.sets()} == {one.key, two.key}
@@ -180,7 +181,7 @@ def test_what_is_missing_is_named_with_the_command(store):
     with pytest.raises(MissingFeatures, match=r"holds no 'egemaps'.*feat extract FOLDER -x 'egemaps'"):
         store["egemaps"]
     store.add("x", {"video_01.mp4": sequence(1)})
-    with pytest.raises(MissingFeatures, match="no 'video_1.mp4'.*did you mean 'video_01.mp4'"):
+    with pytest.raises(MissingFeatures, match=r"no 'video_1.mp4'.*did you mean 'video_01.mp4'"):
         store["x"]["video_1.mp4"]
     store["x"].fail("bad", "s", "no-audio", "bad has no sound")
     with pytest.raises(MissingFeatures, match=r"failed \(no-audio\): bad has no sound"):
@@ -314,7 +315,7 @@ def test_a_read_only_copy_can_be_read(store, tmp_path):
     shutil.copytree(store.path, tmp_path / "copy")
     for folder, _, files in os.walk(tmp_path / "copy"):
         for name in files:
-            os.chmod(os.path.join(folder, name), 0o400)
+            Path(folder, name).chmod(0o400)
     assert len(FeatureStore(tmp_path / "copy")["x"]) == 3
 
 

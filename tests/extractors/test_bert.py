@@ -121,7 +121,7 @@ def test_weights_replaced_in_place_are_used(tmp_path):
 
 def test_missing_model_and_layers(random_bert, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MissingWeights, match="bert-base-uncased.*hf download"):
+    with pytest.raises(MissingWeights, match=r"bert-base-uncased.*hf download"):
         Bert().prepare()
     with pytest.raises(InvalidOption, match="hidden states 0 to 2, not 3"):
         Bert(model=str(random_bert), layers=(3,)).prepare()

@@ -125,10 +125,10 @@ def test_segment(made):
 
 
 def test_unknown_set():
-    with pytest.raises(InvalidOption, match="no feature set 'egemapsv02'.*did you mean 'eGeMAPSv02'"):
+    with pytest.raises(InvalidOption, match=r"no feature set 'egemapsv02'.*did you mean 'eGeMAPSv02'"):
         make_extractor("egemaps[feature_set=egemapsv02]").prepare()
     make_extractor("egemaps[feature_set=emobase]").prepare()
-    with pytest.raises(InvalidOption, match="egemaps: .*not available for feature set 'eGeMAPSv02'"):
+    with pytest.raises(InvalidOption, match=r"egemaps: .*not available for feature set 'eGeMAPSv02'"):
         make_extractor("egemaps[level=lld_de]").prepare()
 
 

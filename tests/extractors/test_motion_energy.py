@@ -1,6 +1,7 @@
 """Against a naive loop, and a moving square whose motion is known by pen and paper."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_statistics(image):
 def naive(clip, window, hop, height, width, threshold):
     """Every window from its definition: pairs of frames whose later one is first shown inside it."""
     shots = [(s.start, s.end, s.image.astype(int)) for s in clip.frames(size=(height, width), grey=True)]
-    pairs = [(b[0], b[1], np.abs(b[2] - a[2]) > threshold) for a, b in zip(shots, shots[1:], strict=False)]
+    pairs = [(b[0], b[1], np.abs(b[2] - a[2]) > threshold) for a, b in pairwise(shots)]
     rows, number = [], 0
     while True:
         start = number * hop

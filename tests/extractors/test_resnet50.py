@@ -87,7 +87,7 @@ def test_files_of_weights_give_the_features_of_the_network(network, made, tmp_pa
     # the key follows the file's content
     shutil.copy(tmp_path / "w.pth", tmp_path / "copy.pth")
     assert ResNet50(weights=str(tmp_path / "copy.pth"), count=2).key == found["w.pth"].key
-    before = os.stat(tmp_path / "w.pth")
+    before = (tmp_path / "w.pth").stat()
     state["bn1.bias"] = state["bn1.bias"] + 0.5
     torch.save(state, tmp_path / "w.pth")
     os.utime(tmp_path / "w.pth", ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -114,7 +114,7 @@ def test_missing_weights_say_what_where_and_how(tmp_path, monkeypatch):
         assert part in str(caught.value)
     with pytest.raises(MissingWeights, match="looked at"):
         ResNet50(weights="nowhere/w.pth").prepare()
-    with pytest.raises(InvalidOption, match="did you mean 'IMAGENET1K_V[12]'"):
+    with pytest.raises(InvalidOption, match=r"did you mean 'IMAGENET1K_V[12]'"):
         ResNet50(weights="IMAGENET1K_V3").prepare()
     with pytest.raises(ValueError, match="positive"):
         ResNet50(count=0)
