@@ -158,6 +158,39 @@ def doctor() -> None:
         click.echo(line)
 
 
+@feat.command()
+@STORE
+@click.option(
+    "--repair", is_flag=True, help="Set damaged shards aside; `feat extract` then computes their clips again."
+)
+def check(store: Path, repair: bool) -> None:
+    """Compare every stored clip with its digest. Exit status 1 if anything is damaged.
+
+    \b
+    feat check
+    feat check --repair -o features
+    """
+    from featzoo import cli_show
+
+    if cli_show.check(store, repair):
+        raise SystemExit(1)
+
+
+@feat.command()
+@STORE
+@click.option("--grace", default=3600.0, show_default=True, help="Seconds for which merged shards stay for readers.")
+def pack(store: Path, grace: float) -> None:
+    """Merge small shards into few, verify them, and delete merged ones after a grace period.
+
+    \b
+    feat pack
+    feat pack --grace 0        nobody is reading the store
+    """
+    from featzoo import cli_show
+
+    cli_show.pack(store, grace)
+
+
 @feat.group(name="import", cls=Commands)
 def import_() -> None:
     """Take in published features and labels from local files."""

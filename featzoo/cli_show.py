@@ -1,4 +1,4 @@
-"""`feat ls` and `feat show`."""
+"""`feat ls`, `feat show`, `feat check` and `feat pack`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from featzoo.cache.check import check_store
 from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.pack import pack_store
 from featzoo.cache.store import FeatureStore
 from featzoo.sequence import Array, FeatureSequence
 
@@ -85,6 +87,37 @@ def show(path: Path, request: str, clip_id: str | None) -> None:
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         click.echo(f"{name}: {value}")
     _warn_of_bad(found)
+
+
+def check(path: Path, repair: bool) -> bool:
+    """Print what is damaged. Returns whether anything is.
+
+    Raises:
+        FeatzooError: If there is no such store, or it cannot be repaired.
+    """
+    store = FeatureStore(path)
+    damaged = list(check_store(store, repair))
+    for damage in damaged:
+        click.secho(f"{damage.key} {damage.shard.name}: {damage.problem}", fg="red")
+    clips = sum(len(found) for found in store.sets())
+    click.echo(f"{len(store.sets())} sets, {clips} stored sequences, {len(damaged)} damaged shards")
+    if damaged:
+        said = "set aside; feat extract computes their clips again" if repair else "feat check --repair sets them aside"
+        click.echo(said)
+    return bool(damaged)
+
+
+def pack(path: Path, grace: float) -> None:
+    """Merge shards and print what was done.
+
+    Raises:
+        FeatzooError: If there is no such store, a shard is damaged, or the disk refuses.
+    """
+    done = list(pack_store(FeatureStore(path), grace))
+    for each in done:
+        click.echo(f"{each.key}: {each.merged} shards into {each.into}, {each.deleted} merged ones deleted")
+    if not done:
+        click.echo("nothing to merge")
 
 
 def _describe(sample: list[FeatureSequence]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from featzoo.cache.index import Place, SetIndex
-from featzoo.cache.shard import Entry, mapped, write_shard
+from featzoo.cache.shard import Entry, Header, mapped, write_shard
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
 
@@ -113,22 +113,32 @@ class FeatureSet:
             MissingFeatures: If it is not stored.
         """
         place = self._place(clip_id)
-        header = self.index.header(place.shard)
-        features, intervals = mapped(self.index.path(place.shard), header)
-        rows = slice(int(header.offsets[place.number]), int(header.offsets[place.number + 1]))
+        try:
+            return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
+        except StoreError:
+            # Packed away by another process since the index was read?
+            self.index.refresh()
+            place = self._place(clip_id)
+            return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
+
+    def sequence(self, shard: Path, header: Header, number: int) -> FeatureSequence:
+        """Clip `number` of a shard: views of the mapped file.
+
+        Raises:
+            StoreError: If the file is gone or cut short.
+        """
+        features, intervals = mapped(shard, header)
+        rows = slice(int(header.offsets[number]), int(header.offsets[number + 1]))
         return FeatureSequence.stored(features[rows], intervals[rows], header.names)
 
     def array(self, clip_id: str) -> Array:
-        """A clip's features alone, unchecked: (T, ..., D), mapped. For tight loops.
+        """A clip's features alone: (T, ..., D), mapped.
 
         Raises:
             MissingFeatures: If it is not stored.
         """
-        place = self._place(clip_id)
-        header = self.index.header(place.shard)
-        features, _ = mapped(self.index.path(place.shard), header)
-        rows: Array = features[int(header.offsets[place.number]) : int(header.offsets[place.number + 1])]
-        return rows
+        features: Array = self[clip_id].features
+        return features
 
     def _place(self, clip_id: str) -> Place:
         places = self.index.places(clip_id)

@@ -1,0 +1,115 @@
+"""`feat pack`: nothing is lost, whoever reads, whenever it is killed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from featzoo import FeatureStore
+from featzoo.cache.check import check_store
+from featzoo.cache.pack import pack_store
+from featzoo.cache.shard import Entry
+from featzoo.errors import StoreError
+from featzoo.sequence import FeatureSequence
+
+
+def fill(path, parts=12, clips=5):
+    store = FeatureStore.create(path)
+    rng = np.random.default_rng(1)
+    arrays = {f"a/{i}.mp4": rng.normal(size=(rng.integers(0, 30), 6)).astype(np.float32) for i in range(parts * clips)}
+    names = list(arrays)
+    for part in range(parts):
+        store.add("x", {name: arrays[name] for name in names[part * clips : (part + 1) * clips]})
+    return store, arrays
+
+
+def shards(store):
+    return sorted((store["x"].folder / "shards").glob("*.h5"))
+
+
+def same(store, arrays):
+    found = FeatureStore(store.path)["x"]
+    assert found.ids() == sorted(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name].features, array)
+
+
+def test_many_shards_become_one_and_the_old_ones_go_after_their_grace(tmp_path):
+    store, arrays = fill(tmp_path / "f")
+    (done,) = pack_store(store, grace=3600)
+    assert (done.merged, done.into, done.deleted) == (12, 1, 0)
+    assert len(shards(store)) == 13
+    same(store, arrays)
+    (done,) = pack_store(store, grace=0)
+    assert (done.merged, done.deleted) == (0, 12)
+    assert len(shards(store)) == 1
+    same(store, arrays)
+    assert list(pack_store(store, grace=0)) == []
+    assert not list((store["x"].folder / "merged").glob("*.json"))
+
+
+def test_a_reader_with_an_old_index_goes_on(tmp_path):
+    """Another process packs and deletes while this one has its index and its arrays."""
+    store, arrays = fill(tmp_path / "f")
+    reader = FeatureStore(store.path)["x"]
+    name = next(name for name, array in arrays.items() if len(array))
+    held = reader[name].features
+    list(pack_store(FeatureStore(store.path), grace=0))
+    list(pack_store(FeatureStore(store.path), grace=0))
+    np.testing.assert_array_equal(held, arrays[name])
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(reader[name].features, array)
+
+
+def test_the_newest_copy_and_every_source_survive(tmp_path):
+    store = FeatureStore.create(tmp_path / "f")
+    found = store.add("x", {"a": np.zeros((1, 2), np.float32)})
+    for source, value in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
+        rows = FeatureSequence(np.full((1, 2), value, np.float32), np.zeros((1, 2)), ("column_0", "column_1"))
+        found.write([Entry("a", source, rows)])
+    list(pack_store(store, grace=0))
+    list(pack_store(store, grace=0))
+    again = FeatureStore(store.path)["x"]
+    assert len(shards(store)) == 1
+    assert again["a"].features[0, 0] == 3.0
+    assert all(again.holds("a", source) for source in ("", "one", "two"))
+
+
+def test_damage_stops_it_before_anything_is_deleted(tmp_path):
+    store, _ = fill(tmp_path / "f", parts=3)
+    place = shards(store)[1]
+    place.write_bytes(place.read_bytes()[:-50])
+    with pytest.raises(StoreError, match="feat check --repair"):
+        list(pack_store(FeatureStore(store.path), grace=0))
+    assert len(shards(store)) == 3
+
+
+@pytest.mark.faults
+def test_killed_at_any_moment_it_loses_nothing(tmp_path):
+    """SIGKILL while packing and deleting; after each, every clip is there with its own bytes."""
+    program = (
+        "import sys; from featzoo import FeatureStore; from featzoo.cache.pack import pack_store\n"
+        "print('go', flush=True)\n"
+        "store = FeatureStore(sys.argv[1])\nlist(pack_store(store, grace=0)); list(pack_store(store, grace=0))"
+    )
+    chance = random.Random(3)
+    interrupted = 0
+    store, arrays = fill(tmp_path / "f", parts=60, clips=8)
+    for _ in range(10):
+        process = subprocess.Popen([sys.executable, "-c", program, str(store.path)], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(chance.uniform(0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        interrupted += process.wait() == -signal.SIGKILL
+        same(store, arrays)
+        assert list(check_store(FeatureStore(store.path))) == []
+    assert interrupted >= 2
+    list(pack_store(FeatureStore(store.path), grace=0))
+    list(pack_store(FeatureStore(store.path), grace=0))
+    same(store, arrays)
