@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from featzoo import plugins
+from featzoo.cache.pack import MANY, pack_store
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
-from featzoo.errors import FeatzooError, InvalidClips
+from featzoo.errors import FeatzooError, InvalidClips, StoreError
 from featzoo.extract import Outcome, Report, extract_all
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
 from featzoo.manifests import find_clips
@@ -49,6 +50,7 @@ def run(
         return False
     report = _with_progress(store, plan, jobs, device, retry, timeout, verbose)
     _print_report(report, extractors, path)
+    _pack_many(store)
     return bool(report.failed)
 
 
@@ -146,6 +148,18 @@ def _with_progress(
             store, plan.extractors, plan.clips, jobs=jobs, device=device, retry=retry, timeout=timeout,
             on_outcome=tell, plan=plan,
         )  # fmt: skip
+
+
+def _pack_many(store: FeatureStore) -> None:
+    """After a large run: merge its shards, so that the store opens fast."""
+    if all(len(found.index.headers()) < MANY for found in store.sets()):
+        return
+    try:
+        for done in pack_store(store, fewest=MANY):
+            click.echo(f"packed {done.key}: {done.merged} shards into {done.into}")
+    except StoreError as error:
+        # The features are stored all the same.
+        click.secho(f"not packed: {error}", err=True, fg="yellow")
 
 
 def _print_plan(plan: Plan) -> None:

@@ -1,0 +1,98 @@
+"""Read a feature store with h5py and NumPy alone: copy this file into any project.
+
+    from reader import Store
+    store = Store("features")
+    store.sets()                                   # ['egemaps-ef6f0fe1', ...]
+    features, intervals, names = store.read("egemaps", "clip01.mp4")
+
+The format is described in docs/reference/store-format.md. This file imports nothing of featzoo.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+FORMAT = 1
+
+
+class Store:
+    """A featzoo feature store, read-only.
+
+    Raises:
+        ValueError: If the folder is not a store of this format.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        declared = json.loads((self.path / "STORE.json").read_text(encoding="utf-8"))
+        if declared["format"] != FORMAT:
+            raise ValueError(f"{self.path} has format {declared['format']}; this reader knows {FORMAT}")
+        self._places: dict[str, dict[str, tuple[Path, int]]] = {}
+
+    def sets(self) -> list[str]:
+        """The keys of all feature sets: name and the first 8 digits of the spec's digest."""
+        return sorted(place.parent.name for place in self.path.glob("*/set.json"))
+
+    def key(self, name: str) -> str:
+        """The one set of this name or key.
+
+        Raises:
+            KeyError: If there is none, or more than one.
+        """
+        found = [key for key in self.sets() if name in (key, key.rsplit("-", 1)[0])]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} sets answer to '{name}': {found or self.sets()}")
+        return found[0]
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """A set's name, digest, spec and provenance."""
+        text = (self.path / self.key(name) / "set.json").read_text(encoding="utf-8")
+        description: dict[str, Any] = json.loads(text)
+        return description
+
+    def clips(self, name: str) -> list[str]:
+        """The ids of a set's clips."""
+        return sorted(self._index(self.key(name)))
+
+    def read(self, name: str, clip: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
+        """One clip: features (T, ..., D) mapped from the file, intervals (T, 2) seconds, D column names.
+
+        A clip that was stored more than once is given as it was stored last. (featzoo itself gives the copy that
+        fits the clip's present media and words.)
+
+        Raises:
+            KeyError: If the set has no such clip.
+        """
+        key = self.key(name)
+        index = self._index(key)
+        if clip not in index:
+            raise KeyError(f"no '{clip}' in {key}")
+        place, number = index[clip]
+        with h5py.File(place, "r", locking=False) as file:
+            first, last = (int(value) for value in file["offsets"][number : number + 2])
+            names = [str(value) for value in file["names"].asstr()[:]]
+            intervals = file["intervals"][first:last]
+            features, start = file["features"], file["features"].id.get_offset()
+            kind, tail = features.dtype, features.shape[1:]
+        if first == last:
+            return np.empty((0, *tail), kind), intervals, names
+        size = int(np.prod(tail)) * kind.itemsize
+        shape = (last - first, *tail)
+        return np.memmap(place, kind, "r", offset=start + first * size, shape=shape), intervals, names
+
+    def _index(self, key: str) -> dict[str, tuple[Path, int]]:
+        """Clip id to its newest shard and its number in it; read once."""
+        if key not in self._places:
+            found: dict[str, tuple[int, Path, int]] = {}
+            for place in (self.path / key / "shards").glob("*.h5"):
+                with h5py.File(place, "r", locking=False) as file:
+                    created = int(file.attrs["created"])
+                    for number, clip in enumerate(file["clip_ids"].asstr()[:]):
+                        found[clip] = max(found.get(clip, (-1, place, 0)), (created, place, number))
+            self._places[key] = {clip: (place, number) for clip, (_, place, number) in found.items()}
+        return self._places[key]

@@ -1,0 +1,68 @@
+"""The reader that others copy: it needs nothing of featzoo, and reads what featzoo wrote."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featzoo import FeatureSequence, FeatureStore, reader
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = FeatureStore.create(tmp_path / "features")
+    rng = np.random.default_rng(0)
+    for kind in (np.float32, np.float16, np.uint8):
+        rows = {}
+        for number in range(6):
+            features = (rng.random((number, 3, 4)) * 200).astype(kind)
+            times = np.arange(number)[:, None] + np.array([[0.0, 1.0]])
+            rows[f"ä/{number}.mp4"] = FeatureSequence(features, times, ("a", "b", "c", "d"))
+        made.add(f"set-{np.dtype(kind).name}", rows)
+    return made
+
+
+def test_it_imports_nothing_of_featzoo_and_is_short():
+    text = Path(reader.__file__).read_text()
+    modules = {
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert modules == {"__future__", "json", "pathlib", "typing", "h5py", "numpy"}
+    assert len(text.splitlines()) <= 150
+
+
+def test_it_reads_what_featzoo_reads(store):
+    plain = reader.Store(store.path)
+    assert plain.sets() == [found.key for found in store.sets()]
+    for found in store.sets():
+        assert plain.clips(found.name) == found.ids()
+        assert plain.describe(found.name)["spec"] == found.spec
+        for clip in found:
+            features, intervals, names = plain.read(found.name, clip)
+            np.testing.assert_array_equal(features, found[clip].features)
+            assert features.dtype == found[clip].features.dtype
+            np.testing.assert_array_equal(intervals, found[clip].intervals)
+            assert tuple(names) == found.names
+
+
+def test_the_newest_copy_is_given(store):
+    store.add(
+        "set-float32", {"ä/1.mp4": FeatureSequence(np.ones((2, 3, 4), np.float32), np.zeros((2, 2)), tuple("abcd"))}
+    )
+    assert (reader.Store(store.path).read("set-float32", "ä/1.mp4")[0] == 1).all()
+
+
+def test_what_is_not_there_is_said(store, tmp_path):
+    plain = reader.Store(store.path)
+    with pytest.raises(KeyError, match="no 'b' in set-float16-"):
+        plain.read("set-float16", "b")
+    with pytest.raises(KeyError, match="0 sets answer to 'egemaps'"):
+        plain.read("egemaps", "b")
+    (store.path / "STORE.json").write_text('{"format": 9}')
+    with pytest.raises(ValueError, match="has format 9"):
+        reader.Store(store.path)
