@@ -213,6 +213,42 @@ def mosi(folder: Path, store: Path) -> None:
         click.echo(line)
 
 
+@import_.command(name="csd")
+@click.argument("file", type=FOLDER)
+@STORE
+@click.option("--name", help="Of the feature set; default: the sequence's own.")
+def import_csd(file: Path, store: Path, name: str | None) -> None:
+    """CMU-MultimodalSDK's .csd FILE as a feature set. Exit status 1 if an entry cannot be read.
+
+    \b
+    feat import csd CMU_MOSEI_COVAREP.csd -o mosei
+    """
+    from featzoo import cli_show
+
+    if cli_show.import_csd_file(file, store, name):
+        raise SystemExit(1)
+
+
+@feat.group(name="export", cls=Commands)
+def export_() -> None:
+    """Write features for other programs."""
+
+
+@export_.command(name="csd")
+@click.argument("feature_set")
+@click.argument("file", type=FOLDER)
+@STORE
+def export_csd(feature_set: str, file: Path, store: Path) -> None:
+    """A FEATURE_SET as CMU-MultimodalSDK's .csd FILE.
+
+    \b
+    feat export csd egemaps egemaps.csd
+    """
+    from featzoo.cache.exchange.csd import export_csd as write
+
+    click.echo(f"wrote {write(store, feature_set, file)} entries to {file}")
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def zoo() -> None:

@@ -120,6 +120,23 @@ def pack(path: Path, grace: float) -> None:
         click.echo("nothing to merge")
 
 
+def import_csd_file(file: Path, path: Path, name: str | None) -> bool:
+    """Import a .csd file and print the account. Returns whether an entry was refused.
+
+    Raises:
+        FeatzooError: If it is no .csd file.
+    """
+    from featzoo.cache.exchange.csd import import_csd
+
+    came = import_csd(file, path, name)
+    click.echo(f"{came.key}: {came.clips} stored, {len(came.refused)} failed")
+    for entry, reason in came.refused.items():
+        click.secho(f"    {entry}: {reason}", fg="yellow")
+    if came.infinite:
+        click.echo(f"    {came.infinite} infinite values became NaN (not observed)")
+    return bool(came.refused)
+
+
 def _describe(sample: list[FeatureSequence]) -> list[str]:
     if not sample:
         return ["nothing stored yet"]

@@ -20,8 +20,12 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 
-def locate(model: str) -> Path:
+def locate(model: str, extractor: str = "bert") -> Path:
     """The folder of a transformers model: a local folder, the packaged MiniLM, or the hub's cache.
+
+    Args:
+        model: Folder or name.
+        extractor: Who asks, for the error text.
 
     Raises:
         MissingWeights: If it is not on this machine; the text says how to get it.
@@ -41,7 +45,7 @@ def locate(model: str) -> Path:
     raise MissingWeights(
         f"no weights of '{model}': no such folder with a config.json, and not in the hub's cache "
         f"({_hub_cache()}). Run `hf download {model}` where there is a network, or copy the model's "
-        f"folder here and give its path: bert[model=/path/to/folder]"
+        f"folder here and give its path: {extractor}[model=/path/to/folder]"
     )
 
 

@@ -178,6 +178,40 @@ def random_bert(tmp_path_factory):
     return make_bert(tmp_path_factory.mktemp("bert") / "tiny")
 
 
+def make_speech(folder, kind="hubert", norm="group", seed=0, normalise=True, **settings):
+    """A HuBERT, WavLM or wav2vec 2.0 of 3 layers, width 16, random weights, with its preprocessor's settings."""
+    import torch
+
+    from featzoo.backends import transformers_module
+
+    transformers = transformers_module()
+    names = {"hubert": "Hubert", "wavlm": "WavLM", "wav2vec2": "Wav2Vec2"}
+    config, model = (getattr(transformers, names[kind] + each) for each in ("Config", "Model"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        small = config(
+            hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, conv_dim=[8] * 7,
+            num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, feat_extract_norm=norm,
+            do_stable_layer_norm=norm == "layer", **settings,
+        )  # fmt: skip
+        model(small).save_pretrained(folder)
+    preprocessor = transformers.Wav2Vec2FeatureExtractor(
+        do_normalize=normalise, return_attention_mask=norm == "layer", sampling_rate=16000
+    )
+    preprocessor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_speech(tmp_path_factory):
+    """The folder that holds tiny speech encoders by name: hubert, wavlm, wav2vec2."""
+    folder = tmp_path_factory.mktemp("speech")
+    for kind in ("hubert", "wavlm", "wav2vec2"):
+        make_speech(folder / kind, kind, norm="layer" if kind == "wavlm" else "group")
+    return folder
+
+
 def same_features(one, other):
     """Whether two sequences agree to the bit, NaN equal to NaN."""
     return (

@@ -20,6 +20,11 @@ REQUESTS = {
     "frames": ["frames", "frames[rate=5.0]"],
     "resnet50": ["resnet50[weights=random,count=2]"],
     "bert": [f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids")],
+    "praat": ["praat", "praat.functionals"],
+    "spectral": ["spectral"],
+    "hubert": ["hubert[model={speech}/hubert]", "hubert[model={speech}/hubert,pooling=mean,half=true]"],
+    "wavlm": ["wavlm[model={speech}/wavlm,layers=[0,1,2,3],layer_weights=[0.1,0.2,0.3,0.4]]"],
+    "wav2vec2": ["wav2vec2[model={speech}/wav2vec2,window_seconds=1.0,context_seconds=0.2]"],
 }
 
 
@@ -33,8 +38,8 @@ def test_all_are_tested():
 
 
 @pytest.mark.parametrize("request_", [each for group in REQUESTS.values() for each in group])
-def test_registered_extractors(request_, clip, random_bert):
-    extractor = make_extractor(request_.replace("{bert}", str(random_bert)))
+def test_registered_extractors(request_, clip, random_bert, random_speech):
+    extractor = make_extractor(request_.replace("{bert}", str(random_bert)).replace("{speech}", str(random_speech)))
     found = check_extractor(extractor, clip)
     assert len(found) >= 1
 

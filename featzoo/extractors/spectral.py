@@ -53,8 +53,8 @@ class Spectral(Extractor):
     rate: int = 22050
 
     def __post_init__(self) -> None:
-        if self.rate < 8000:
-            raise ValueError(f"rate is at least 8000 Hz; got {self.rate}")
+        if self.rate < 11025:
+            raise ValueError(f"the chroma needs a rate of at least 11025 Hz; got {self.rate}")
 
     def prepare(self) -> None:
         """Check the package."""
@@ -97,13 +97,10 @@ class Spectral(Extractor):
         """(128, T) mel power spectrogram of centred frames, block by block."""
         padded = np.pad(samples, FRAME // 2)
         count = 1 + len(samples) // HOP
-        return np.concatenate(
-            [
-                librosa.feature.melspectrogram(
-                    y=padded[first * HOP : (min(first + BLOCK, count) - 1) * HOP + FRAME],
-                    sr=self.rate, n_fft=FRAME, hop_length=HOP, center=False, htk=True,
-                )  # fmt: skip
-                for first in range(0, count, BLOCK)
-            ],
-            axis=1,
-        )
+        settings = {"sr": self.rate, "n_fft": FRAME, "hop_length": HOP, "center": False, "htk": True}
+        blocks = []
+        for first in range(0, count, BLOCK):
+            last = min(first + BLOCK, count) - 1
+            block = padded[first * HOP : last * HOP + FRAME]
+            blocks.append(librosa.feature.melspectrogram(y=block, **settings))  # (128, T)
+        return np.concatenate(blocks, axis=1)
