@@ -38,6 +38,9 @@ class Commands(click.Group):
         except FeatzooError as error:
             click.secho(f"error: {error}", err=True, fg="red")
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("\nstopped. What was stored stays; the same command again goes on from there.", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

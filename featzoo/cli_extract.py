@@ -64,7 +64,7 @@ def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
     click.echo(f"{len(found.clips)} clips in {', '.join(map(str, sources))}")
     if found.left_aside:
         names = ", ".join(found.left_aside[:5]) + (" ..." if len(found.left_aside) > 5 else "")
-        click.echo(f"left aside, not media: {len(found.left_aside)} files ({names})")
+        click.echo(f"left aside: {len(found.left_aside)} ({names})")
     return found.clips
 
 

@@ -72,7 +72,7 @@ def _from_source(source: Path) -> Found:
     if not source.exists():
         raise InvalidClips(f"no such file or folder: {source}")
     if source.suffix.lower() in (".csv", ".parquet"):
-        return Found(read_manifest(source), [])
+        return Found(read_manifest(source), _not_labels(source))
     return Found([_with_transcript(Clip(source.name, source))], [])
 
 
@@ -199,6 +199,16 @@ def read_manifest(path: Path) -> list[Clip]:
         clip = Clip(name, file, start or 0.0, end)
         clips.append(_described(_with_transcript(clip), row, path))
     return clips
+
+
+def _not_labels(table: Path) -> list[str]:
+    """The columns that hold something else than numbers: they are no labels, and it is said."""
+    columns: dict[str, bool] = {}
+    for row in _rows(table):
+        for name, value in row.items():
+            if name is not None and name not in COLUMNS and value not in (None, "") and _number(value) is None:
+                columns[name] = True
+    return [f"column '{name}' of {table.name}: not numbers" for name in columns]
 
 
 def _time(value: Any, path: Path, number: int, column: str) -> float | None:

@@ -80,7 +80,7 @@ def test_a_broken_file_fails_with_its_reason_and_the_others_go_on(store: Path, t
     assert done.exit_code == 1
     assert "3 stored       0 cached       1 failed" in done.output
     assert "unreadable: 1 (broken.mp4)" in done.output
-    assert "left aside, not media: 1 files (notes.pdf)" in done.output
+    assert "left aside: 1 (notes.pdf)" in done.output
     listed = run("ls", "egemaps", "--failed", "-o", tmp_path / "f")
     assert "broken.mp4  unreadable" in listed.output
 
@@ -124,6 +124,24 @@ def test_wrong_requests_say_what_to_do(words: list[str], said: str, tmp_path: Pa
     assert done.exit_code == 1
     assert said in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_manifest_names_columns_that_are_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,text,sentiment,mood\none,fine words,1.5,happy\n")
+    done = run("extract", tmp_path / "m.csv", "-x", "bert.minilm-ids", "-o", tmp_path / "f", "--dry-run")
+    assert "left aside: 1 (column 'mood' of m.csv: not numbers)" in done.output
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featzoo import cli_extract
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_extract, "run", stop)
+    done = run("extract", CLIPS, "-o", tmp_path / "f")
+    assert done.exit_code == 130
+    assert "the same command again goes on" in done.output
 
 
 def test_usage_errors_exit_2() -> None:

@@ -23,6 +23,8 @@ FUNCTIONALS = (
 UNVOICED_HNR, NO_INTENSITY = -199.0, -299.0
 # Praat's intensity window is the longest of its windows, in periods of the pitch floor.
 PERIODS = 6.4
+# Seconds that a formant frame is made of: Praat's Gaussian is twice as long as its name says.
+FORMANT_WINDOW = 0.05
 # Praat's own defaults: shortest and longest period in seconds, largest factors between neighbours.
 PERIOD_LIMITS = (0.0001, 0.02, 1.3)
 AMPLITUDE_FACTOR = 1.6
@@ -61,7 +63,8 @@ class Praat(Extractor):
     Differences:
         What Praat does not define is NaN: the pitch and the HNR of an unvoiced frame (Praat: 0 and
         -200), the intensity of digital silence (-300), formants that were not found, and the first and
-        last frames, where a contour's window does not fit. Intensity and HNR are those of the nearest
+        last frames, where a contour's window does not fit; Praat also reports formants in digital silence
+        where there is sound elsewhere (the ringing of its resampler): NaN here. Intensity and HNR are those of the nearest
         Praat frame, so that no undefined value is interpolated; pitch and formants are interpolated
         linearly as by `Get value at time`. Formants are also measured in unvoiced frames: mask by pitch.
         All channels are averaged first.
@@ -84,7 +87,7 @@ class Praat(Extractor):
     def __post_init__(self) -> None:
         if not 0 < self.pitch_floor < self.pitch_ceiling:
             raise ValueError("pitch_floor and pitch_ceiling are positive, the floor below the ceiling")
-        if min(self.hop, self.formant_ceiling, self.rate or 1) <= 0:
+        if min(self.hop, self.formant_ceiling, 1 if self.rate is None else self.rate) <= 0:
             raise ValueError("hop, formant_ceiling and rate are positive")
 
     def prepare(self) -> None:
@@ -111,6 +114,8 @@ class Praat(Extractor):
             contours = self._contours(voice)
             middle = (np.arange(int(seconds / self.hop + 1e-9)) + 0.5) * self.hop  # (T,)
             rows = self._frames(contours, middle, parselmouth.ValueInterpolation.NEAREST)
+            # Praat resamples by one long FFT, whose ringing in digital silence has "formants".
+            rows[_silent(sound.samples[0], sound.rate, middle), 3:] = np.nan
             if self.level == "functionals":
                 rows = self._functionals(voice, contours, rows)
         except parselmouth.PraatError as error:
@@ -161,6 +166,15 @@ class Praat(Extractor):
         hnr = call(contours.harmonicity, "Get mean", 0, 0)
         formants = [_mean(frames[~np.isnan(frames[:, 0]), column]) for column in (3, 4, 5)]
         return np.array([[*jitter, *shimmer, *pitch, hnr, *formants]], dtype=np.float64)
+
+
+def _silent(samples: Array, rate: int, middle: Array) -> Array:
+    """(T,) whether the formant window around each time holds nothing but zeros."""
+    heard = np.concatenate([[0], np.cumsum(samples != 0)])
+    half = FORMANT_WINDOW / 2
+    edges = [np.clip(np.round((middle + side) * rate), 0, len(samples)).astype(int) for side in (-half, half)]
+    quiet: Array = heard[edges[1]] == heard[edges[0]]
+    return quiet
 
 
 def _mean(values: Array) -> float:

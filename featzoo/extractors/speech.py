@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -218,7 +219,8 @@ class Speech(ModelExtractor):
             mask[row, : lengths[row]] = 1
         encoder = _encoder(self.model, self.name, device, self.digests()["weights"])
         masks = {"attention_mask": mask.to(device)} if min(lengths) < max(lengths) else {}
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")  # WavLM's own two masks
             found = encoder(sound.to(device), **masks, output_hidden_states=True)
             # transformers 4 and 5 differ in whether the last of hidden_states has had the final norm.
             states = (*found.hidden_states[:-1], found.last_hidden_state)

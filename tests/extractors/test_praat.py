@@ -52,21 +52,21 @@ def by_commands(sound, floor=75, ceiling=600, highest=5500):
 SCRIPT = """
 sound = selected("Sound")
 pulses = To PointProcess (periodic, cc): 75, 600
-a = Get jitter (local): 0, 0, 0.0001, 0.02, 1.3
-b = Get jitter (rap): 0, 0, 0.0001, 0.02, 1.3
-c = Get jitter (ppq5): 0, 0, 0.0001, 0.02, 1.3
+v1 = Get jitter (local): 0, 0, 0.0001, 0.02, 1.3
+v2 = Get jitter (rap): 0, 0, 0.0001, 0.02, 1.3
+v3 = Get jitter (ppq5): 0, 0, 0.0001, 0.02, 1.3
 selectObject: sound, pulses
-d = Get shimmer (local): 0, 0, 0.0001, 0.02, 1.3, 1.6
-e = Get shimmer (apq3): 0, 0, 0.0001, 0.02, 1.3, 1.6
-f = Get shimmer (apq5): 0, 0, 0.0001, 0.02, 1.3, 1.6
+v4 = Get shimmer (local): 0, 0, 0.0001, 0.02, 1.3, 1.6
+v5 = Get shimmer (apq3): 0, 0, 0.0001, 0.02, 1.3, 1.6
+v6 = Get shimmer (apq5): 0, 0, 0.0001, 0.02, 1.3, 1.6
 selectObject: sound
 pitch = To Pitch: 0.01, 75, 600
-g = Get mean: 0, 0, "Hertz"
-h = Get standard deviation: 0, 0, "Hertz"
+v7 = Get mean: 0, 0, "Hertz"
+v8 = Get standard deviation: 0, 0, "Hertz"
 selectObject: sound
 harmonicity = To Harmonicity (cc): 0.01, 75, 0.1, 1.0
-i = Get mean: 0, 0
-writeInfoLine: a, " ", b, " ", c, " ", d, " ", e, " ", f, " ", g, " ", h, " ", i
+v9 = Get mean: 0, 0
+writeInfoLine: v1, " ", v2, " ", v3, " ", v4, " ", v5, " ", v6, " ", v7, " ", v8, " ", v9
 selectObject: sound
 """
 
@@ -165,10 +165,9 @@ def test_known_shimmer(tmp_path):
 
 
 def test_formants_of_resonators(tmp_path):
-    """Impulses through three two-pole resonators: Burg's poles lie at their frequencies, within 5 %."""
-    rate, wanted = 11025, ((700, 80), (1220, 90), (2600, 120))
-    wave = np.zeros(rate)
-    wave[:: rate // 105] = 1.0
+    """A falling source through five two-pole resonators: Burg's poles lie at their frequencies, within 5 %."""
+    rate, wanted = 11000, ((700, 80), (1220, 90), (2600, 120), (3400, 200), (4500, 250))
+    wave = 0.97 ** (np.arange(rate) % (rate // 105))  # -6 dB an octave, which Praat's pre-emphasis takes back
     for frequency, width in wanted:
         radius, out = np.exp(-np.pi * width / rate), np.zeros(rate + 2)
         for n in range(rate):
@@ -176,7 +175,7 @@ def test_formants_of_resonators(tmp_path):
         wave = out[2:]
     path = write_wav(tmp_path / "a.wav", 0.9 * wave / np.abs(wave).max(), rate)
     found = Praat().extract(Clip("a", path)).features[10:-10]
-    np.testing.assert_allclose(np.median(found[:, 3:6], axis=0), [f for f, _ in wanted], rtol=0.05)
+    np.testing.assert_allclose(np.median(found[:, 3:6], axis=0), [f for f, _ in wanted[:3]], rtol=0.05)
 
 
 def test_silence_then_voice(tmp_path):
@@ -185,6 +184,7 @@ def test_silence_then_voice(tmp_path):
     voice[:16000] = 0.0
     found = Praat().extract(Clip("a", write_wav(tmp_path / "a.wav", voice))).features
     assert np.isnan(found[:90]).all()
+    assert np.isnan(found[:97, 3:]).all()  # a formant window is 50 ms
     assert not np.isnan(found[110:190, :4]).any()
     seen = found[~np.isnan(found[:, 1]), 1]
     assert seen.min() > 0
