@@ -194,6 +194,25 @@ def pack(store: Path, grace: float) -> None:
     cli_show.pack(store, grace)
 
 
+@feat.command()
+@STORE
+@click.option("--to", "target", type=FOLDER, default=Path("featzoo.lock.json"), show_default=True)
+@click.option(
+    "--check", "lock", type=FOLDER, help="Compare the store with this lock instead; exit status 1 if it differs."
+)
+def lock(store: Path, target: Path, lock: Path | None) -> None:
+    """Write the digests of data set, feature sets and clips: proof that another project has the same features.
+
+    \b
+    feat lock -o features
+    feat lock -o features --check featzoo.lock.json
+    """
+    from featzoo import cli_show
+
+    if cli_show.lock(store, target, lock):
+        raise SystemExit(1)
+
+
 @feat.group(name="import", cls=Commands)
 def import_() -> None:
     """Take in published features and labels from local files."""

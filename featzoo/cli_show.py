@@ -1,4 +1,4 @@
-"""`feat ls`, `feat show`, `feat check` and `feat pack`."""
+"""What `feat ls`, `show`, `check`, `pack`, `lock` and `import csd` print."""
 
 from __future__ import annotations
 
@@ -118,6 +118,26 @@ def pack(path: Path, grace: float) -> None:
         click.echo(f"{each.key}: {each.merged} shards into {each.into}, {each.deleted} merged ones deleted")
     if not done:
         click.echo("nothing to merge")
+
+
+def lock(path: Path, target: Path, against: Path | None) -> bool:
+    """Write a lock, or compare with one. Returns whether the store differs.
+
+    Raises:
+        FeatzooError: If there is no such store or lock, or it cannot be written.
+    """
+    from featzoo.cache.lock import differences, read_lock, write_lock
+
+    store = FeatureStore(path)
+    if against is None:
+        made = write_lock(store, target)
+        click.echo(f"locked {len(made['sets'])} sets in {target}")
+        return False
+    found = list(differences(store, read_lock(against)))
+    for line in found:
+        click.secho(line, fg="red")
+    click.echo(f"{path} {'differs from' if found else 'holds all of'} {against}")
+    return bool(found)
 
 
 def import_csd_file(file: Path, path: Path, name: str | None) -> bool:

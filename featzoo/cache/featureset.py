@@ -112,13 +112,13 @@ class FeatureSet:
         Raises:
             MissingFeatures: If it is not stored.
         """
-        place = self._place(clip_id)
+        place = self.place(clip_id)
         try:
             return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
         except StoreError:
             # Packed away by another process since the index was read?
             self.index.refresh()
-            place = self._place(clip_id)
+            place = self.place(clip_id)
             return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
 
     def sequence(self, shard: Path, header: Header, number: int) -> FeatureSequence:
@@ -140,7 +140,12 @@ class FeatureSet:
         features: Array = self[clip_id].features
         return features
 
-    def _place(self, clip_id: str) -> Place:
+    def place(self, clip_id: str) -> Place:
+        """Where the copy of a clip lies that counts: the one that fits the clip as it is now, or the newest.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
         places = self.index.places(clip_id)
         if not places:
             self.index.refresh()  # another process may have stored it since
