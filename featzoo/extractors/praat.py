@@ -63,10 +63,11 @@ class Praat(Extractor):
     Differences:
         What Praat does not define is NaN: the pitch and the HNR of an unvoiced frame (Praat: 0 and
         -200), the intensity of digital silence (-300), formants that were not found, and the first and
-        last frames, where a contour's window does not fit; Praat also reports formants in digital silence
-        where there is sound elsewhere (the ringing of its resampler): NaN here. Intensity and HNR are those of the nearest
-        Praat frame, so that no undefined value is interpolated; pitch and formants are interpolated
-        linearly as by `Get value at time`. Formants are also measured in unvoiced frames: mask by pitch.
+        last frames, where a contour's window does not fit. Praat also reports formants in digital
+        silence where there is sound elsewhere (the ringing of its resampler): NaN here. Intensity and
+        HNR are those of the nearest Praat frame, so that no undefined value is interpolated; pitch and
+        formants are interpolated linearly as by `Get value at time`. Formants are also measured in
+        unvoiced frames: mask by pitch. Of the functionals, formants are means over the voiced frames.
         All channels are averaged first.
     """
 
