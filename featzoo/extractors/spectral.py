@@ -42,7 +42,7 @@ class Spectral(Extractor):
         Columns are in the order of the published CH-SIMS features (zcr, mfcc, chroma); MMSA-FET itself
         gives them in the order of its configuration file. Chroma of a frame without any energy is NaN
         where librosa gives 0. Sound shorter than one frame (93 ms) is a failure `too-short` where
-        librosa pads. Needs about 50 MB of memory for each minute of sound.
+        librosa pads. Needs about 90 MB of memory for each minute of sound.
     """
 
     name = "spectral"
