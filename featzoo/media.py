@@ -145,6 +145,8 @@ def decode_audio(path: Path, start: float = 0.0, end: float | None = None) -> Au
             _refuse_truncated(path, 0.0, declared if declared and start < declared else None)
             raise ClipError("empty", f"{path.name} has a sound stream without samples after {start} s")
         samples = _as_float(np.concatenate(blocks, axis=1), channels=kind[1])  # (C, N)
+        if not np.isfinite(samples).all():
+            raise ClipError("damaged", f"{path.name} holds samples that are no numbers (NaN or infinite)")
     seconds = samples.shape[1] / rate
     if end is None:
         _refuse_truncated(path, first + seconds, declared)

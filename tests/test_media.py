@@ -308,3 +308,16 @@ def test_seeking_in_real_files(data, name):
     for number in range(0, len(every), 7):
         ((_, frame),) = media.decode_frames(path, index, np.array([number]))
         np.testing.assert_array_equal(frame.to_ndarray(format="gray"), whole[number], err_msg=f"frame {number}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_a_recorded_reason(tmp_path, value):
+    """A float WAV may hold anything; openSMILE and Praat would answer with numbers all the same."""
+    from scipy.io import wavfile
+
+    samples = np.zeros(16000, np.float32)
+    samples[5000] = value
+    wavfile.write(tmp_path / "odd.wav", 16000, samples)
+    with pytest.raises(ClipError, match="no numbers") as caught:
+        media.decode_audio(tmp_path / "odd.wav")
+    assert caught.value.reason == "damaged"
