@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from featzoo import __version__
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.identity import source_digest
 from featzoo.cache.store import FeatureStore
@@ -24,7 +23,6 @@ def lock_store(store: FeatureStore) -> dict[str, Any]:
     """
     return {
         "format": FORMAT,
-        "featzoo": __version__,
         "dataset": _dataset_digest(store),
         "sets": {found.key: _lock_set(found) for found in store.sets() if len(found)},
     }
