@@ -35,6 +35,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/rerun.py
 	$(BIN)/python benchmarks/store_read.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/covarep.py
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)

@@ -20,6 +20,7 @@ REQUESTS = {
     "frames": ["frames", "frames[rate=5.0]"],
     "resnet50": ["resnet50[weights=random,count=2]"],
     "bert": [f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids")],
+    "covarep": ["covarep", "covarep[compat=corrected]"],
     "praat": ["praat", "praat.functionals"],
     "spectral": ["spectral"],
     "hubert": ["hubert[model={speech}/hubert]", "hubert[model={speech}/hubert,pooling=mean,half=true]"],
