@@ -21,13 +21,12 @@ FOLDER = DATA / "covarep_reference"
 SPEECH = ["arctic_a0007_16k", "arctic_bdl1_16k", "lj050_0131_16k", "northwind_16k"]
 EDGES = ["edge_digital_silence_16k", "edge_noise_16k"]
 TIES = "rounding decides exact ties of COVAREP's search for Rd (test_rd_ties): 3 frames of 2000 differ by up to 0.004"
-ENVELOPE = "the true envelope's steps are not COVAREP's: MCEP_0 differs by 0.02 in the median, others by 0.002"
 # Column (or group): tolerance of its worst difference, and why a failure is expected.
 COLUMNS = {
     **dict.fromkeys(("F0", "VUV", "QOQ", "MDQ"), (1e-9, "")),
     **dict.fromkeys(("NAQ", "PSP", "peakSlope"), (1e-9, "")),
     "H1H2": (1e-6, ""), "Rd": (1e-3, TIES), "Rd_conf": (1e-4, ""), "creak": (np.inf, ""),
-    **{f"MCEP_{n}": (1e-6, ENVELOPE) for n in range(25)},
+    **{f"MCEP_{n}": (1e-6, "") for n in range(25)},
     **{f"HMPDM_{n}": (1e-4, "") for n in range(24)},
 }  # fmt: skip
 
@@ -90,10 +89,18 @@ def test_random_part(differences):
 @pytest.mark.data
 @pytest.mark.parametrize("name", EDGES)
 def test_edges(differences, name):
-    """Digital silence and noise: all that does not hang on random phases, Rd's ties or the envelope."""
-    held = [c for c, (tolerance, reason) in COLUMNS.items() if not reason and np.isfinite(tolerance)]
-    for column in held:
-        assert np.nanmax(differences[name][:, NAMES.index(column)]) <= COLUMNS[column][0], column
+    """Digital silence and noise: all but random phases and Rd's ties.
+
+    Where F0 is 1 (digital silence) the envelope's order is past the largest that its DFT has: MCEP describes
+    three seconds of surroundings there, and differs by up to 0.0035.
+    """
+    voiceless = load(name)[2]["features"][:, 0] == 1
+    for column, (tolerance, reason) in COLUMNS.items():
+        if reason or not np.isfinite(tolerance):
+            continue
+        apart = differences[name][:, NAMES.index(column)]
+        limit = np.where(voiceless & column.startswith("MCEP"), 0.005, tolerance)
+        assert (np.isnan(apart) | (apart <= limit)).all(), column
 
 
 @pytest.mark.data

@@ -46,7 +46,7 @@ class Covarep(Extractor):
         without voice) gives rows with zeros or NaN in the columns that it lacks. A pause of more
         than 60 s counts as one of 60 s in inverse filtering. Where the search for Rd meets an exact tie, which
         rounding decides in COVAREP, it goes the same way on every machine: about one frame in 800 differs
-        by up to 0.004. MCEP's envelope takes steps of another size: see docs/reference/covarep.md.
+        by up to 0.004.
         `corrected`: MCEP at its frames' own times, Rd as in v1.4.1 and its paper, NaN outside a track's
         support and, for F0 to Rd_conf, where VUV is 0; instants without a period give nothing where COVAREP gives
         0. HMPD is as in `covarep`.
@@ -56,7 +56,7 @@ class Covarep(Extractor):
     modality = "audio"
     reads = ("audio",)
     extra = "covarep"
-    # On request only, until MCEP meets its tolerance: nobody should train on it unawares.
+    # On request only, until creak is computed and an hour of sound fits into 1.5 GB.
     usual = ()
 
     rate: int | None = 16000

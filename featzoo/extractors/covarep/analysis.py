@@ -161,7 +161,7 @@ def analyse(samples: Array, rate: int, corrected: bool = False) -> Array:
         columns[:, 2 + column] = at(closed[seen] - (column == 4), tracks[seen, column], number)
     columns[:, 7] = at(slope_time * rate, slope, number)
     columns[:, 8:10] = at(block.time * rate, block.rd, number)
-    shown = block.time * rate if corrected else np.linspace(1, len(samples), len(block.time))
+    shown = block.time * rate if corrected else rounded(np.linspace(1, len(samples), len(block.time)))
     columns[:, 11:36] = at(shown, block.cepstrum, number)
     columns[:, 36:74] = _phase_columns(block, (number - 1) / rate)
     if corrected:

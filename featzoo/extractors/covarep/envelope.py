@@ -31,9 +31,8 @@ def true_envelope(level: Array, order: Array) -> Array:
         Roebel & Rodet, "Efficient spectral envelope estimation and its application to pitch shifting and
         envelope preservation", DAFx 2005, section 3.
 
-    Differences:
-        The step size is 1 + sqrt(Eo / Ei) with Eo the energy of the two-sided cepstrum beyond the order;
-        COVAREP's own differs somewhat (see docs/reference/covarep.md for by how much).
+    The step of the iteration is 1 + sqrt(Eo / Ei), Ei and Eo the energies of the one-sided cepstrum up to and
+    beyond the order.
     """
     wide = np.minimum(rounded(1.2 * order), LARGEST_ORDER)
     half = rounded(1.2 * rounded(wide / 2))
@@ -59,13 +58,12 @@ def _smoothed(level: Array, order: Array) -> Array:
             break
         cepstrum = fft.dct(raised[active], type=1, axis=1) / size
         cepstrum[:, 1 : size // 2] *= 2
-        change = np.where(inside[active], cepstrum[:, :width] - current[active], 0.0)
-        within = np.einsum("bi,bi->b", change, change)
-        total = np.einsum("bi,bi->b", cepstrum, cepstrum)
         kept = np.where(inside[active], cepstrum[:, :width], 0.0)
-        beyond = np.maximum(total - np.einsum("bi,bi->b", kept, kept), 0.0) / 4
+        within = np.einsum("bi,bi->b", kept, kept)
+        beyond = np.maximum(np.einsum("bi,bi->b", cepstrum, cepstrum) - within, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.where(within > 0, 1 + np.sqrt(beyond / within), 1.0)
+        change = kept - np.where(inside[active], current[active], 0.0)
         current[active] += step[:, None] * lifter[active] * change
         padded = np.zeros((len(active), size // 2 + 1))
         padded[:, :width] = current[active]
