@@ -75,13 +75,16 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], device: str, threads: int, torc
 
         torch.set_num_threads(torch_threads)
     chunk = _Chunk(setup, extractors, device)
-    if threads == 1:
-        for job in jobs:
-            chunk.process(job)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(chunk.process, jobs))
-    return chunk.finish()
+    try:
+        if threads == 1:
+            for job in jobs:
+                chunk.process(job)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(chunk.process, jobs))
+        return chunk.finish()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class _Chunk:
@@ -152,7 +155,6 @@ class _Chunk:
             window.flush()
         for writer in self._writers.values():
             writer.flush()
-        faulthandler.cancel_dump_traceback_later()
         return [receipt for writer in self._writers.values() for receipt in writer.receipts]
 
     @contextmanager

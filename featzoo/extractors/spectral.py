@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,7 +75,7 @@ class Spectral(Extractor):
         seconds = sound.samples.shape[1] / sound.rate
         if seconds * self.rate < FRAME:
             raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {FRAME / self.rate:.3f} s")
-        librosa = require("librosa", self.extra)
+        librosa = _librosa()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # short octaves and silence: nothing that a user could put right
             try:
@@ -104,3 +109,27 @@ class Spectral(Extractor):
             block = padded[first * HOP : last * HOP + FRAME]
             blocks.append(librosa.feature.melspectrogram(y=block, **settings))  # (128, T)
         return np.concatenate(blocks, axis=1)
+
+
+@cache
+def _librosa() -> Any:
+    """librosa, its compiled functions ready.
+
+    numba compiles them at first use and keeps them on disk; processes that fill that cache at the same time
+    have been seen to crash. So the first use is a second of noise, one process at a time.
+    """
+    librosa = require("librosa", "spectral")
+    noise = np.random.default_rng(0).normal(size=22050).astype(np.float32)
+    if sys.platform != "win32":
+        import fcntl
+
+        place = Path(tempfile.gettempdir()) / f"featzoo-numba-{os.getuid()}.lock"
+        lock = os.open(place, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        librosa.feature.zero_crossing_rate(noise, frame_length=FRAME, hop_length=HOP)
+        librosa.feature.chroma_cqt(y=noise, sr=22050, hop_length=HOP)
+    finally:
+        if sys.platform != "win32":
+            os.close(lock)
+    return librosa

@@ -19,6 +19,12 @@ from featzoo.extractors.spectral import Spectral
 librosa = pytest.importorskip("librosa")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled():
+    """Other tests use librosa at the same time: its functions are compiled under the extractor's lock."""
+    spectral._librosa()
+
+
 def directly(path):
     """(T, 33) by the recipe of CH-SIMS: librosa.load at 22050 Hz, then zcr, mfcc, chroma_cqt."""
     samples, rate = librosa.load(path, sr=22050)
