@@ -12,7 +12,7 @@ from featzoo import __version__
 from featzoo.errors import FeatzooError
 
 # torch's threads spin while they wait for each other. Where other processes want the cores too, each then waits
-# for one that is not running: an epoch of PSA-MF on two busy cores took 199 s, and 29 s with sleeping threads.
+# for one that is not running: an epoch of PSA-MF on two busy cores took seven times as long as with sleeping ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 FOLDER = click.Path(path_type=Path)
