@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from featzoo import __version__
-from featzoo.errors import FeatzooError
+from featzoo.cli_exchange import export_, import_
+from featzoo.cli_options import DEVICE, FOLDER, STORE, Commands
 
 # torch's threads spin while they wait for each other. Where other processes want the cores too, each then waits
 # for one that is not running: an epoch of PSA-MF on two busy cores took seven times as long as with sleeping ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-FOLDER = click.Path(path_type=Path)
-STORE = click.option(
-    "-o",
-    "--output",
-    "store",
-    type=FOLDER,
-    default=Path("features"),
-    show_default=True,
-    help="The feature store.",
-)
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-
-
-class Commands(click.Group):
-    """A group that shows a FeatzooError without its traceback and exits 1; usage errors exit 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except FeatzooError as error:
-            click.secho(f"error: {error}", err=True, fg="red")
-            ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("\nstopped. What was stored stays; the same command again goes on from there.", err=True)
-            ctx.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -213,62 +186,8 @@ def lock(store: Path, target: Path, lock: Path | None) -> None:
         raise SystemExit(1)
 
 
-@feat.group(name="import", cls=Commands)
-def import_() -> None:
-    """Take in published features and labels from local files."""
-
-
-@import_.command()
-@click.argument("folder", type=FOLDER)
-@STORE
-def mosi(folder: Path, store: Path) -> None:
-    """CMU-MOSI from FOLDER: labels .csd, official folds, transcripts, utterance-level audio and video.
-
-    \b
-    feat import mosi ../shared/data/mosi -o mosi
-    feat extract -o mosi -x bert.minilm,bert.minilm-ids
-    zoo train psa-mf --features mosi --without vision
-    """
-    from featzoo.cache.exchange.mosi import import_mosi
-
-    for line in import_mosi(folder, store):
-        click.echo(line)
-
-
-@import_.command(name="csd")
-@click.argument("file", type=FOLDER)
-@STORE
-@click.option("--name", help="Of the feature set; default: the sequence's own.")
-def import_csd(file: Path, store: Path, name: str | None) -> None:
-    """CMU-MultimodalSDK's .csd FILE as a feature set. Exit status 1 if an entry cannot be read.
-
-    \b
-    feat import csd CMU_MOSEI_COVAREP.csd -o mosei
-    """
-    from featzoo import cli_show
-
-    if cli_show.import_csd_file(file, store, name):
-        raise SystemExit(1)
-
-
-@feat.group(name="export", cls=Commands)
-def export_() -> None:
-    """Write features for other programs."""
-
-
-@export_.command(name="csd")
-@click.argument("feature_set")
-@click.argument("file", type=FOLDER)
-@STORE
-def export_csd(feature_set: str, file: Path, store: Path) -> None:
-    """A FEATURE_SET as CMU-MultimodalSDK's .csd FILE.
-
-    \b
-    feat export csd egemaps egemaps.csd
-    """
-    from featzoo.cache.exchange.csd import export_csd as write
-
-    click.echo(f"wrote {write(store, feature_set, file)} entries to {file}")
+feat.add_command(import_)
+feat.add_command(export_)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

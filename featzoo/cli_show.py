@@ -1,4 +1,4 @@
-"""What `feat ls`, `show`, `check`, `pack`, `lock` and `import csd` print."""
+"""What `feat ls`, `show`, `check`, `pack` and `lock` print."""
 
 from __future__ import annotations
 
@@ -138,23 +138,6 @@ def lock(path: Path, target: Path, against: Path | None) -> bool:
         click.secho(line, fg="red")
     click.echo(f"{path} {'differs from' if found else 'holds all of'} {against}")
     return bool(found)
-
-
-def import_csd_file(file: Path, path: Path, name: str | None) -> bool:
-    """Import a .csd file and print the account. Returns whether an entry was refused.
-
-    Raises:
-        FeatzooError: If it is no .csd file.
-    """
-    from featzoo.cache.exchange.csd import import_csd
-
-    came = import_csd(file, path, name)
-    click.echo(f"{came.key}: {came.clips} stored, {len(came.refused)} failed")
-    for entry, reason in came.refused.items():
-        click.secho(f"    {entry}: {reason}", fg="yellow")
-    if came.infinite:
-        click.echo(f"    {came.infinite} infinite values became NaN (not observed)")
-    return bool(came.refused)
 
 
 def _describe(sample: list[FeatureSequence]) -> list[str]:
