@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,8 @@ class Options:
             drives the cosine to -1. It is here to be shown, not used.
         weights: Of l1, l_ccl, l_ps and l_clm, in this order.
         frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
+        attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
+            zero steps and attends to all of them; 500 does so here.
     """
 
     fusion_layers: int = 1
@@ -54,6 +56,7 @@ class Options:
     ccl_weight: Literal["half_distance", "literal"] = "half_distance"
     weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
     frozen_layers: int = -1
+    attend_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.fusion_layers < 1:
@@ -86,13 +89,17 @@ class PsaMf(Head):
           recomputed at every step with dropout active. Without an encoder trained on personality (where
           the recipe falls back on plain `bert` or `bert.minilm`) this is the paper's control, not its
           method: the same network with a second ordinary encoder.
-        - Attention over sound and picture is masked; there 500 padded steps take part. A missing
+        - Attention over sound and picture is masked; there 500 padded steps take part (`attend_steps`). A missing
           modality contributes no pseudo token, no contrastive pair and a zero vector.
         - The checkpoint is chosen by the dev set's MAE; there test loss takes part in the choice.
         - Any encoder of BERT architecture, any number of layers; `pooling = mean` for encoders that were
           trained with mean pooling. Where the personality vector is of another width than the encoder, a
           linear layer maps it.
         - Texts are cut by the recipe (`max_steps`), not at 50 tokens.
+        - The recipe `psa-mf.official` sets every switch as the released code has it: with its weights it gives
+          that code's prediction and loss terms. What it does not repeat: the choice of the epoch by test
+          loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
+          sequences padded at the front.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {
@@ -173,7 +180,7 @@ class PsaMf(Head):
         aligned = [*states, *above][self.align]  # (B, T or T + 2, H)
         outputs |= self._align(self._pool(aligned, text), vector, given.mask[:, 0])
         main = self.text(self._pool(above[-1], text))  # (B, h)
-        attended = {m: self.attend[m](main, steps[m], inputs[m].mask) for m in MODALITIES}
+        attended = {m: self._attend(m, main, steps[m], inputs[m].mask) for m in MODALITIES}
         outputs["prediction"] = self._fuse(main, attended)
         return outputs
 
@@ -183,6 +190,16 @@ class PsaMf(Head):
             steps[m], last = self.recurrent[m](inputs[m].values, inputs[m].mask)  # (B, T, h), (B, h)
             pseudo[m] = F.relu(self.pseudo[m](self.summary[m](last)) + vector)  # (B, H)
         return steps, pseudo
+
+    def _attend(self, modality: str, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
+        """The text (B, h) asks the steps (B, T, h) of one modality: (B, h)."""
+        most = self.options.attend_steps
+        if not most:
+            return cast(Tensor, self.attend[modality](query, steps, mask))
+        if steps.shape[1] > most:
+            raise InvalidOption(f"{steps.shape[1]} steps of {modality}: lower inputs.{modality}.max_steps to {most}")
+        steps = F.pad(steps, (0, 0, 0, most - steps.shape[1]))  # (B, most, h)
+        return cast(Tensor, self.attend[modality](query, steps, torch.ones_like(steps[:, :, 0], dtype=torch.bool)))
 
     def _align(self, text: Tensor, vector: Tensor, given: Tensor) -> Outputs:
         """L_ccl and L_ps at one hidden state: text (B, H) against personality (B, P)."""

@@ -75,7 +75,8 @@ class Training:
         optimizer: `adam` (weight decay as L2) or `adamw` (decoupled).
         weight_decay: Of every group.
         schedule: `constant`; `linear` or `cosine` down to 0 over all epochs; `plateau` halves the rates when
-            the dev MAE has not improved for `patience` / 2 epochs.
+            the dev MAE has not improved for more than `plateau` epochs.
+        plateau: See `schedule`.
         warmup: Share of all steps in which the rates rise from 0.
         clip: The norm that gradients are clipped to; 0 leaves them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
@@ -90,6 +91,7 @@ class Training:
     optimizer: Literal["adam", "adamw"] = "adamw"
     weight_decay: float = 1e-4
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
+    plateau: int = 5
     warmup: float = 0.0
     clip: float = 1.0
     patience: int = 10
@@ -102,8 +104,8 @@ class Training:
             raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
-        if min(self.clip, self.patience, self.weight_decay, *self.learning_rates.values()) < 0:
-            raise ValueError("clip, patience, weight_decay and learning rates are not negative")
+        if min(self.clip, self.patience, self.plateau, self.weight_decay, *self.learning_rates.values()) < 0:
+            raise ValueError("clip, patience, plateau, weight_decay and learning rates are not negative")
 
 
 @dataclass(frozen=True)

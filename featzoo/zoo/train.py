@@ -210,7 +210,7 @@ class Schedule:
     def observe(self, mae: float) -> None:
         """After an epoch: the `plateau` schedule halves the rates when dev has not improved for a while."""
         self.best, self.since = (mae, 0) if mae < self.best else (self.best, self.since + 1)
-        if self.settings.schedule == "plateau" and self.since > self.settings.patience / 2:
+        if self.settings.schedule == "plateau" and self.since > self.settings.plateau:
             self.factor, self.since = self.factor / 2, 0
 
 

@@ -151,9 +151,9 @@ def test_schedules(schedule, expected):
     assert found == pytest.approx(expected)
 
 
-def test_plateau_halves_after_half_the_patience():
+def test_plateau_halves_after_its_epochs_without_progress():
     optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1.0}])
-    made = Schedule(optimizer, Training(schedule="plateau", patience=4), 100)
+    made = Schedule(optimizer, Training(schedule="plateau", plateau=2), 100)
     rates = []
     for mae in (1.0, 1.1, 1.1, 1.1, 0.9):
         made.observe(mae)
@@ -201,7 +201,7 @@ def test_gradients_are_clipped(splits):
 def test_plateau_is_told_of_dev(splits):
     """Without progress on dev the rates of later epochs are halved."""
     rates = {"main": 0.0, "encoder": 1e-30}
-    _, result = fit(splits, epochs=3, patience=1, schedule="plateau", warmup=0.0, learning_rates=rates)
+    _, result = fit(splits, epochs=3, patience=1, schedule="plateau", plateau=2, warmup=0.0, learning_rates=rates)
     assert [epoch.rates["encoder"] for epoch in result.epochs] == [1e-30, 1e-30]
-    _, result = fit(splits, epochs=6, patience=4, schedule="plateau", warmup=0.0, learning_rates=rates)
+    _, result = fit(splits, epochs=6, patience=4, schedule="plateau", plateau=2, warmup=0.0, learning_rates=rates)
     assert [epoch.rates["encoder"] for epoch in result.epochs] == [1e-30] * 4 + [5e-31]
