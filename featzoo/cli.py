@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 
 from featzoo import __version__
-from featzoo.cli_exchange import export_, import_
+from featzoo.cli_exchange_tables import export_, import_
 from featzoo.cli_options import DEVICE, FOLDER, STORE, Commands
+from featzoo.cli_zoo import zoo
+
+__all__ = ["feat", "zoo"]
 
 # torch's threads spin while they wait for each other. Where other processes want the cores too, each then waits
 # for one that is not running: an epoch of PSA-MF on two busy cores took seven times as long as with sleeping ones.
@@ -40,6 +43,17 @@ def feat() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be computed, is cached or stale; change nothing.")
 @click.option("--retry", is_flag=True, help="Try clips again that are known to fail.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one clip may take.")
+@click.option("--memory", metavar="SIZE", help="What one worker process may take, model included: 4GB, 500MB.")
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "dask", "ray"]),
+    default="loky",
+    show_default=True,
+    help="Where workers run: on this machine, or on a Dask or Ray cluster.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler or the Ray cluster.")
+@click.option("--rank", type=int, help="Take only this share of the clips, of --world shares; counted from 0.")
+@click.option("--world", type=int, help="How many processes share the clips, each with a --rank of its own.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for each clip as soon as it is stored.")
 def extract(
     sources: tuple[Path, ...],
@@ -51,6 +65,11 @@ def extract(
     dry_run: bool,
     retry: bool,
     timeout: float,
+    memory: str | None,
+    backend: str,
+    scheduler: str | None,
+    rank: int | None,
+    world: int | None,
     verbose: bool,
 ) -> None:
     """Extract features of all clips in SOURCES: folders, manifests (.csv, .parquet) or media files.
@@ -62,12 +81,15 @@ def extract(
     feat extract videos/
     feat extract clips.csv -x egemaps.functionals -o features
     feat extract videos/ -x 'frames[rate=5]' --dry-run
+    feat extract videos/ -j 4 --memory 4GB --timeout 120
+    feat extract videos/ --backend dask --scheduler tcp://10.0.0.1:8786
+    feat extract videos/ --rank $SLURM_ARRAY_TASK_ID --world 8
     """
     from featzoo import cli_extract
 
     failed = cli_extract.run(
         sources, extractors, recipe, store, jobs=jobs, device=device, dry_run=dry_run, retry=retry,
-        timeout=timeout, verbose=verbose,
+        timeout=timeout, verbose=verbose, memory=memory, backend=backend, scheduler=scheduler, rank=rank, world=world,
     )  # fmt: skip
     if failed:
         raise SystemExit(1)
@@ -188,78 +210,3 @@ def lock(store: Path, target: Path, lock: Path | None) -> None:
 
 feat.add_command(import_)
 feat.add_command(export_)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def zoo() -> None:
-    """Train, evaluate and apply published heads on stored features.
-
-    \b
-    zoo list
-    zoo train psa-mf                         on ./features, into ./runs
-    zoo train psa-mf --set training.epochs=3 --seed 7
-    zoo evaluate runs/psa-mf-...
-    """
-
-
-@zoo.command(name="list")
-def list_recipes() -> None:
-    """List the recipes."""
-    from featzoo import cli_zoo
-
-    cli_zoo.list_recipes()
-
-
-@zoo.command(name="show")
-@click.argument("recipe")
-def show_recipe(recipe: str) -> None:
-    """Show a RECIPE as it would run, with every default filled in: save it, change it, train it by its path."""
-    from featzoo import cli_zoo
-
-    cli_zoo.show_recipe(recipe)
-
-
-@zoo.command()
-@click.argument("recipe")
-@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the run's folder is made.")
-@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
-@click.option("--seed", type=int, help="Of the training; short for --set training.seed=N.")
-@click.option("--set", "changes", multiple=True, help="field=value of the recipe: training.epochs=3.")
-@DEVICE
-def train(
-    recipe: str,
-    features: Path,
-    runs: Path,
-    without: tuple[str, ...],
-    seed: int | None,
-    changes: tuple[str, ...],
-    device: str,
-) -> None:
-    """Train RECIPE (a name, or a .toml file) and report dev and test beside a constant predictor.
-
-    \b
-    zoo train psa-mf
-    zoo train my-recipe.toml --features mosi --device cuda
-    zoo train psa-mf --features mosi --without vision
-    """
-    from featzoo import cli_zoo
-
-    cli_zoo.train(recipe, features, runs, seed, changes, without, device)
-
-
-@zoo.command()
-@click.argument("run", type=FOLDER)
-@click.option("--features", type=FOLDER, help="Another feature store than the one it was trained on.")
-@click.option("--split", default="test", show_default=True, help="train, valid or test.")
-@DEVICE
-def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
-    """Compute a RUN's metrics again from its stored weights.
-
-    \b
-    zoo evaluate runs/psa-mf-2026-11-20-1a2b3c
-    """
-    from featzoo import cli_zoo
-
-    cli_zoo.evaluate(run, features, split, device)

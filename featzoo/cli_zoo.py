@@ -1,100 +1,156 @@
-"""The `zoo` commands' printing."""
+"""The `zoo` command: parse, call one function, print. Nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.errors import InvalidOption
-from featzoo.recipe import parse_value
-from featzoo.zoo.metrics import format_metrics
-from featzoo.zoo.recipes import find_recipe, recipes, to_toml
+from featzoo import __version__
+from featzoo.cli_options import DEVICE, FOLDER, Commands
 
-if TYPE_CHECKING:
-    from featzoo.zoo.runs import Run
+JOBS = click.option("-j", "--jobs", default=1, show_default=True, help="Trainings at the same time, on the CPU.")
 
 
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def zoo() -> None:
+    """Train, evaluate and apply published heads on stored features.
+
+    \b
+    zoo list
+    zoo train psa-mf                         on ./features, into ./runs
+    zoo train psa-mf --set training.epochs=3 --seed 7
+    zoo evaluate runs/psa-mf-...
+    """
+
+
+@zoo.command(name="list")
 def list_recipes() -> None:
-    """Print the recipes."""
-    for name, recipe in recipes().items():
-        click.echo(f"{name}  {recipe.description}")
-        for role, wanted in recipe.inputs.items():
-            click.echo(f"    {role}: {' | '.join(wanted.features)}")
+    """List the recipes."""
+    from featzoo import cli_runs
+
+    cli_runs.list_recipes()
 
 
-def show_recipe(name: str) -> None:
-    """Print a recipe as TOML, with every default filled in.
+@zoo.command(name="show")
+@click.argument("recipe")
+def show_recipe(recipe: str) -> None:
+    """Show a RECIPE as it would run, with every default filled in: save it, change it, train it by its path."""
+    from featzoo import cli_runs
 
-    Raises:
-        FeatzooError: If there is no such recipe.
-    """
-    click.echo(to_toml(find_recipe(name)).rstrip())
-
-
-def overrides(changes: Sequence[str], seed: int | None) -> dict[str, Any]:
-    """`training.epochs=3` strings to a table of changes.
-
-    Raises:
-        InvalidOption: If one is not field=value.
-    """
-    table: dict[str, Any] = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise InvalidOption(f"--set {change}: write field=value, such as training.epochs=3")
-        table[name.strip()] = parse_value(value.strip())
-    if seed is not None:
-        table["training.seed"] = seed
-    return table
+    cli_runs.show_recipe(recipe)
 
 
+@zoo.command()
+@click.argument("recipe", required=False)
+@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the run's folder is made.")
+@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
+@click.option("--seed", type=int, help="Of the training; short for --set training.seed=N.")
+@click.option("--seeds", type=int, help="Train so many times, with consecutive seeds, and print mean and spread.")
+@click.option("--set", "changes", multiple=True, help="field=value of the recipe: training.epochs=3.")
+@JOBS
+@click.option("--resume", type=FOLDER, metavar="RUN", help="Go on with a run that was stopped, instead of RECIPE.")
+@DEVICE
 def train(
+    recipe: str | None,
+    features: Path,
+    runs: Path,
+    without: tuple[str, ...],
+    seed: int | None,
+    seeds: int | None,
+    changes: tuple[str, ...],
+    jobs: int,
+    resume: Path | None,
+    device: str,
+) -> None:
+    """Train RECIPE (a name, or a .toml file) and report dev and test beside a constant predictor.
+
+    \b
+    zoo train psa-mf
+    zoo train my-recipe.toml --features mosi --device cuda
+    zoo train psa-mf --features mosi --without vision
+    zoo train psa-mf --features mosi --seeds 5
+    zoo train --resume runs/psa-mf-2026-11-20-1a2b3c
+    """
+    from featzoo import cli_runs
+
+    if (recipe is None) == (resume is None):
+        raise click.UsageError("give a RECIPE, or --resume RUN")
+    if recipe is None or resume is not None:
+        if without or changes or seed is not None or seeds is not None:
+            raise click.UsageError("a resumed run keeps its recipe: no --without, --seed, --seeds or --set")
+        cli_runs.resume(resume or Path(), device)
+    elif seeds is not None:
+        cli_runs.train_seeds(recipe, features, runs, cli_runs.overrides(changes, seed, without), seeds, device, jobs)
+    else:
+        cli_runs.train(recipe, features, runs, cli_runs.overrides(changes, seed, without), device)
+
+
+@zoo.command()
+@click.argument("run", type=FOLDER)
+@click.option("--features", type=FOLDER, help="Another feature store than the one it was trained on.")
+@click.option("--split", default="test", show_default=True, help="train, valid or test.")
+@DEVICE
+def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
+    """Compute a RUN's metrics again from its stored weights.
+
+    \b
+    zoo evaluate runs/psa-mf-2026-11-20-1a2b3c
+    """
+    from featzoo import cli_runs
+
+    cli_runs.evaluate(run, features, split, device)
+
+
+@zoo.command()
+@click.argument("recipe")
+@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where RECIPE-ablation is made.")
+@click.option("--seeds", default=3, show_default=True, help="Trainings of each variant.")
+@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
+@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
+@click.option("--set", "changes", multiple=True, help="field=value of the recipe, for every variant.")
+@JOBS
+@DEVICE
+def ablate(
     recipe: str,
     features: Path,
     runs: Path,
-    seed: int | None,
-    changes: Sequence[str],
-    without: Sequence[str],
+    seeds: int,
+    epochs: int | None,
+    without: tuple[str, ...],
+    changes: tuple[str, ...],
+    jobs: int,
     device: str,
-) -> Run:
-    """Train, print the metrics, and give the run.
+) -> None:
+    """Train RECIPE and each of its ablations, and print them beside the published table.
 
-    Raises:
-        FeatzooError: If recipe, features, labels, weights or device do not allow it.
+    Trainings that are finished are kept: the same command again goes on where it was stopped.
+
+    \b
+    zoo ablate psa-mf --features mosi --without vision --seeds 5
+    zoo ablate psa-mf --seeds 1 --epochs 2
     """
-    from featzoo.zoo.runs import train_recipe
+    from featzoo import cli_runs
 
-    table = overrides(changes, seed) | {f"inputs.{role}.features": [] for role in without}
-    run = train_recipe(recipe, features, runs, table, device)
-    for role, key in run.used.items():
-        click.echo(f"{role}: {key or 'without'}")
-    click.echo(f"{run.epochs} epochs in {run.seconds:.0f} s; dev chose epoch {run.best_epoch}")
-    for split, metrics in run.metrics.items():
-        _print(split, metrics, run.constant[split])
-    click.echo(f"run: {run.path}")
-    click.echo(f"pictures: {run.picture}")
-    return run
+    table = cli_runs.overrides(changes, None, without)
+    if epochs is not None:
+        table["training.epochs"] = epochs
+    cli_runs.ablate(recipe, features, runs, table, seeds, device, jobs)
 
 
-def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
-    """Compute metrics again and print them.
+@zoo.command()
+@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@click.option("--against", "others", multiple=True, required=True, type=FOLDER, help="A run of side B; repeatable.")
+@click.option("--split", default="test", show_default=True, help="train, valid or test.")
+def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> None:
+    """Is A better than B? RUNS (one, or several seeds) against other runs on the same clips.
 
-    Raises:
-        FeatzooError: If the run is not finished, or the store holds other features.
+    \b
+    zoo compare runs/a-s1111 runs/a-s1112 --against runs/b-s1111 --against runs/b-s1112
     """
-    from featzoo.zoo.evaluation import evaluate_run
+    from featzoo import cli_runs
 
-    found = evaluate_run(run, features, split, device)
-    _print(found.split, found.metrics, found.constant)
-    if found.stored is not None:
-        same = all(found.metrics[k] == v or v != v for k, v in found.stored.items())
-        click.echo(f"stored metrics: {'equal to the last digit' if same else 'DIFFER: ' + str(dict(found.stored))}")
-
-
-def _print(split: str, metrics: Mapping[str, float], constant: Mapping[str, Mapping[str, float]]) -> None:
-    name = "dev (valid)" if split == "valid" else split
-    click.echo(f"\n{name}")
-    click.echo(format_metrics(metrics, constant))
+    cli_runs.compare(runs, others, "valid" if split == "dev" else split)

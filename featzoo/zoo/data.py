@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
+from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, StoreError, suggestion
 from featzoo.zoo.batches import Array, Counts, Split, Statistics, statistics_of
 from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipes import Input, Recipe
@@ -240,3 +240,33 @@ def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
         }
         for role, one in chosen.items()
     }
+
+
+def same_sets(store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Chosen]:
+    """The sets that a run was trained on, digest for digest.
+
+    Args:
+        store: To look in.
+        run: The run's folder, for the message.
+        sets: Role to what `describe` recorded.
+
+    Raises:
+        StoreError: If the store does not hold the very same sets.
+    """
+    chosen = {}
+    for role, one in sets.items():
+        spec = InputSpec(one["width"], one["ids"], one["model"])
+        if not one["key"]:
+            chosen[role] = Chosen("", None, spec)
+            continue
+        found = store.find(one["key"])
+        if found is None or found.digest != one["digest"]:
+            other = store.find(one["request"])
+            holds = f"{other.key}, made with other settings or weights" if other else "no set of that name"
+            raise StoreError(
+                f"run {run.name} reads its {role} from {one['key']}; the store holds {holds}. "
+                f"The right one is made by: feat extract <folder> -x '{one['request']}' "
+                f"with the settings under '{role}' in {run / 'features.json'}"
+            )
+        chosen[role] = Chosen(one["request"], found, spec)
+    return chosen

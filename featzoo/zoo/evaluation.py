@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, StoreError
+from featzoo.errors import FeatzooError
 from featzoo.zoo import records
 from featzoo.zoo.batches import Counts
-from featzoo.zoo.data import SPLITS, Chosen, load_split
+from featzoo.zoo.compare import Interval, intervals
+from featzoo.zoo.data import SPLITS, load_split, same_sets
 from featzoo.zoo.head import Head, InputSpec, make_head
-from featzoo.zoo.metrics import Metrics
+from featzoo.zoo.metrics import Metrics, target_metrics
 from featzoo.zoo.recipes import Recipe, read
 from featzoo.zoo.runs import ENVIRONMENT, FEATURES, METRICS, RECIPE, STATISTICS, WEIGHTS, constants, measure
 from featzoo.zoo.train import accelerator_on, evaluate
@@ -32,6 +34,7 @@ class Evaluation:
         counts: What became of the split's clips.
         metrics: The head's.
         constant: What the train mean and median would score.
+        intervals: Metric to its 95 % bootstrap interval over clips.
         stored: What the run itself recorded for this split, if it did.
     """
 
@@ -40,6 +43,7 @@ class Evaluation:
     counts: Counts
     metrics: Metrics
     constant: Mapping[str, Metrics]
+    intervals: Mapping[str, Interval]
     stored: Metrics | None
 
 
@@ -59,7 +63,7 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     recipe, recorded = _read(run)
     split = SPLITS.get(split, split)
     opened = FeatureStore(store or Path(recorded[ENVIRONMENT]["store"]))
-    chosen = _same_sets(opened, run, recorded[FEATURES]["sets"])
+    chosen = same_sets(opened, run, recorded[FEATURES]["sets"])
     statistics = records.read_statistics(run / STATISTICS)
     loaded = load_split(opened, recipe, split, chosen, statistics)
     train_split = load_split(opened, recipe, "train", chosen, statistics)
@@ -69,7 +73,9 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     values = measure(recipe, train_split, loaded, pred)
     stored = recorded[METRICS]["splits"].get(split, {}).get("head")
     stored = {k: float("nan") if v is None else v for k, v in stored.items()} if stored else None
-    return Evaluation(run, split, loaded.counts, values["head"], constants(values), stored)
+    score = partial(target_metrics, recipe.target.metrics, columns=recipe.target.columns)
+    spans = intervals(score, pred, loaded.targets)
+    return Evaluation(run, split, loaded.counts, values["head"], constants(values), spans, stored)
 
 
 def load_head(run: Path) -> Head:
@@ -97,24 +103,3 @@ def _read(run: Path) -> tuple[Recipe, dict[str, Any]]:
         raise FeatzooError(f"{run} is {what}: it has no {', '.join(missing)}. `zoo train` makes runs")
     names = (FEATURES, ENVIRONMENT, METRICS)
     return read(run / RECIPE), {name: json.loads((run / name).read_text(encoding="utf-8")) for name in names}
-
-
-def _same_sets(store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Chosen]:
-    """The sets that a run was trained on, digest for digest."""
-    chosen = {}
-    for role, one in sets.items():
-        spec = InputSpec(one["width"], one["ids"], one["model"])
-        if not one["key"]:
-            chosen[role] = Chosen("", None, spec)
-            continue
-        found = store.find(one["key"])
-        if found is None or found.digest != one["digest"]:
-            other = store.find(one["request"])
-            holds = f"{other.key}, made with other settings or weights" if other else "no set of that name"
-            raise StoreError(
-                f"run {run.name} reads its {role} from {one['key']}; the store holds {holds}. "
-                f"The right one is made by: feat extract <folder> -x '{one['request']}' "
-                f"with the settings under '{role}' in {run / FEATURES}"
-            )
-        chosen[role] = Chosen(one["request"], found, spec)
-    return chosen

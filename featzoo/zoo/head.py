@@ -76,6 +76,8 @@ class Head(nn.Module):
         roles: Role name to what is wanted of it.
         options_class: A frozen dataclass of everything that can be chosen.
         stages: Names of the training stages, in order.
+        memory: What training keeps from step to step beside the weights (pseudo labels, earlier batches); not part of
+            the model, but a resumed training needs it.
     """
 
     roles: ClassVar[Mapping[str, Role]]
@@ -91,6 +93,7 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.options = options
+        self.memory: dict[str, Tensor] = {}
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Predict; never sees a target.
@@ -112,6 +115,9 @@ class Head(nn.Module):
 
     def prepare(self, targets: Tensor) -> None:
         """Look once at the (N, K) train targets before training (class weights, output bias)."""
+
+    def see(self, rows: Tensor) -> None:
+        """Told before each training step which of the train split's N clips come: (B,) their numbers."""
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """Groups for the optimiser.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,24 +121,32 @@ def weighted_f1(truth: Array, pred: Array) -> float:
     return total / len(truth)
 
 
-def format_metrics(metrics: Mapping[str, float], constant: Mapping[str, Mapping[str, float]]) -> str:
+def format_metrics(
+    metrics: Mapping[str, float],
+    constant: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
     """A small aligned table: one row per metric, the head's value first, constant predictors beside it."""
-    heads = ["metric", "head", *constant]
-    rows = [heads]
+    between = ["95 % interval"] if intervals else []
+    rows = [["metric", "head", *between, *constant]]
     for key, value in metrics.items():
-        rows.append([key, _number(value), *(_number(c.get(key, float("nan"))) for c in constant.values())])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+        span = [f"{number(intervals[key][0])} to {number(intervals[key][1])}"] if intervals else []
+        rows.append([key, number(value), *span, *(number(c.get(key, float("nan"))) for c in constant.values())])
+    return align(rows)
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
-        ]
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Four digits; a dash for NaN."""
     return "-" if np.isnan(value) else f"{value:.4f}"
 
 

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from featzoo.zoo.train import Epoch
+from featzoo.zoo.checkpoint import Epoch
 
 
 class TrainingProgress:

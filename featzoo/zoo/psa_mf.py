@@ -42,6 +42,10 @@ class Options:
         frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
         attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
             zero steps and attends to all of them; 500 does so here.
+        pre_fusion: Whether the pseudo tokens join the text for the fusion layers (the published ablation's row;
+            L_clm, which has a row of its own, stays).
+        enhanced_fusion: Whether cross attention and the two paths make the prediction; without, the text and the
+            last states of picture and sound, side by side, do.
     """
 
     fusion_layers: int = 1
@@ -57,6 +61,8 @@ class Options:
     weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
     frozen_layers: int = -1
     attend_steps: int = 0
+    pre_fusion: bool = True
+    enhanced_fusion: bool = True
 
     def __post_init__(self) -> None:
         if self.fusion_layers < 1:
@@ -139,14 +145,16 @@ class PsaMf(Head):
         self.align_match = Clip(hidden, hidden, options.clip)
         self.align_out = nn.Linear(hidden, targets)
         self.text = nn.Linear(wide, hidden)
-        self.attend = nn.ModuleDict({m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES})
-        self.lift = nn.ModuleDict({m: nn.Linear(hidden, options.wide) for m in MODALITIES})
-        self.fused_norm = nn.LayerNorm(2 * options.wide + hidden)
-        self.fused = nn.Linear(2 * options.wide + hidden, 128)
-        self.convolve = nn.Conv1d(3, 1, kernel_size=3)
+        if options.enhanced_fusion:
+            attend = {m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES}
+            self.attend = nn.ModuleDict(attend)
+            self.lift = nn.ModuleDict({m: nn.Linear(hidden, options.wide) for m in MODALITIES})
+            self.fused_norm = nn.LayerNorm(2 * options.wide + hidden)
+            self.fused = nn.Linear(2 * options.wide + hidden, 128)
+            self.convolve = nn.Conv1d(3, 1, kernel_size=3)
         self.out = nn.Sequential(
             nn.Dropout(options.dropout),
-            nn.Linear(hidden - 2 + 128, 128), nn.Tanh(),
+            nn.Linear(hidden - 2 + 128 if options.enhanced_fusion else 3 * hidden, 128), nn.Tanh(),
             nn.Linear(128, 128), nn.Tanh(),
             nn.Linear(128, targets),
         )  # fmt: skip
@@ -164,14 +172,14 @@ class PsaMf(Head):
             )
         given = inputs["personality"]
         vector = given.values[:, 0]  # (B, P)
-        steps, pseudo = self._listen_and_look(inputs, self.personality(vector))
+        steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
         # Text alone up to layer N, then with the pseudo tokens.
         states = [self.encoder.embed(text.values)]  # (B, T, H)
         states += self.encoder.run(states[0], text.mask, 0, self.text_layers)
         extra = torch.stack([pseudo[m] for m in MODALITIES], dim=1)  # (B, 2, H)
         there = torch.stack([inputs[m].mask.any(dim=1) for m in MODALITIES], dim=1)  # (B, 2)
         joined = torch.cat([states[-1], extra], dim=1)  # (B, T + 2, H)
-        mask = torch.cat([text.mask, there], dim=1)  # (B, T + 2)
+        mask = torch.cat([text.mask, there & self.options.pre_fusion], dim=1)  # (B, T + 2)
         above = self.encoder.run(joined, mask, self.text_layers, len(self.encoder.layers))
         outputs = {
             f"clm_{m}": _pairs(self.match[m], self._pool(states[-1], text), pseudo[m], there[:, i])
@@ -180,16 +188,22 @@ class PsaMf(Head):
         aligned = [*states, *above][self.align]  # (B, T or T + 2, H)
         outputs |= self._align(self._pool(aligned, text), vector, given.mask[:, 0])
         main = self.text(self._pool(above[-1], text))  # (B, h)
-        attended = {m: self._attend(m, main, steps[m], inputs[m].mask) for m in MODALITIES}
-        outputs["prediction"] = self._fuse(main, attended)
+        if self.options.enhanced_fusion:
+            attended = {m: self._attend(m, main, steps[m], inputs[m].mask) for m in MODALITIES}
+            outputs["prediction"] = self._fuse(main, attended)
+        else:
+            given_summary = [summary[m] * there[:, i, None] for i, m in enumerate(MODALITIES)]
+            outputs["prediction"] = self.out(torch.cat([*given_summary, main], dim=-1))  # (B, K)
         return outputs
 
-    def _listen_and_look(self, inputs: Inputs, vector: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        steps, pseudo = {}, {}
+    def _listen_and_look(self, inputs: Inputs, vector: Tensor) -> tuple[dict[str, Tensor], ...]:
+        """By modality: the LSTM's outputs (B, T, h), a summary (B, h) and the pseudo token (B, H)."""
+        steps, summary, pseudo = {}, {}, {}
         for m in MODALITIES:
             steps[m], last = self.recurrent[m](inputs[m].values, inputs[m].mask)  # (B, T, h), (B, h)
-            pseudo[m] = F.relu(self.pseudo[m](self.summary[m](last)) + vector)  # (B, H)
-        return steps, pseudo
+            summary[m] = self.summary[m](last)  # (B, h)
+            pseudo[m] = F.relu(self.pseudo[m](summary[m]) + vector)  # (B, H)
+        return steps, summary, pseudo
 
     def _attend(self, modality: str, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
         """The text (B, h) asks the steps (B, T, h) of one modality: (B, h)."""

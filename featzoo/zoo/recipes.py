@@ -81,6 +81,7 @@ class Training:
         clip: The norm that gradients are clipped to; 0 leaves them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
         group_by_length: Batch clips of like length (in shuffled pools): less padding.
+        checkpoint_seconds: After how long the state that `zoo train --resume` needs is written again.
         precision: `no` is 32 bit; `bf16`, `fp16` are automatic mixed precision in training.
         seed: Of weights, order and dropout.
     """
@@ -97,6 +98,7 @@ class Training:
     patience: int = 10
     group_by_length: bool = True
     precision: Literal["no", "bf16", "fp16"] = "no"
+    checkpoint_seconds: float = 60.0
     seed: int = 1111
 
     def __post_init__(self) -> None:
@@ -104,8 +106,31 @@ class Training:
             raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
-        if min(self.clip, self.patience, self.plateau, self.weight_decay, *self.learning_rates.values()) < 0:
+        if (
+            min(
+                self.clip,
+                self.patience,
+                self.plateau,
+                self.weight_decay,
+                self.checkpoint_seconds,
+                *self.learning_rates.values(),
+            )
+            < 0
+        ):
             raise ValueError("clip, patience, plateau, weight_decay and learning rates are not negative")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A variant of a recipe, for `zoo ablate`.
+
+    Attributes:
+        set: Dotted recipe field to value, such as `inputs.personality.features` to [].
+        published: Metric to the value that a paper gives for this variant; empty for a control of ours.
+    """
+
+    set: Mapping[str, Any]
+    published: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +145,8 @@ class Recipe:
         options: The head's options that differ from its defaults.
         training: How.
         name: The recipe's own name; its file's stem.
+        published: Metric to the value that the paper gives for the full model.
+        ablations: Name to variant, for `zoo ablate`.
     """
 
     head: str
@@ -129,6 +156,8 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     name: str = ""
+    published: Mapping[str, float] = field(default_factory=dict)
+    ablations: Mapping[str, Ablation] = field(default_factory=dict)
 
 
 def recipes() -> dict[str, Recipe]:

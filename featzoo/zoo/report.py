@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featzoo.zoo.batches import Array, Counts, Split
+from featzoo.zoo.checkpoint import Epoch, Trained
 from featzoo.zoo.head import Head
 from featzoo.zoo.metrics import format_metrics
 from featzoo.zoo.recipes import Recipe
-from featzoo.zoo.train import Epoch, Trained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

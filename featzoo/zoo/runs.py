@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -18,16 +19,18 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, MissingFeatures
 from featzoo.zoo import records, report
 from featzoo.zoo.batches import Array, Counts, Split
-from featzoo.zoo.data import Chosen, choose, describe, load_split
+from featzoo.zoo.checkpoint import Checkpoint, Epoch, Trained
+from featzoo.zoo.data import Chosen, choose, describe, load_split, same_sets
 from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.metrics import Metrics, constant_metrics, target_metrics
 from featzoo.zoo.progress import TrainingProgress
-from featzoo.zoo.recipes import Recipe, find_recipe, to_toml
-from featzoo.zoo.train import Epoch, Trained, accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.recipes import Recipe, find_recipe, read, to_toml
+from featzoo.zoo.train import accelerator_on, evaluate, seed_everything, train
 
 # What a run folder holds; metrics.json is written last, so a folder without it is unfinished.
 RECIPE, WEIGHTS, STATISTICS = "recipe.toml", "weights.safetensors", "statistics.safetensors"
 FEATURES, ENVIRONMENT, METRICS, LOG = "features.json", "environment.json", "metrics.json", "metrics.jsonl"
+STATE = "resume.pt"
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def train_recipe(
     runs: Path = Path("runs"),
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
+    folder: str = "",
 ) -> Run:
     """Train a recipe's head on a feature store's train split, choose by its dev split, report both and test.
 
@@ -77,16 +81,46 @@ def train_recipe(
         runs: Where the run's folder is made.
         overrides: Dotted recipe field to value, such as `training.epochs` to 3.
         device: auto, cpu, cuda, cuda:<number> or mps.
+        folder: The run's folder in `runs`; by default recipe, date and a random end.
 
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
     """
-    started = time.perf_counter()
     recipe = find_recipe(name, overrides)
-    accelerator = accelerator_on(device, recipe.training.precision)
-    first = accelerator.is_main_process
     opened = FeatureStore(Path(store))
     chosen = choose(opened, recipe)
+    path = Path(runs) / (folder or f"{recipe.name}-{date.today().isoformat()}-{uuid.uuid4().hex[:6]}")
+    return _train(recipe, opened, chosen, path, device, resumed=False)
+
+
+def resume_run(run: Path, device: str = "auto") -> Run:
+    """Go on with a training that was stopped; on the same device it ends as if it had not been.
+
+    It goes on after the last epoch whose state was kept (`training.checkpoint_seconds`), or from the start.
+
+    Args:
+        run: The folder that `zoo train` had begun.
+        device: auto, cpu, cuda, cuda:<number> or mps.
+
+    Raises:
+        FeatzooError: If the folder is no run, is finished, or the store does not hold the same features.
+    """
+    run = Path(run)
+    if not all((run / name).is_file() for name in (RECIPE, FEATURES, ENVIRONMENT)):
+        raise FeatzooError(f"{run} is not a run folder: `zoo train` makes runs")
+    if (run / METRICS).is_file():
+        raise FeatzooError(f"{run} is finished: `zoo evaluate {run}` computes its metrics again")
+    recorded = json.loads((run / FEATURES).read_text(encoding="utf-8"))
+    opened = FeatureStore(json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))["store"])
+    return _train(read(run / RECIPE), opened, same_sets(opened, run, recorded["sets"]), run, device, resumed=True)
+
+
+def _train(
+    recipe: Recipe, opened: FeatureStore, chosen: Mapping[str, Chosen], path: Path, device: str, resumed: bool
+) -> Run:
+    started = time.perf_counter()
+    accelerator = accelerator_on(device, recipe.training.precision)
+    first = accelerator.is_main_process
     train_split = load_split(opened, recipe, "train", chosen)
     dev = load_split(opened, recipe, "valid", chosen, train_split.statistics)
     test = _test(opened, recipe, chosen, train_split)
@@ -95,14 +129,18 @@ def train_recipe(
     for stage in head.stages:  # says now, not after an hour, that a rate is missing
         head.parameter_groups(stage, recipe.training.learning_rates)
     counts = {split.name: split.counts for split in (train_split, dev, test) if split}
-    path = runs / f"{recipe.name}-{date.today().isoformat()}-{uuid.uuid4().hex[:6]}"
-    environment = records.environment(str(accelerator.device), Path(store))
-    if first:
+    environment = records.environment(str(accelerator.device), opened.path)
+    if not resumed and (path / RECIPE).exists():
+        raise FeatzooError(f"{path} holds a run already: `zoo train --resume {path}` goes on with it")
+    if first and not resumed:
         _begin(path, recipe, head, train_split, describe(chosen), counts, environment)
+    checkpoint = Checkpoint(path / STATE, recipe.training.checkpoint_seconds, accelerator.process_index)
     with TrainingProgress(recipe.training.batch_size, first) as progress:
         _announce(progress, chosen, recipe, counts)
         log = _Log(path, head, progress) if first else _Silent()
-        trained = train(head, train_split, dev, recipe.training, accelerator, log.epoch, progress.step)
+        if resumed:
+            log.cut(checkpoint.load())
+        trained = train(head, train_split, dev, recipe.training, accelerator, log.epoch, progress.step, checkpoint)
         log.close()
     predicted = [
         (split, evaluate(head, split, recipe.training.batch_size, accelerator.device, head.stages[-1])[1])
@@ -113,6 +151,7 @@ def train_recipe(
     seconds = time.perf_counter() - started
     if first:
         _finish(path, recipe, head, trained, predicted, metrics, counts, environment, describe(chosen), seconds)
+    checkpoint.remove()
     return Run(
         path, recipe.name, {role: one.key for role, one in chosen.items()}, counts,
         {split: values["head"] for split, values in metrics.items()},
@@ -130,9 +169,10 @@ def _begin(
     counts: Mapping[str, Counts],
     environment: Mapping[str, Any],
 ) -> None:
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     options = dataclasses.asdict(head.options)
-    resolved = dataclasses.replace(recipe, options={k: v for k, v in options.items() if v is not None})
+    plain = {k: v for k, v in options.items() if v is not None}
+    resolved = dataclasses.replace(recipe, options=plain, ablations={}, published={})
     used = "".join(f"# {role}: {one['key']}\n" for role, one in sets.items())
     records.write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
     clips = {split: dataclasses.asdict(count) for split, count in counts.items()}
@@ -165,6 +205,9 @@ class _Silent:
     def epoch(self, epoch: Epoch) -> None:
         """Keep nothing."""
 
+    def cut(self, state: Mapping[str, Any] | None) -> None:
+        """Forget nothing."""
+
     def close(self) -> None:
         """Close nothing."""
 
@@ -175,6 +218,13 @@ class _Log(_Silent):
     def __init__(self, path: Path, head: Head, progress: TrainingProgress) -> None:
         self.path, self.head, self.progress = path, head, progress
         self.events = SummaryWriter(str(path / "tensorboard"))
+
+    def cut(self, state: Mapping[str, Any] | None) -> None:
+        """Forget the epochs after a kept state: they come again."""
+        done = len(state["epochs"]) if state else 0
+        lines = (self.path / LOG).read_text(encoding="utf-8").splitlines(keepends=True) if done else []
+        records.write(self.path / LOG, "".join(lines[:done]))
+        self.progress.line(f"going on after epoch {done}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Record an epoch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,50 +17,11 @@ from torch import Tensor
 
 from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.zoo.batches import Array, Split
+from featzoo.zoo.checkpoint import Checkpoint, Epoch, Progress, Trained
 from featzoo.zoo.head import Head
 from featzoo.zoo.recipes import Training
 
 POOL = 16  # batches whose clips are shuffled, then sorted by length, together
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave.
-
-    Attributes:
-        epoch: Counted from 1, over all stages.
-        stage: The head's stage.
-        losses: Term to its weighted mean over the epoch's train clips; `total` is their sum.
-        dev_losses: The same on dev, without dropout.
-        dev_mae: Mean absolute error on dev.
-        rates: Parameter group to its learning rate at the end of the epoch.
-        seconds: Wall time.
-        best: Whether no earlier epoch of the last stage had a lower dev MAE.
-    """
-
-    epoch: int
-    stage: str
-    losses: dict[str, float]
-    dev_losses: dict[str, float]
-    dev_mae: float
-    rates: dict[str, float]
-    seconds: float
-    best: bool
-
-
-@dataclass
-class Trained:
-    """The result of training.
-
-    Attributes:
-        weights: State of the best dev epoch, on the CPU.
-        best: That epoch.
-        epochs: Every epoch.
-    """
-
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    best: Epoch | None = None
-    epochs: list[Epoch] = field(default_factory=list)
 
 
 def train(
@@ -71,6 +32,7 @@ def train(
     accelerator: Accelerator,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train a head; it ends with the weights of the epoch whose dev MAE is lowest.
 
@@ -82,6 +44,7 @@ def train(
         accelerator: Device, precision and number of processes.
         on_epoch: Called after every epoch.
         on_step: Called after every step with the steps done and the most that there can be.
+        checkpoint: Where the state after an epoch is kept; what it holds is where training goes on.
 
     Raises:
         FeatzooError: If the loss or the dev MAE is not finite.
@@ -90,56 +53,84 @@ def train(
     order = np.random.default_rng(settings.seed)
     head.prepare(torch.from_numpy(train.targets.astype(np.float32)))
     head.to(accelerator.device)
-    world, rank = accelerator.num_processes, accelerator.process_index
     per_epoch = math.ceil(len(train) / settings.batch_size)
-    result, done, total = Trained(), 0, per_epoch * settings.epochs * len(head.stages)
-    for stage in head.stages:
+    total = per_epoch * settings.epochs * len(head.stages)
+    saved = checkpoint.load() if checkpoint else None
+    result = Trained()
+    for index, stage in enumerate(head.stages):
+        if saved and index < saved["stage"]:
+            continue
         groups = head.parameter_groups(stage, settings.learning_rates)
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=settings.weight_decay, fused=True))
         schedule = Schedule(optimizer, settings, per_epoch * settings.epochs)
-        best_mae, best_epoch = math.inf, 0
-        for number in range(1, settings.epochs + 1):
-            started = time.perf_counter()
-            sums: dict[str, Tensor | float] = {}
-            model.train()
-            for rows in shuffled(train, settings, order):
-                batch = train.batch(_share(rows, rank, world)).to(accelerator.device)
-                with accelerator.autocast():
-                    outputs = model(batch.inputs)
-                terms = head.losses({k: _full(v) for k, v in outputs.items()}, batch.targets, stage)
-                loss = torch.stack(list(terms.values())).sum()
-                optimizer.zero_grad()
-                accelerator.backward(loss)
-                if settings.clip:
-                    accelerator.clip_grad_norm_(model.parameters(), settings.clip)
-                schedule.step()
-                optimizer.step()
-                for name, term in {**terms, "total": loss}.items():
-                    sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
-                done += 1
-                on_step(done, total)
-            losses = {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
+        at = Progress(index, head, optimizer, schedule, order, result)
+        if saved and index == saved["stage"]:
+            at.restore(saved)
+        while at.number < settings.epochs and not _stalled(at, settings):
+            started, before = time.perf_counter(), per_epoch * len(result.epochs)
+            step = partial(_told, on_step, before, total)
+            losses = _one_epoch(model, at, train, settings, accelerator, stage, step)
             dev_losses, prediction = evaluate(head, dev, settings.batch_size, accelerator.device, stage)
             mae = float(np.abs(prediction - dev.targets).mean())
+            at.number += 1
             if not math.isfinite(losses["total"] + mae):
                 said = f"train loss {losses['total']:g}, dev MAE {mae:g}"
-                raise FeatzooError(f"epoch {number} diverged ({said}): lower the learning rates")
+                raise FeatzooError(f"epoch {at.number} diverged ({said}): lower the learning rates")
             schedule.observe(mae)
-            epoch = Epoch(
-                len(result.epochs) + 1, stage, losses, dev_losses, mae,
-                {g.get("name", "main"): g["lr"] for g in optimizer.param_groups},
-                time.perf_counter() - started, mae < best_mae,
-            )  # fmt: skip
+            rates = {g.get("name", "main"): g["lr"] for g in optimizer.param_groups}
+            seconds = time.perf_counter() - started
+            epoch = Epoch(len(result.epochs) + 1, stage, losses, dev_losses, mae, rates, seconds, mae < at.best_mae)
             result.epochs.append(epoch)
             if epoch.best:
-                best_mae, best_epoch, result.best = mae, number, epoch
+                at.best_mae, at.best_number, result.best = mae, at.number, epoch
                 result.weights = {k: v.detach().cpu().clone() for k, v in head.state_dict().items()}
             on_epoch(epoch)
-            if settings.patience and number - best_epoch >= settings.patience:
-                break
+            if checkpoint:
+                checkpoint.offer(at)
         head.load_state_dict(result.weights)
     return result
+
+
+def _told(on_step: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    on_step(before + done, total)
+
+
+def _stalled(at: Progress, settings: Training) -> bool:
+    return bool(settings.patience) and at.number - at.best_number >= settings.patience
+
+
+def _one_epoch(
+    model: torch.nn.Module,
+    at: Progress,
+    train: Split,
+    settings: Training,
+    accelerator: Accelerator,
+    stage: str,
+    on_step: Callable[[int], None],
+) -> dict[str, float]:
+    """Every train clip once; gives the mean of each weighted loss term, and their `total`."""
+    head, sums = at.head, dict[str, Tensor | float]()
+    model.train()
+    batches = shuffled(train, settings, at.order)
+    for done, rows in enumerate(batches, start=1):
+        share = _share(rows, accelerator.process_index, accelerator.num_processes)
+        batch = train.batch(share).to(accelerator.device)
+        head.see(torch.from_numpy(share).to(accelerator.device))
+        with accelerator.autocast():
+            outputs = model(batch.inputs)
+        terms = head.losses({k: _full(v) for k, v in outputs.items()}, batch.targets, stage)
+        loss = torch.stack(list(terms.values())).sum()
+        at.optimizer.zero_grad()
+        accelerator.backward(loss)
+        if settings.clip:
+            accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+        at.schedule.step()
+        at.optimizer.step()
+        for name, term in {**terms, "total": loss}.items():
+            sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
+        on_step(done)
+    return {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
 
 
 @torch.no_grad()

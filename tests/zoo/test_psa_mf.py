@@ -274,3 +274,37 @@ def test_a_text_that_is_too_long_for_the_encoder(head):
     whole = split({"text": [65], "personality": [1], "vision": [1], "audio": [1]})
     with pytest.raises(InvalidOption, match=r"65 tokens; .* positions for 64: lower inputs\.text\.max_steps"):
         head(whole.batch([0]).inputs)
+
+
+def test_without_pre_fusion_the_text_hears_nothing(tiny_bert):
+    """The text's last states are BERT's own; sound and picture come in by cross attention only."""
+    torch.manual_seed(0)
+    made = make_head("psa-mf", {"hidden": 8, "wide": 12, "pre_fusion": False}, specs(tiny_bert), 1).eval()
+    bert = transformers_module().BertModel.from_pretrained(tiny_bert).eval()
+    inputs = split().batch([0]).inputs
+    with torch.no_grad():
+        main = made.text(bert(inputs["text"].values).last_hidden_state[:, 0])
+        vector = made.personality(inputs["personality"].values[:, 0])
+        steps, _, _ = made._listen_and_look(inputs, vector)
+        attended = {m: made._attend(m, main, steps[m], inputs[m].mask) for m in ("vision", "audio")}
+        torch.testing.assert_close(made(inputs)["prediction"], made._fuse(main, attended), atol=1e-5, rtol=1e-5)
+
+
+def test_without_enhanced_fusion_summaries_stand_side_by_side(tiny_bert):
+    torch.manual_seed(0)
+    made = make_head("psa-mf", {"hidden": 8, "enhanced_fusion": False}, specs(tiny_bert), 1).eval()
+    assert not hasattr(made, "fused")
+    whole = split()
+    inputs = whole.batch([1]).inputs  # has no picture
+    with torch.no_grad():
+        outputs = made(inputs)
+        _, last = made.recurrent["audio"](inputs["audio"].values, inputs["audio"].mask)
+        audio = made.summary["audio"](last)
+        states = made.encoder.embed(inputs["text"].values)
+        vector = made.personality(inputs["personality"].values[:, 0])
+        token = F.relu(made.pseudo["audio"](audio) + vector)
+        states = made.encoder.run(states, inputs["text"].mask, 0, 2)[-1]
+        joined = torch.cat([states, token[:, None]], dim=1)
+        main = made.text(made.encoder.run(joined, torch.ones(joined.shape[:2]).bool(), 2, 3)[-1][:, 0])
+        expected = made.out(torch.cat([torch.zeros_like(audio), audio, main], dim=-1))
+    torch.testing.assert_close(outputs["prediction"], expected, atol=1e-5, rtol=1e-5)

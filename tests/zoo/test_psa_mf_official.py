@@ -90,5 +90,5 @@ def test_too_many_steps_for_the_padded_attention_are_refused(models):
         "vision": [np.zeros((4, 5), np.float32)], "audio": [np.zeros((1, 7), np.float32)],
     }  # fmt: skip
     whole = Split("valid", ("a",), features, np.zeros((1, 1)), specs, Statistics({}, {}), Counts(1))
-    with pytest.raises(InvalidOption, match="4 steps of vision: lower inputs.vision.max_steps to 3"):
+    with pytest.raises(InvalidOption, match=r"4 steps of vision: lower inputs\.vision\.max_steps to 3"):
         head(whole.batch([0]).inputs)

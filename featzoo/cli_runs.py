@@ -1,0 +1,187 @@
+"""The `zoo` commands' printing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featzoo.errors import InvalidOption
+from featzoo.recipe import parse_value
+from featzoo.zoo.metrics import align, format_metrics, number
+from featzoo.zoo.recipes import find_recipe, recipes, to_toml
+
+if TYPE_CHECKING:
+    from featzoo.zoo.runs import Run
+
+
+def list_recipes() -> None:
+    """Print the recipes."""
+    for name, recipe in recipes().items():
+        click.echo(f"{name}  {recipe.description}")
+        for role, wanted in recipe.inputs.items():
+            click.echo(f"    {role}: {' | '.join(wanted.features)}")
+
+
+def show_recipe(name: str) -> None:
+    """Print a recipe as TOML, with every default filled in.
+
+    Raises:
+        FeatzooError: If there is no such recipe.
+    """
+    click.echo(to_toml(find_recipe(name)).rstrip())
+
+
+def overrides(changes: Sequence[str], seed: int | None = None, without: Sequence[str] = ()) -> dict[str, Any]:
+    """`training.epochs=3` strings, a seed and roles to go without, as a table of changes.
+
+    Raises:
+        InvalidOption: If one is not field=value.
+    """
+    table: dict[str, Any] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise InvalidOption(f"--set {change}: write field=value, such as training.epochs=3")
+        table[name.strip()] = parse_value(value.strip())
+    if seed is not None:
+        table["training.seed"] = seed
+    return table | {f"inputs.{role}.features": [] for role in without}
+
+
+def train(recipe: str, features: Path, runs: Path, changes: Mapping[str, Any], device: str) -> None:
+    """Train, and print the metrics.
+
+    Raises:
+        FeatzooError: If recipe, features, labels, weights or device do not allow it.
+    """
+    from featzoo.zoo.runs import train_recipe
+
+    _print_run(train_recipe(recipe, features, runs, changes, device))
+
+
+def resume(run: Path, device: str) -> None:
+    """Go on with a stopped run, and print the metrics.
+
+    Raises:
+        FeatzooError: If it cannot go on.
+    """
+    from featzoo.zoo.runs import resume_run
+
+    _print_run(resume_run(run, device))
+
+
+def _print_run(run: Run) -> None:
+    for role, key in run.used.items():
+        click.echo(f"{role}: {key or 'without'}")
+    click.echo(f"{run.epochs} epochs in {run.seconds:.0f} s; dev chose epoch {run.best_epoch}")
+    for split, metrics in run.metrics.items():
+        _print(split, metrics, run.constant[split])
+    click.echo(f"run: {run.path}")
+    click.echo(f"pictures: {run.picture}")
+
+
+def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
+    """Compute metrics again and print them.
+
+    Raises:
+        FeatzooError: If the run is not finished, or the store holds other features.
+    """
+    from featzoo.zoo.evaluation import evaluate_run
+
+    found = evaluate_run(run, features, split, device)
+    _print(found.split, found.metrics, found.constant, found.intervals)
+    if found.stored is not None:
+        same = all(found.metrics[k] == v or v != v for k, v in found.stored.items())
+        click.echo(f"stored metrics: {'equal to the last digit' if same else 'DIFFER: ' + str(dict(found.stored))}")
+
+
+def compare(a: Sequence[Path], b: Sequence[Path], split: str) -> None:
+    """Print the paired difference of two sides.
+
+    Raises:
+        FeatzooError: If the runs are not finished or not comparable.
+    """
+    from featzoo.zoo.compare import LEVEL, RESAMPLES
+    from featzoo.zoo.compare import compare as difference
+
+    rows = [["metric", f"A ({len(a)})", f"B ({len(b)})", "A - B", f"{100 * LEVEL:.0f} % interval", ""]]
+    for key, one in difference(a, b, split).items():
+        span = f"{number(one.interval[0])} to {number(one.interval[1])}"
+        rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
+    click.echo(f"{split}: means over runs; paired bootstrap over clips, {RESAMPLES} resamples")
+    click.echo(align(rows))
+
+
+# What a table of trials shows of each kind of target.
+SHOWN = {"sentiment": ("mae", "corr", "acc2_non0", "f1_non0"), "regression": ("mae", "corr", "ccc")}
+
+
+def train_seeds(
+    recipe: str, features: Path, runs: Path, changes: Mapping[str, Any], count: int, device: str, jobs: int
+) -> None:
+    """Train with several seeds; print each, mean and spread.
+
+    Raises:
+        FeatzooError: If recipe, features, labels, weights or device do not allow it.
+    """
+    _trials(recipe, features, runs / f"{Path(recipe).stem}-seeds", {"full model": changes}, count, device, jobs)
+
+
+def ablate(
+    recipe: str, features: Path, runs: Path, changes: Mapping[str, Any], count: int, device: str, jobs: int
+) -> None:
+    """Train a recipe and each of its ablations; print the table beside the published one.
+
+    Raises:
+        FeatzooError: If recipe, features, labels, weights or device do not allow it.
+    """
+    from featzoo.zoo.trials import variants
+
+    wanted = variants(find_recipe(recipe, changes), changes)
+    _trials(recipe, features, runs / f"{Path(recipe).stem}-ablation", wanted, count, device, jobs)
+
+
+def _trials(
+    recipe: str,
+    features: Path,
+    folder: Path,
+    wanted: Mapping[str, Mapping[str, Any]],
+    count: int,
+    device: str,
+    jobs: int,
+) -> None:
+    from featzoo.zoo.trials import Trial, run_trials, table
+
+    resolved = find_recipe(recipe, next(iter(wanted.values())))
+    shown = SHOWN[resolved.target.metrics]
+    seeds = range(resolved.training.seed, resolved.training.seed + count)
+    total = count * len(wanted)
+    done = 0
+
+    def tell(trial: Trial) -> None:
+        nonlocal done
+        done += 1
+        scores = "  ".join(f"{key} {trial.metrics['valid'][key]:.4f}" for key in shown)
+        took = "was there" if trial.kept else f"{trial.seconds:.0f} s"
+        click.echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: dev {scores}  ({took})", err=True)
+
+    trials = run_trials(recipe, features, folder, wanted, seeds, device, jobs, tell)
+    for split in ("valid", "test"):
+        if all(split in trial.metrics for trial in trials):
+            click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
+            click.echo(align(table(resolved, trials, split, shown)))
+    click.echo(f"runs: {folder}")
+
+
+def _print(
+    split: str,
+    metrics: Mapping[str, float],
+    constant: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
+    name = "dev (valid)" if split == "valid" else split
+    click.echo(f"\n{name}")
+    click.echo(format_metrics(metrics, constant, intervals))
