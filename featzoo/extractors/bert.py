@@ -62,6 +62,7 @@ class Bert(ModelExtractor):
     variants = {
         "ids": {"output": "ids"},
         "minilm": {"model": MINILM},
+        "personality": {"model": "Minej/bert-base-personality", "output": "cls"},
         "minilm-ids": {"model": MINILM, "output": "ids"},
     }
     usual = ("", "ids", "minilm", "minilm-ids")

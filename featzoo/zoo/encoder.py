@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from featzoo.backends import transformers_module
 from featzoo.errors import InvalidOption
-from featzoo.weights import locate
+from featzoo.weights import TOKENIZER_FILES, locate
+from featzoo.zoo.records import write, write_weights
 
 
 class SplitEncoder(nn.Module):
@@ -78,6 +80,25 @@ class SplitEncoder(nn.Module):
         """Stop the embeddings and the first `layers` layers from learning."""
         for module in [self.embeddings, *list(self.layers)[:layers]]:
             module.requires_grad_(False)
+
+    def save(self, folder: Path, model: str) -> None:
+        """Write it as a transformers BERT, with a copy of its tokenizer.
+
+        Args:
+            folder: Made if it is not there.
+            model: Whose tokenizer made the token ids.
+
+        Raises:
+            MissingWeights: If that model is not on this machine.
+        """
+        names = {"embeddings": self.embeddings, "encoder.layer": self.layers}
+        state = {f"{name}.{key}": value for name, part in names.items() for key, value in part.state_dict().items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "config.json", self.config_text())
+        write_weights(folder / "model.safetensors", state)
+        source = locate(model)
+        for file in sorted({path for pattern in TOKENIZER_FILES for path in source.glob(pattern)}):
+            write(folder / file.name, file.read_bytes())
 
     def config_text(self) -> str:
         """The configuration as JSON, enough to build an encoder of this shape."""

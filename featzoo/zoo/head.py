@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -130,6 +131,9 @@ class Head(nn.Module):
             InvalidOption: If a rate is missing or nothing uses it.
         """
         return groups({"main": [p for p in self.parameters() if p.requires_grad]}, lr)
+
+    def export(self, folder: Path) -> None:
+        """Write what other programs can use of the trained head into the run's folder; by default nothing."""
 
     def assets(self) -> dict[str, str]:
         """Files (name to text) that a run folder keeps, to build the head again without its sources."""

@@ -255,6 +255,7 @@ def _finish(
     sets: Mapping[str, Any],
     seconds: float,
 ) -> None:
+    head.export(path)
     records.write(path / "predictions.csv", records.predictions_csv(recipe.target.columns, predicted))
     records.write(path / "curves.png", report.curves(trained, predicted, recipe.target.columns))
     text = report.card(path.name, recipe, head, sets, counts, metrics, trained, environment)
