@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +115,37 @@ def compare(a: Sequence[Path], b: Sequence[Path], split: str) -> None:
         rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
     click.echo(f"{split}: means over runs; paired bootstrap over clips, {RESAMPLES} resamples")
     click.echo(align(rows))
+
+
+def predict(
+    run: Path,
+    sources: Sequence[Path],
+    without: Sequence[str],
+    features: Path | None,
+    as_json: bool,
+    jobs: int,
+    device: str,
+) -> bool:
+    """Predict, and print. Returns whether a clip has no prediction.
+
+    Raises:
+        FeatzooError: If the run's features cannot be made here, or there is no clip.
+    """
+    from featzoo.predict import predict as apply
+
+    found = apply(run, sources, store=features, without=without, jobs=jobs, device=device)
+    if as_json:
+        plain = {"run": str(run), "used": dict(found.used), "clips": [dataclasses.asdict(p) for p in found.predictions]}
+        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+        return bool(found.failed)
+    for role, key in found.used.items():
+        click.echo(f"{role}: {key or 'without'}")
+    for one in found.predictions:
+        values = "  ".join(f"{name} {value:+.3f}" for name, value in one.values.items())
+        click.echo(f"{one.clip}  {values or 'no prediction'}")
+        for role, reason in one.missing.items():
+            click.secho(f"    without {role}: {reason}", fg="yellow")
+    return bool(found.failed)
 
 
 # What a table of trials shows of each kind of target.

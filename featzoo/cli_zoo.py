@@ -154,3 +154,36 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
     from featzoo import cli_runs
 
     cli_runs.compare(runs, others, "valid" if split == "dev" else split)
+
+
+@zoo.command()
+@click.argument("run", type=FOLDER)
+@click.argument("sources", nargs=-1, required=True, type=FOLDER)
+@click.option(
+    "--without", multiple=True, metavar="ROLE", help="Mask this input."
+)
+@click.option("--features", type=FOLDER, help="Keep the extracted features in this store.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
+@DEVICE
+def predict(
+    run: Path,
+    sources: tuple[Path, ...],
+    without: tuple[str, ...],
+    features: Path | None,
+    as_json: bool,
+    jobs: int,
+    device: str,
+) -> None:
+    """Apply a RUN's head to new clips: SOURCES are media files, folders or manifests, transcripts beside them.
+
+    Just the feature sets that the head was trained on are extracted. Exit status 1 if a clip has no prediction.
+
+    \b
+    zoo predict runs/psa-mf-2026-11-20-1a2b3c clip.mp4
+    zoo predict runs/psa-mf-2026-11-20-1a2b3c videos/ --json
+    """
+    from featzoo import cli_runs
+
+    if cli_runs.predict(run, sources, without, features, as_json, jobs, device):
+        raise SystemExit(1)

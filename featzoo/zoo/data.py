@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,10 +122,7 @@ def load_split(
     ids = tuple(i for i in targets if all(i in held[r] for r in required))
     if not ids:
         raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out))
-    features = {
-        role: [_read(one, i, recipe.inputs[role]) if i in held[role] else None for i in ids]
-        for role, one in chosen.items()
-    }
+    features = _features(recipe, chosen, held, ids)
     specs = {role: one.spec for role, one in chosen.items()}
     if statistics is None:
         if split != "train":
@@ -140,6 +137,40 @@ def load_split(
         unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
     )
     return Split(split, ids, features, np.array([targets[i] for i in ids]), specs, statistics, counts)
+
+
+def load_clips(
+    store: FeatureStore, recipe: Recipe, ids: Sequence[str], chosen: Mapping[str, Chosen], statistics: Statistics
+) -> Split:
+    """Clips to predict: whatever their split, labels are not looked at.
+
+    Args:
+        store: A feature store.
+        recipe: What is wanted.
+        ids: Of clips; those that lack a required input are left out.
+        chosen: Role to the set that it reads.
+        statistics: Those of the train split.
+
+    Returns:
+        A split whose targets are NaN.
+    """
+    held = {role: set(one.features.ids()) if one.features is not None else set() for role, one in chosen.items()}
+    required = [role for role in chosen if recipe.inputs[role].required]
+    kept = tuple(i for i in ids if all(i in held[role] for role in required))
+    features = _features(recipe, chosen, held, kept)
+    missing = {role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))}
+    targets = np.full((len(kept), len(recipe.target.columns)), np.nan)
+    specs = {role: one.spec for role, one in chosen.items()}
+    return Split("given", kept, features, targets, specs, statistics, Counts(len(kept), missing=missing))
+
+
+def _features(
+    recipe: Recipe, chosen: Mapping[str, Chosen], held: Mapping[str, set[str]], ids: Sequence[str]
+) -> dict[str, list[Array | None]]:
+    return {
+        role: [_read(one, i, recipe.inputs[role]) if i in held[role] else None for i in ids]
+        for role, one in chosen.items()
+    }
 
 
 def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:

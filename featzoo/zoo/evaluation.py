@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.zoo import records
-from featzoo.zoo.batches import Counts
+from featzoo.zoo.batches import Counts, Statistics
 from featzoo.zoo.compare import Interval, intervals
 from featzoo.zoo.data import SPLITS, load_split, same_sets
 from featzoo.zoo.head import Head, InputSpec, make_head
@@ -92,6 +92,16 @@ def load_head(run: Path) -> Head:
     head = make_head(recipe.head, recipe.options, specs, len(recipe.target.columns), assets)
     head.load_state_dict(load_file(run / WEIGHTS))
     return head.eval()
+
+
+def recipe_and_statistics(run: Path) -> tuple[Recipe, Statistics]:
+    """A finished run's recipe, and the train split's statistics that its inputs are standardised by.
+
+    Raises:
+        FeatzooError: If the folder is no finished run.
+    """
+    recipe, _ = _read(run)
+    return recipe, records.read_statistics(Path(run) / STATISTICS)
 
 
 def _read(run: Path) -> tuple[Recipe, dict[str, Any]]:
