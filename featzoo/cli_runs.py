@@ -17,6 +17,7 @@ from featzoo.zoo.recipes import find_recipe, recipes, to_toml
 
 if TYPE_CHECKING:
     from featzoo.zoo.runs import Run
+    from featzoo.zoo.trials import Trial
 
 
 def list_recipes() -> None:
@@ -177,6 +178,29 @@ def ablate(
     _trials(recipe, features, runs / f"{Path(recipe).stem}-ablation", wanted, count, device, jobs)
 
 
+def layers(
+    recipe: str, features: Path, runs: Path, changes: Mapping[str, Any], count: int, device: str, jobs: int
+) -> None:
+    """Train a recipe aligned at each hidden state; print the table and draw the curve.
+
+    Raises:
+        FeatzooError: If the head aligns at no layer, or features, labels, weights or device do not allow it.
+    """
+    from featzoo.zoo.records import write
+    from featzoo.zoo.report import layer_curve
+    from featzoo.zoo.trials import layer_variants, spread
+
+    wanted = layer_variants(find_recipe(recipe, changes), features, changes)
+    folder = runs / f"{Path(recipe).stem}-layers"
+    trials = _trials(recipe, features, folder, wanted, count, device, jobs)
+    splits = [split for split in ("valid", "test") if all(split in trial.metrics for trial in trials)]
+    points = {
+        split: [spread([t for t in trials if t.variant == name], split, "mae") for name in wanted] for split in splits
+    }
+    write(folder / "layers.png", layer_curve(list(wanted), points, "MAE"))
+    click.echo(f"picture: {folder / 'layers.png'}")
+
+
 def _trials(
     recipe: str,
     features: Path,
@@ -185,8 +209,8 @@ def _trials(
     count: int,
     device: str,
     jobs: int,
-) -> None:
-    from featzoo.zoo.trials import Trial, run_trials, table
+) -> list[Trial]:
+    from featzoo.zoo.trials import run_trials, table
 
     resolved = find_recipe(recipe, next(iter(wanted.values())))
     shown = SHOWN[resolved.target.metrics]
@@ -207,6 +231,7 @@ def _trials(
             click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
             click.echo(align(table(resolved, trials, split, shown)))
     click.echo(f"runs: {folder}")
+    return trials
 
 
 def _print(

@@ -142,6 +142,42 @@ def ablate(
 
 
 @zoo.command()
+@click.argument("recipe")
+@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where RECIPE-layers is made.")
+@click.option("--seeds", default=1, show_default=True, help="Trainings of each layer.")
+@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
+@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
+@click.option("--set", "changes", multiple=True, help="field=value of the recipe, for every variant.")
+@JOBS
+@DEVICE
+def layers(
+    recipe: str,
+    features: Path,
+    runs: Path,
+    seeds: int,
+    epochs: int | None,
+    without: tuple[str, ...],
+    changes: tuple[str, ...],
+    jobs: int,
+    device: str,
+) -> None:
+    """Train RECIPE aligned at each hidden state of its encoder in turn, and draw the curve.
+
+    Trainings that are finished are kept: the same command again goes on where it was stopped.
+
+    \b
+    zoo layers psa-mf --features mosi --without vision --seeds 3
+    """
+    from featzoo import cli_runs
+
+    table = cli_runs.overrides(changes, None, without)
+    if epochs is not None:
+        table["training.epochs"] = epochs
+    cli_runs.layers(recipe, features, runs, table, seeds, device, jobs)
+
+
+@zoo.command()
 @click.argument("runs", nargs=-1, required=True, type=FOLDER)
 @click.option("--against", "others", multiple=True, required=True, type=FOLDER, help="A run of side B; repeatable.")
 @click.option("--split", default="test", show_default=True, help="train, valid or test.")
@@ -159,9 +195,7 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
 @zoo.command()
 @click.argument("run", type=FOLDER)
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
-@click.option(
-    "--without", multiple=True, metavar="ROLE", help="Mask this input."
-)
+@click.option("--without", multiple=True, metavar="ROLE", help="Mask this input.")
 @click.option("--features", type=FOLDER, help="Keep the extracted features in this store.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")

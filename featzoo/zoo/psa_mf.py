@@ -39,6 +39,8 @@ class Options:
             published equation read as printed (cos and 1 - cos); it is degenerate: minimising cos * InfoNCE
             drives the cosine to -1. It is here to be shown, not used.
         weights: Of l1, l_ccl, l_ps and l_clm, in this order.
+        modality_dropout: Share of training clips whose sound is left out, and of those whose picture is; the head
+            learns to go without. Not in the paper.
         frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
         attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
             zero steps and attends to all of them; 500 does so here.
@@ -56,6 +58,7 @@ class Options:
     heads: int = 2
     wide: int = 2048
     dropout: float = 0.1
+    modality_dropout: float = 0.0
     clip: Literal["official", "standard"] = "official"
     ccl_weight: Literal["half_distance", "literal"] = "half_distance"
     weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
@@ -71,8 +74,9 @@ class Options:
             raise ValueError(f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads")
         if len(self.weights) != 4:
             raise ValueError(f"weights are four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
+        for name in ("dropout", "modality_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is in [0, 1); got {getattr(self, name)}")
 
 
 class PsaMf(Head):
@@ -170,6 +174,8 @@ class PsaMf(Head):
                 f"a text of {text.values.shape[1]} tokens; the encoder has positions for "
                 f"{self.encoder.longest}: lower inputs.text.max_steps"
             )
+        if self.training and self.options.modality_dropout:
+            inputs = {**inputs, **{m: _dropped(inputs[m], self.options.modality_dropout) for m in MODALITIES}}
         given = inputs["personality"]
         vector = given.values[:, 0]  # (B, P)
         steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
@@ -288,6 +294,12 @@ def _encoder(options: Options, text: InputSpec, assets: Mapping[str, str] | None
     if options.frozen_layers >= 0:
         encoder.freeze(options.frozen_layers)
     return encoder
+
+
+def _dropped(given: Padded, share: float) -> Padded:
+    """The same modality with some clips' steps masked out."""
+    kept = torch.rand(len(given.mask), device=given.mask.device) >= share  # (B,)
+    return given._replace(mask=given.mask & kept[:, None])
 
 
 def _pairs(unit: nn.Module, left: Tensor, right: Tensor, there: Tensor) -> Tensor:

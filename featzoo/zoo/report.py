@@ -41,6 +41,31 @@ def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: 
     return out.getvalue()
 
 
+def layer_curve(layers: Sequence[str], points: Mapping[str, Sequence[tuple[float, float]]], metric: str) -> bytes:
+    """A PNG: one metric by the hidden state that is aligned, mean and deviation over seeds, one line a split.
+
+    Args:
+        layers: Names of the L + 1 hidden states.
+        points: Split to L + 1 pairs of mean and deviation (NaN of a single seed).
+        metric: Its name.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for split, pairs in points.items():
+        mean, deviation = np.array(pairs).T  # (L + 1,) each
+        axes.errorbar(range(len(layers)), mean, np.nan_to_num(deviation), marker="o", capsize=3, label=split)
+    axes.set_xticks(range(len(layers)), [name.removeprefix("layer ") for name in layers])
+    axes.set(title="Alignment by hidden state", xlabel="hidden state (0: embeddings)", ylabel=metric)
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+    out = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(out)
+    return out.getvalue()
+
+
 def _draw_losses(axes: Axes, epochs: Sequence[Epoch]) -> None:
     numbers = [epoch.epoch for epoch in epochs]
     for name in epochs[-1].losses:

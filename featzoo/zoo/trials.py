@@ -16,7 +16,9 @@ import numpy as np
 
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
+from featzoo.weights import locate
 from featzoo.zoo.data import choose
+from featzoo.zoo.head import find_head
 from featzoo.zoo.recipes import Recipe, find_recipe, to_toml
 from featzoo.zoo.records import write_json
 from featzoo.zoo.runs import METRICS, RECIPE, resume_run, train_recipe
@@ -65,6 +67,20 @@ def variants(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, dict[str, 
         raise FeatzooError(f"recipe {recipe.name} lists no ablations: add [ablations.NAME] tables to a copy of it")
     made = {"full model": dict(changes)}
     return made | {name: {**changes, **one.set} for name, one in recipe.ablations.items()}
+
+
+def layer_variants(recipe: Recipe, store: Path, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """One variant for each hidden state of the recipe's encoder, aligned there: `layer 0` is the embeddings.
+
+    Raises:
+        FeatzooError: If the head aligns at no layer, or the store does not hold the recipe's token ids.
+    """
+    options = {field.name for field in dataclasses.fields(find_head(recipe.head).options_class)}
+    if "align_layer" not in options or "text" not in recipe.inputs:
+        raise FeatzooError(f"recipe {recipe.name}: head {recipe.head} aligns at no layer; psa-mf does")
+    text = choose(FeatureStore(store), recipe)["text"].spec.model
+    depth = json.loads((locate(text) / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    return {f"layer {n}": {**changes, "options.align_layer": n} for n in range(depth + 1)}
 
 
 def run_trials(

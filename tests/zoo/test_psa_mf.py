@@ -308,3 +308,23 @@ def test_without_enhanced_fusion_summaries_stand_side_by_side(tiny_bert):
         main = made.text(made.encoder.run(joined, torch.ones(joined.shape[:2]).bool(), 2, 3)[-1][:, 0])
         expected = made.out(torch.cat([torch.zeros_like(audio), audio, main], dim=-1))
     torch.testing.assert_close(outputs["prediction"], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_modality_dropout_is_for_training_only(tiny_bert):
+    """With nearly everything dropped, training sees what masked sound and picture give; evaluation sees them."""
+    torch.manual_seed(0)
+    made = make_head(
+        "psa-mf", {"hidden": 8, "wide": 12, "modality_dropout": 0.999, "dropout": 0.0}, specs(tiny_bert), 1
+    )
+    whole = split({"text": [4, 5], "personality": [1, 1], "vision": [2, 3], "audio": [3, 2]})
+    bare = {role: p if role in ("text", "personality") else p._replace(mask=p.mask & False) for role, p in
+            whole.batch([0, 1]).inputs.items()}  # fmt: skip
+    for module in made.encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    with torch.no_grad():
+        full = made.eval()(whole.batch([0, 1]).inputs)["prediction"]
+        without = made(bare)["prediction"]
+        dropped = made.train()(whole.batch([0, 1]).inputs)["prediction"]
+    assert (full - without).abs().max() > 1e-4
+    torch.testing.assert_close(dropped, without, atol=1e-5, rtol=1e-5)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from featzoo.cli import zoo
 from featzoo.errors import FeatzooError
 from featzoo.zoo.recipes import find_recipe
-from featzoo.zoo.trials import run_trials, spread, table, variants
+from featzoo.zoo.trials import layer_variants, run_trials, spread, table, variants
 
 from .conftest import SMALL
 
@@ -83,3 +83,17 @@ def test_the_commands(small_store, tmp_path):
     assert "equal to the last digit" in done.output
     for wrong in (["train"], ["train", "psa-mf", "--resume", runs[0]], ["train", "--resume", runs[0], "--seed", "3"]):
         assert CliRunner().invoke(zoo, wrong).exit_code == 2
+
+
+def test_layers_are_aligned_one_by_one(small_store, tmp_path):
+    small = [f"--set={key}={value}" for key, value in ONE.items() if key != "training.learning_rates"]
+    done = CliRunner().invoke(
+        zoo, ["layers", "psa-mf", "--features", str(small_store), "--runs", str(tmp_path), "--device", "cpu", *small]
+    )
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "psa-mf-layers"
+    # A BERT of three layers has four hidden states.
+    assert sorted(p.name for p in folder.glob("layer-*")) == [f"layer-{n}-s1111" for n in range(4)]
+    assert (folder / "layers.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(FeatzooError, match="aligns at no layer"):
+        layer_variants(find_recipe("text-alone"), small_store, {})
