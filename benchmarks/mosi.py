@@ -38,7 +38,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         store = Path(name) / "mosi"
-        for line in import_mosi(options.data, store):
+        for line in import_mosi(options.data, store).lines():
             print(line)
         extract(
             (), "bert.minilm,bert.minilm-ids", None, store, jobs=-1, device="cpu", dry_run=False, retry=False,

@@ -36,7 +36,7 @@ def main() -> None:
     with (folder / UTTERANCES / "text_train.csv").open(newline="") as file:
         seen = {"$_$".join(names[int(row[0])].rsplit("_", 1)) for row in csv.reader(file)}
     with tempfile.TemporaryDirectory() as place:
-        list(import_mosi(folder, Path(place) / "mosi"))
+        import_mosi(folder, Path(place) / "mosi")
         store = FeatureStore(Path(place) / "mosi")
         clips = store.clips()
         ids = sorted(clips)

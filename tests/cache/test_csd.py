@@ -28,8 +28,9 @@ def store(tmp_path):
 
 
 def test_round_trip_keeps_names_times_columns_and_every_bit(store, tmp_path):
-    assert export_csd(store.path, "audio.x", tmp_path / "x.csd") == 4
-    came = import_csd(tmp_path / "x.csd", tmp_path / "again")
+    said = export_csd(store.path, "audio.x", tmp_path / "x.csd")
+    assert "4 entries x 3 columns" in said[1]
+    (came,) = import_csd(tmp_path / "x.csd", tmp_path / "again").sets
     assert (came.clips, came.infinite, came.refused) == (4, 0, {})
     again, before = FeatureStore(tmp_path / "again")[came.key], store["audio.x"]
     assert again.ids() == before.ids()
@@ -70,7 +71,7 @@ def test_metadata_of_all_versions_is_read(tmp_path, write):
             "dimension namescomputational sequence version": ["F0", "VUV", "NAQ"],
         }.items():
             file[f"COVAREP/metadata/{key}"] = np.array([write(value)], dtype=h5py.string_dtype())
-    came = import_csd(tmp_path / "x.csd", tmp_path / "store")
+    (came,) = import_csd(tmp_path / "x.csd", tmp_path / "store").sets
     assert came.clips == 1
     assert came.infinite == 2
     assert "need intervals" in came.refused["video 2"]
@@ -81,7 +82,7 @@ def test_metadata_of_all_versions_is_read(tmp_path, write):
 
 @pytest.mark.data
 def test_the_real_label_file_of_cmu_mosi(data, tmp_path):
-    came = import_csd(data / "mosi" / "CMU_MOSI_Opinion_Labels.csd", tmp_path / "store")
+    (came,) = import_csd(data / "mosi" / "CMU_MOSI_Opinion_Labels.csd", tmp_path / "store").sets
     found = FeatureStore(tmp_path / "store")["opinion-segment-labels"]
     assert (came.clips, came.refused) == (93, {})
     assert sum(len(found[video]) for video in found) == 2199

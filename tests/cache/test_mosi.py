@@ -20,7 +20,7 @@ pytestmark = pytest.mark.data
 @pytest.fixture(scope="module")
 def mosi(data, tmp_path_factory):
     place = tmp_path_factory.mktemp("mosi") / "store"
-    said = list(import_mosi(data / "mosi", place))
+    said = list(import_mosi(data / "mosi", place).lines())
     assert said[0] == "clips: 2199 (1284 train, 229 valid, 686 test)"
     assert said[-1].startswith("warning: bc-lstm-video was made by a network that had seen the labels")
     return FeatureStore(place)
@@ -61,11 +61,11 @@ def test_the_leak_is_recorded_with_the_features(mosi):
 
 def test_files_that_do_not_fit_are_refused(data, tmp_path):
     with pytest.raises(InvalidClips, match=r"lacks CMU_MOSI_Opinion_Labels\.csd"):
-        list(import_mosi(tmp_path, tmp_path / "store"))
+        import_mosi(tmp_path, tmp_path / "store")
     shutil.copytree(data / "mosi", tmp_path / "mosi", copy_function=shutil.copyfile)
     table = tmp_path / "mosi" / UTTERANCES / "audio" / "audio_test0.csv"
     rows = table.read_text().splitlines()
     table.chmod(0o644)
     table.write_text("\n".join(rows[::-1]))
     with pytest.raises(InvalidClips, match="is not in the order of text_test"):
-        list(import_mosi(tmp_path / "mosi", tmp_path / "store"))
+        import_mosi(tmp_path / "mosi", tmp_path / "store")

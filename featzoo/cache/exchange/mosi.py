@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from featzoo.cache.store import FeatureStore
+from featzoo.cache.exchange.account import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.clips import Clip
 from featzoo.errors import InvalidClips
-from featzoo.sequence import Array, FeatureSequence
+from featzoo.sequence import Array
 from featzoo.transcripts import words_of
 
 LABELS = "CMU_MOSI_Opinion_Labels.csd"
@@ -32,7 +33,7 @@ COVAREP = (
 )  # fmt: skip
 
 
-def import_mosi(folder: Path, store: Path) -> Iterator[str]:
+def import_mosi(folder: Path, store: Path, dry_run: bool = False) -> Account:
     """Put CMU-MOSI into a store: 2,199 clips with words, split and label `sentiment`, two feature sets.
 
     Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
@@ -47,9 +48,7 @@ def import_mosi(folder: Path, store: Path) -> Iterator[str]:
     Args:
         folder: With the label .csd, the folds, a transcript table and the bc-LSTM release's `data`.
         store: Made if it is not there.
-
-    Yields:
-        Lines that say what was taken in.
+        dry_run: Whether only to say what would come in.
 
     Raises:
         InvalidClips: If a file is missing or does not fit the others.
@@ -58,31 +57,20 @@ def import_mosi(folder: Path, store: Path) -> Iterator[str]:
         if not (folder / name).is_file():
             raise InvalidClips(f"{folder} lacks {name}: CMU-MOSI is imported from local files, see docs")
     clips = {clip.id: clip for clip in _clips(folder)}
-    opened = FeatureStore.create(store)
-    opened.record(clips.values())
-    counts = {split: sum(clip.split == split for clip in clips.values()) for split in SPLITS.values()}
-    yield f"clips: {len(clips)} ({', '.join(f'{count} {split}' for split, count in counts.items())})"
-    for name, kind, columns in (
-        ("covarep", "audio", COVAREP),
-        ("bc-lstm-video", "video", tuple(f"visual_{i}" for i in range(100))),
-    ):
-        rows = _rows(folder / UTTERANCES, kind, len(columns), clips)
-        sequences = {
-            name_: FeatureSequence(row[None], np.array([[0.0, _seconds(clips[name_])]]), columns)  # (1, D)
-            for name_, row in rows.items()
-        }
-        found = opened.add(
-            name,
-            sequences,
-            spec={"options": {"level": "utterance mean", "release": "bc-lstm"}},
-            provenance={
-                "modality": "vision" if kind == "video" else kind,
-                "source": "bc-LSTM release of CMU-MOSI",
-                **({"warning": LEAK} if kind == "video" else {}),
-            },
-        )
-        yield f"{found.key}: {len(sequences)} clips x {len(columns)} columns"
-    yield "warning: " + LEAK
+    video = tuple(f"visual_{i}" for i in range(100))
+    sets = [_set(folder, "covarep", "audio", COVAREP, clips), _set(folder, "bc-lstm-video", "video", video, clips)]
+    return bring_in(Arrival(sets, list(clips.values()), notes=["warning: " + LEAK]), store, dry_run)
+
+
+def _set(folder: Path, name: str, kind: str, columns: Sequence[str], clips: Mapping[str, Clip]) -> Incoming:
+    rows = _rows(folder / UTTERANCES, kind, len(columns), clips)
+    provenance = {
+        "modality": "vision" if kind == "video" else kind,
+        "source": "bc-LSTM release of CMU-MOSI",
+        **({"warning": LEAK} if kind == "video" else {}),
+    }
+    entries = ((i, partial(Rows, row[None], np.array([[0.0, _seconds(clips[i])]]), columns)) for i, row in rows.items())
+    return Incoming(name, entries, {"level": "utterance mean", "release": "bc-lstm"}, provenance)
 
 
 def _seconds(clip: Clip) -> float:
@@ -132,7 +120,7 @@ def _rows(folder: Path, kind: str, width: int, clips: Mapping[str, Clip]) -> dic
                 raise InvalidClips(f"{kind}_{split}0.csv is not in the order of text_{split}.csv")
             video, number = names[position].rsplit("_", 1)
             values = np.array(row[:-1], dtype=np.float32)
-            found[f"{video}$_${number}"] = np.where(np.isfinite(values), values, np.float32(np.nan))
+            found[f"{video}$_${number}"] = values
     if set(found) != set(clips):
         raise InvalidClips(f"{kind}: {len(found)} utterances, {len(clips)} labels, and not the same ones")
     return found

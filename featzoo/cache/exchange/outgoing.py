@@ -1,0 +1,51 @@
+"""Out of the store, the same way for every format: whole or not at all, nothing overwritten, and the dry run."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from featzoo.errors import StoreError
+
+
+class Outgoing(NamedTuple):
+    """A file (or folder) for another program.
+
+    Attributes:
+        path: Where it goes; an existing one is not overwritten.
+        holds: What is in it, in words, a line each.
+        write: Writes it to the path that it is given.
+    """
+
+    path: Path
+    holds: Sequence[str]
+    write: Callable[[Path], None]
+
+
+def deliver(outgoing: Outgoing, dry_run: bool = False) -> list[str]:
+    """Write a file under a temporary name, then rename it. Returns lines that say what was, or would be, written.
+
+    Raises:
+        StoreError: If it exists or cannot be written.
+    """
+    path = outgoing.path
+    if path.exists():
+        raise StoreError(f"{path} exists: give another name")
+    if not path.parent.is_dir():
+        raise StoreError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if dry_run:
+        return [f"dry run: nothing is written. {path} would hold:", *outgoing.holds]
+    temporary = path.with_name(f".{uuid.uuid4().hex}-{path.name}")  # keeps the suffix, which some writers heed
+    try:
+        outgoing.write(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+    return [f"wrote {path}:", *outgoing.holds]

@@ -1,0 +1,192 @@
+"""Foreign pickles, read without running what they ask for: NumPy arrays and plain containers only.
+
+A pickle is a program: it names functions and calls them. Here it may name only what is listed below, and each
+of these is our own function with checked arguments, because NumPy's are not safe either: an object array may be
+laid over arbitrary bytes, and a dtype whose flags are forged makes bytes pass as pointers.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import struct
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from featzoo.errors import InvalidClips
+from featzoo.sequence import Array
+
+
+class RefusedPickle(InvalidClips):
+    """A pickle that is damaged, or that asks for more than arrays and plain containers."""
+
+
+# Whose objects they are, by the first part of the module's name, and how to get arrays out of them.
+KNOWN = {
+    "torch": "PyTorch tensors: save `tensor.numpy()` in their place",
+    "pandas": "pandas objects: save `frame.to_numpy()`, or the table as CSV or Parquet",
+    "scipy": "SciPy matrices: save `matrix.toarray()`",
+    "sklearn": "a scikit-learn model, which holds no features",
+    "joblib": "arrays in joblib's own form: load them with joblib and save them with `pickle.dump`",
+    "tensorflow": "TensorFlow objects: save `tensor.numpy()`",
+}
+
+
+def load_pickle(path: Path) -> Any:
+    """What a pickle file holds: dicts, lists, tuples, sets, strings, numbers and NumPy arrays.
+
+    Files of Python 2 and of old and new NumPy are read; strings of Python 2 are taken as Latin-1, as NumPy asks.
+
+    Args:
+        path: A file of any pickle protocol.
+
+    Raises:
+        RefusedPickle: If it is no pickle, is cut short, or names anything but NumPy arrays and plain containers.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            if start[:2] == b"\x1f\x8b" or start == b"PK\x03\x04":
+                kind = "a zip archive (torch.save and numpy.savez make those)" if start[:1] == b"P" else "gzip"
+                raise RefusedPickle(f"{path} is {kind}, not a pickle: unpack it, or save it again with pickle.dump")
+            if not start:
+                raise RefusedPickle(f"{path} is empty: a broken download?")
+            file.seek(0)
+            return _Plain(_Bounded(file), encoding="latin1").load()
+    except OSError as error:
+        raise RefusedPickle(f"cannot read {path}: {error.strerror or error}") from error
+    except RefusedPickle as error:
+        raise RefusedPickle(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except (EOFError, pickle.UnpicklingError, struct.error, UnicodeDecodeError) as error:
+        raise RefusedPickle(f"{path} is no pickle, or is cut short (a broken download?): {error}") from error
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError) as error:
+        # What a damaged or hostile program of opcodes runs into.
+        met = f"{type(error).__name__}: {error}"
+        raise RefusedPickle(f"{path} is no pickle, or is damaged (a broken download?): {met}") from error
+
+
+class _Bounded:
+    """A file of which no more is read than there is: a damaged length asks for no more memory than that."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+        self.readline = file.readline
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(min(count, self._size - self._file.tell()) if count > 1 << 16 else count)
+
+
+def _dtype(code: Any, *_: Any) -> np.dtype[Any]:
+    """numpy.dtype, from a type code alone; a copy of its own, which its state is then put into."""
+    code = code.decode("ascii") if isinstance(code, bytes) else code
+    if not isinstance(code, str) or not re.fullmatch(r"[<>=|]?[biufcSUOV]\d*|\?", code):
+        raise RefusedPickle(f"it holds data of type {code!r}; numbers, text and objects can be read")
+    return np.dtype(code, copy=True)
+
+
+def _set_dtype(dtype: np.dtype[Any], state: Any) -> None:
+    """Byte order and fields; anything else in the state must be what such a type has anyway."""
+    _, order, subarray, names, fields, size, _, flags = state[:8]
+    honest = dtype
+    if names is not None:
+        parts = [fields[name] for name in names]
+        layout = {"names": list(names), "formats": [part[0] for part in parts], "offsets": [part[1] for part in parts]}
+        honest = np.dtype({**layout, "itemsize": dtype.itemsize})  # type: ignore[call-overload]
+    expected = (-1, dtype.itemsize) if names is None else (dtype.itemsize,)
+    if len(state) != 8 or subarray is not None or size not in expected or flags != honest.flags:
+        raise RefusedPickle(f"it describes the type {dtype} in a way that NumPy would not: {state!r}"[:300])
+    if order not in ("<", ">", "=", "|", b"<", b">", b"=", b"|"):
+        raise RefusedPickle(f"it gives the byte order {order!r}"[:300])
+    dtype.__setstate__(state)  # type: ignore[attr-defined]
+
+
+def _array(shape: Any, code: Any, *_: Any) -> Array:
+    """numpy.ndarray, empty only: its content comes as a state, which NumPy checks against its type."""
+    if shape != (0,) or code not in ("b", b"b"):
+        raise RefusedPickle("it makes an array over a buffer: only arrays as NumPy itself pickles them can be read")
+    return np.empty(0, dtype=np.int8)
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> Array:
+    if kind is not _array:
+        raise RefusedPickle("it holds a subclass of numpy.ndarray: save `numpy.asarray(it)`")
+    empty: Array = _array(shape, code)
+    return empty
+
+
+def _scalar(dtype: Any, data: Any = b"") -> Any:
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
+        raise RefusedPickle("it holds a NumPy scalar of objects")
+    return np.frombuffer(raw, dtype=dtype, count=1)[0]
+
+
+def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: str = "C", *_: Any) -> Array:
+    if not isinstance(dtype, np.dtype) or dtype.hasobject or order not in ("C", "F", "K", "A"):
+        raise RefusedPickle("it makes an array of objects over a buffer")
+    made: Array = np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")  # (...)
+    return made
+
+
+def _encode(text: Any, encoding: Any = "latin1") -> bytes:
+    """_codecs.encode, which protocols 0 to 2 write bytes with."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise RefusedPickle(f"it encodes with {encoding!r}; only latin1 is written by pickle")
+    return text.encode("latin1")
+
+
+TYPES = (set, frozenset, list, dict, tuple, int, float, complex, bool, str, bytes, bytearray)
+PLAIN: Mapping[str, Callable[..., Any]] = {each.__name__: each for each in TYPES}
+ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _array,
+    ("numpy", "dtype"): _dtype,
+    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "defaultdict"): defaultdict,
+    ("_codecs", "encode"): _encode,
+    **{("builtins", name): each for name, each in PLAIN.items()},
+    **{("__builtin__", name): each for name, each in PLAIN.items()},
+    ("__builtin__", "long"): int,
+    ("__builtin__", "unicode"): str,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
+}
+
+
+# The unpickler in Python, because the one in C lets nobody look at BUILD, the opcode that sets an object's state.
+class _Plain(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        if (module, name) in ADMITTED:
+            return ADMITTED[module, name]
+        owner = KNOWN.get(module.split(".")[0])
+        if owner:
+            raise RefusedPickle(f"it holds {owner} (it names {module}.{name})")
+        raise RefusedPickle(
+            f"it asks for {module}.{name}. A pickle may run any program, so only NumPy arrays and plain containers "
+            "are read. If you trust the file, load it yourself and save its arrays again with pickle.dump"
+        )
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise RefusedPickle(f"it points to data outside the pickle ({pid!r}), as torch.save does: save arrays"[:300])
+
+    def get_extension(self, code: int) -> Any:
+        raise RefusedPickle(f"it asks for extension {code} of copyreg's registry: only plain containers are read")
+
+    def load_build(self) -> None:
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        state, made = stack.pop(), stack[-1]
+        if isinstance(made, np.dtype) and isinstance(state, tuple) and len(state) >= 8:
+            _set_dtype(made, state)
+        elif type(made) is np.ndarray:
+            made.__setstate__(state)
+        else:
+            raise RefusedPickle(f"it sets the state of a {type(made).__name__}: only arrays have one")
+
+    dispatch[pickle.BUILD[0]] = load_build
