@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test lint bench check-data clean
+.PHONY: demo test faults lint bench check-data clean
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -18,6 +18,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+# The faults for real and at length, 200 kills; `make test` has 20. It ends with a tally.
+faults: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m faults --kills 200
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -34,7 +38,7 @@ check-data: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/rerun.py
-	$(BIN)/python benchmarks/store_read.py
+	$(BIN)/python benchmarks/store.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/covarep.py
 
 $(VENV)/.python:

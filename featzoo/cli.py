@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from featzoo import __version__
+from featzoo.cli_align import align
 from featzoo.cli_exchange_tables import export_, import_
 from featzoo.cli_options import DEVICE, FOLDER, STORE, Commands
 from featzoo.cli_zoo import zoo
@@ -36,7 +37,7 @@ def feat() -> None:
 @feat.command()
 @click.argument("sources", nargs=-1, type=FOLDER)
 @click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
-@click.option("--for", "recipe", help="Extract what this recipe needs (see `zoo list`).")
+@click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
 @STORE
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
 @DEVICE
@@ -191,6 +192,45 @@ def pack(store: Path, grace: float) -> None:
 
 @feat.command()
 @STORE
+@click.option("--set", "sets", multiple=True, metavar="NAME", help="Delete this feature set as a whole, too.")
+@click.option("--superseded", is_flag=True, help="Delete sets of which the store holds a higher version, too.")
+@click.option("--grace", default=3600.0, show_default=True, help="Seconds for which replaced shards stay for readers.")
+@click.option("-y", "--yes", is_flag=True, help="Delete without asking.")
+def gc(store: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: bool) -> None:
+    """List what nothing uses, with its size, and delete it if you say so.
+
+    Features of media, segments or words that have changed since, where newer ones are stored; shards that were
+    merged; failures of clips that are stored now; what `feat check --repair` set aside; unfinished files.
+
+    
+    feat gc
+    feat gc --yes --grace 0    nobody is reading the store
+    feat gc --set egemaps
+    """
+    from featzoo import cli_show
+
+    cli_show.gc(store, sets, superseded, grace, yes)
+
+
+@feat.command()
+@click.argument("other", type=FOLDER)
+@STORE
+@click.option("--dry-run", is_flag=True, help="Say what would be taken in; change nothing.")
+def merge(other: Path, store: Path, dry_run: bool) -> None:
+    """Take all that the store OTHER holds into this one. Exit status 1 if some of it is damaged.
+
+    
+    feat merge ../colleague/features
+    feat merge cluster/features -o features --dry-run
+    """
+    from featzoo import cli_show
+
+    if cli_show.merge(store, other, dry_run):
+        raise SystemExit(1)
+
+
+@feat.command()
+@STORE
 @click.option("--to", "target", type=FOLDER, default=Path("featzoo.lock.json"), show_default=True)
 @click.option(
     "--check", "lock", type=FOLDER, help="Compare the store with this lock instead; exit status 1 if it differs."
@@ -208,5 +248,6 @@ def lock(store: Path, target: Path, lock: Path | None) -> None:
         raise SystemExit(1)
 
 
+feat.add_command(align)
 feat.add_command(import_)
 feat.add_command(export_)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from featzoo import plugins
 from featzoo.cache.pack import MANY, pack_store
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
+from featzoo.engines import make_engine, share
 from featzoo.errors import FeatzooError, InvalidClips, StoreError
 from featzoo.extract import Outcome, Report, extract_all
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
@@ -20,6 +23,8 @@ from featzoo.plan import Plan, make_plan, runnable
 
 # Failed clips that are named for each reason; `feat ls SET --failed` names all.
 EXAMPLES = 3
+
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def run(
@@ -34,13 +39,21 @@ def run(
     retry: bool,
     timeout: float,
     verbose: bool,
+    memory: str | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    rank: int | None = None,
+    world: int | None = None,
 ) -> bool:
     """Extract, and print the account. Returns whether any clip failed.
 
     Raises:
         FeatzooError: If there is nothing to run, or on nothing.
+        click.UsageError: If options do not fit together.
     """
-    clips = _clips(sources, path)
+    limit = memory_bytes(memory) if memory else None
+    make_engine(backend, scheduler, 1)  # refuses before any medium is read
+    clips = _share(_clips(sources, path), rank, world)
     extractors = _extractors(requests, recipe, clips, path)
     exists = (path / "STORE.json").is_file()
     store = FeatureStore.create(path) if exists or not dry_run else None
@@ -48,10 +61,39 @@ def run(
     if dry_run or store is None:
         _print_plan(plan)
         return False
-    report = _with_progress(store, plan, jobs, device, retry, timeout, verbose)
+    go = partial(
+        extract_all, store, plan.extractors, plan.clips, jobs=jobs, device=device, retry=retry, timeout=timeout,
+        memory=limit, backend=backend, scheduler=scheduler, plan=plan,
+    )  # fmt: skip
+    report = _with_progress(go, len(plan.clips) * len(plan.extractors), verbose)
     _print_report(report, extractors, path)
-    _pack_many(store)
+    if world is None:
+        _pack_many(store)
+    else:
+        click.echo(f"when all {world} ranks are done: feat pack -o {path}")
     return bool(report.failed)
+
+
+def memory_bytes(text: str) -> int:
+    """`4GB`, `1.5GB` or `500MiB` in bytes.
+
+    Raises:
+        click.BadParameter: If it is not a positive number with a unit.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)", text.strip())
+    if found is None or float(found[1]) == 0:
+        raise click.BadParameter(f"'{text}' is not a size such as 4GB or 500MB", param_hint="--memory")
+    return round(float(found[1]) * UNITS[found[2]])
+
+
+def _share(clips: list[Clip], rank: int | None, world: int | None) -> list[Clip]:
+    if rank is None and world is None:
+        return clips
+    if rank is None or world is None:
+        raise click.UsageError("--rank and --world go together: --rank 0 --world 8 takes the first of 8 shares")
+    mine = share(clips, rank, world)
+    click.echo(f"rank {rank} of {world} takes {len(mine)} of {len(clips)} clips; the account below is of these alone")
+    return mine
 
 
 def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
@@ -90,8 +132,11 @@ def _extractors(requests: str | None, recipe: str | None, clips: Sequence[Clip],
 
 def _for_recipe(name: str, path: Path, clips: Sequence[Clip]) -> list[Extractor]:
     """For each role, nothing if the store holds an alternative for every clip, else the first that can run here."""
+    from featzoo.predict import FEATURES, extractors_of
     from featzoo.zoo.recipes import find_recipe
 
+    if (Path(name) / FEATURES).is_file():
+        return list({x.key: x for x in extractors_of(Path(name)).values() if x}.values())
     store = FeatureStore(path) if (path / "STORE.json").is_file() else None
     chosen: dict[str, Extractor] = {}
     for role, wanted in find_recipe(name).inputs.items():
@@ -124,13 +169,10 @@ def _held(store: FeatureStore | None, requests: Sequence[str], clips: Sequence[C
     return ""
 
 
-def _with_progress(
-    store: FeatureStore, plan: Plan, jobs: int, device: str, retry: bool, timeout: float, verbose: bool
-) -> Report:
+def _with_progress(go: Callable[..., Report], total: int, verbose: bool) -> Report:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    total = len(plan.clips) * len(plan.extractors)
     columns = (
         TextColumn("extracting"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
@@ -144,10 +186,7 @@ def _with_progress(
             speed = progress.tasks[0].speed
             progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
 
-        return extract_all(
-            store, plan.extractors, plan.clips, jobs=jobs, device=device, retry=retry, timeout=timeout,
-            on_outcome=tell, plan=plan,
-        )  # fmt: skip
+        return go(on_outcome=tell)
 
 
 def _pack_many(store: FeatureStore) -> None:

@@ -1,7 +1,9 @@
-"""What `feat ls`, `show`, `check`, `pack` and `lock` print."""
+"""What `feat ls`, `show`, `check`, `pack`, `gc`, `merge` and `lock` print."""
 
 from __future__ import annotations
 
+import sys
+from collections import defaultdict
 from pathlib import Path
 
 import click
@@ -118,6 +120,72 @@ def pack(path: Path, grace: float) -> None:
         click.echo(f"{each.key}: {each.merged} shards into {each.into}, {each.deleted} merged ones deleted")
     if not done:
         click.echo("nothing to merge")
+
+
+GARBAGE = {
+    "rows": "stored sequences that are out of date or stored again",
+    "merged": "merged shards",
+    "failure": "failures of clips that are stored now",
+    "aside": "damaged shards set aside",
+    "temporary": "unfinished files",
+    "index": "indexes",
+    "set": "feature set",
+}
+
+
+def gc(path: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: bool) -> None:
+    """Print what nothing uses, and delete it if the user says so.
+
+    Raises:
+        FeatzooError: If there is no such store or set, or the disk refuses.
+    """
+    from featzoo.cache.gc import Garbage, find_garbage, remove_garbage
+
+    store = FeatureStore(path)
+    garbage = list(find_garbage(store, sets, superseded, grace))
+    groups: dict[tuple[str, str], list[Garbage]] = defaultdict(list)
+    for each in garbage:
+        groups[each.key, each.kind].append(each)
+    for (key, kind), members in groups.items():
+        clips = [clip for each in members for clip in each.clips]
+        names = clips or [each.place.name for each in members]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        size = sum(each.size for each in members) / 1e6
+        click.echo(f"{key or path}: {len(names)} {GARBAGE[kind]}, {size:.1f} MB: {', '.join(names[:3])}{more}")
+    if not garbage:
+        click.echo("nothing to delete")
+        return
+    total = f"{sum(each.size for each in garbage) / 1e6:.1f} MB in all"
+    if not yes and not (sys.stdin.isatty() and click.confirm(f"{total}. Delete?")):
+        click.echo(f"{total}. Nothing was deleted: feat gc --yes deletes it")
+        return
+    remove_garbage(store, garbage, grace)
+    later = f". Shards that were written anew go {grace:.0f} s from now, with the next feat gc" if grace else ""
+    click.echo(f"{total}: deleted{later if any(each.kind == 'rows' for each in garbage) else ''}")
+
+
+def merge(path: Path, other: Path, dry_run: bool) -> bool:
+    """Take another store in, and print what was done. Returns whether some of it is damaged.
+
+    Raises:
+        FeatzooError: If there is no such store, or it cannot be written.
+    """
+    from featzoo.cache.merge import merge_stores
+
+    theirs = FeatureStore(other)
+    store = FeatureStore.create(path) if not dry_run or (path / "STORE.json").is_file() else None
+    damaged = False
+    for each in merge_stores(store, theirs, dry_run):
+        verb = "would be taken in" if dry_run else "taken in"
+        click.echo(f"{each.key}: {each.taken} sequences {verb}, {each.same} were here, {each.failures} failures")
+        for names, which in ((each.theirs, f"now read as in {other}"), (each.ours, f"read as before in {path}")):
+            if names:
+                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+                click.secho(f"    {len(names)} differ, {which}: {', '.join(names[:3])}{more}", fg="yellow")
+        for damage in each.damaged:
+            damaged = True
+            click.secho(f"    refused {damage.shard}: {damage.problem}", fg="red")
+    return damaged
 
 
 def lock(path: Path, target: Path, against: Path | None) -> bool:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 # A file changed this recently may change again without its times moving on (clock ticks are coarse),
@@ -75,7 +76,9 @@ class ContentDigests:
             temporary.write_text(json.dumps(merged), encoding="utf-8")
             temporary.replace(self._place)
         except OSError:
-            return  # a memory only: a read-only store works without it
+            # A memory only: a read-only store works without it.
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def _stamp(path: Path) -> list[int | str] | None:

@@ -8,14 +8,14 @@ then too is recorded as failed.
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import shutil
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,15 +23,15 @@ from typing import Any, Literal, NamedTuple
 from featzoo.cache.featureset import Failure, FeatureSet
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
+from featzoo.devices import choose_devices
+from featzoo.engines import Engine, WorkersLost, make_engine
 from featzoo.errors import FeatzooError
-from featzoo.extractors.contract import Extractor, ModelExtractor
+from featzoo.extractors.contract import Extractor
 from featzoo.plan import Plan, make_plan
-from featzoo.worker import Job, Receipt, Setup, run_chunk, suspects
+from featzoo.watch import Death, memory_taken, suspects
+from featzoo.worker import Job, Receipt, Setup
 
-# Clips in one task: enough to fill batches across clips, few enough to share the work out.
-LARGEST_CHUNK = 64
-
-# Workers that die with no clip in hand, before the run is given up.
+# Rounds in a row that settle no clip and blame none, before the run is given up.
 MOST_DEATHS = 4
 
 
@@ -69,6 +69,9 @@ def extract_all(
     device: str = "auto",
     retry: bool = False,
     timeout: float = 600.0,
+    memory: int | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     plan: Plan | None = None,
 ) -> Report:
@@ -78,10 +81,13 @@ def extract_all(
         store: Where to; safe to share with other runs.
         extractors: What to compute.
         clips: Of what.
-        jobs: Worker processes; -1 is one for each core.
+        jobs: Worker processes; -1 is one for each core. A Dask cluster uses all its workers.
         device: `auto`, `cpu`, `cuda` or `cuda:1`; for model extractors.
         retry: Try clips again that are known to fail.
         timeout: Seconds that one clip may take before its worker is killed.
+        memory: Bytes that a worker may take before it is killed, model included; see `watch.memory_taken`.
+        backend: Where workers run: `loky` (this machine), `dask` or `ray`.
+        scheduler: Address of the Dask scheduler or the Ray cluster.
         on_outcome: Called for each clip of each set as soon as its fate is known; `stored` means that
             it survives a crash.
         plan: From `make_plan`, if there already is one.
@@ -114,129 +120,78 @@ def extract_all(
             else:
                 todo[key] = plan.sources[key][clip.id]
         if todo:
-            wanted.append(Job(clip, todo))
+            wanted.append(Job(replace(clip, path=_absolute(clip.path) if clip.path else None), todo))
     if wanted:
-        devices = choose_devices(device) if any(isinstance(x, ModelExtractor) for x in extractors) else ["cpu"]
-        scratch = Path(tempfile.mkdtemp(prefix="featzoo-"))
+        if memory is not None:
+            memory_taken()  # says so where it cannot be measured
+        setup = Setup(_absolute(store.path), list(extractors), Path(), timeout, memory, device)
+        engine, setup = _engine(setup, backend, scheduler, jobs)
         try:
-            setup = Setup(store.path, list(extractors), scratch, timeout)
-            for receipt in _run(setup, wanted, sets, jobs, devices):
+            for receipt in _run(engine, setup, wanted, sets):
                 tell(Outcome(*receipt))
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(setup.scratch, ignore_errors=True)
             for feature_set in sets.values():
                 feature_set.index.refresh()
     return report
 
 
-def choose_devices(device: str) -> list[str]:
-    """The devices to run models on: all GPUs for `auto`, else the one named.
+def _engine(setup: Setup, backend: str, scheduler: str | None, jobs: int) -> tuple[Engine, Setup]:
+    """The engine, and the setup with what depends on where its workers are: their share of a machine, the scratch."""
+    from joblib import cpu_count
 
-    Raises:
-        FeatzooError: If it is not there.
-    """
-    if device == "cpu":
-        return ["cpu"]
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return [f"cuda:{i}" for i in range(count)] or ["cpu"]
-    name, _, number = device.partition(":")
-    if name != "cuda" or not (number or "0").isdigit():
-        raise FeatzooError(f"device '{device}' is none of auto, cpu, cuda, cuda:N")
-    if int(number or 0) >= count:
-        raise FeatzooError(f"no device '{device}': this machine has {count} CUDA devices; use --device cpu")
-    return [f"cuda:{number or 0}"]
+    jobs = cpu_count() if jobs < 0 else max(1, jobs)
+    # One process for each GPU, with the jobs as decoding threads among them; on the CPU, one for each job.
+    devices = choose_devices(setup.device) if setup.needs_device and backend == "loky" else ["cpu"]
+    engine = make_engine(backend, scheduler, jobs if devices == ["cpu"] else len(devices))
+    if engine.spread:
+        scratch = setup.store / "index" / "runs" / uuid.uuid4().hex
+        scratch.mkdir(parents=True)
+        return engine, replace(setup, scratch=scratch)
+    return engine, replace(setup, scratch=Path(tempfile.mkdtemp(prefix="featzoo-")), jobs=jobs)
 
 
-def _run(
-    setup: Setup, wanted: Sequence[Job], sets: Mapping[str, FeatureSet], jobs: int, devices: Sequence[str]
-) -> Iterator[Receipt]:
+def _absolute(path: Path) -> Path:
+    """As workers see it that run in another folder; links are kept, unlike with `resolve`."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _run(engine: Engine, setup: Setup, wanted: Sequence[Job], sets: Mapping[str, FeatureSet]) -> Iterator[Receipt]:
     """Receipts of all jobs, whatever becomes of the workers."""
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    cores = os.cpu_count() or 1
-    workers = cores if jobs < 0 else max(1, jobs)
-    threads = 1
-    if devices != ["cpu"]:
-        workers, threads = len(devices), max(1, workers // len(devices))
     open_jobs = {job.clip.id: job for job in wanted}
     before = {(key, job.clip.id): sets[key].failure(job.clip.id) for job in wanted for key in job.sources}
     alone: list[Job] = []
-    deaths = 0
+    barren = 0
     while open_jobs:
-        batch = alone or list(open_jobs.values())
-        chunks = [[job] for job in batch] if alone else _chunks(batch, workers)
-        single = bool(alone)
-        alone = []
+        batch, single, left = alone or list(open_jobs.values()), bool(alone), _left(open_jobs)
+        alone, lost = [], "tasks came back undone"
         try:
-            for receipts in _parallel(setup, chunks, 1 if single else workers, threads, devices, cores):
+            for receipts in engine.run(setup, batch, single):
                 for receipt in receipts:
                     yield from _settle(receipt, open_jobs)
-        except TerminatedWorkerError:
-            # Shards that dead workers had committed count; what they had in hand runs again alone.
-            for receipt in _settled_meanwhile(open_jobs, sets, before):
-                yield from _settle(receipt, open_jobs)
-            guilty = suspects(setup.scratch)
-            deaths += not guilty
-            if deaths > MOST_DEATHS:
-                raise FeatzooError(
-                    "worker processes keep dying before they take up a clip: too little memory, or a package "
-                    "that crashes when imported; try -j 1, or `feat doctor`"
-                ) from None
-            if single:
-                for clip_id, reason in guilty.items():
-                    if clip_id in open_jobs:
-                        yield from _give_up(open_jobs[clip_id], reason, sets, open_jobs)
-            alone = [open_jobs[clip_id] for clip_id in guilty if clip_id in open_jobs]
+        except WorkersLost as error:
+            lost = str(error)
+        if not any(job.clip.id in open_jobs for job in batch):
+            continue
+        # Shards that dead workers had committed count; what they had in hand runs again alone, the rest as before.
+        for receipt in _settled_meanwhile(open_jobs, sets, before):
+            yield from _settle(receipt, open_jobs)
+        guilty = suspects(setup.scratch)
+        if single:
+            for job in batch:
+                if job.clip.id in guilty and job.clip.id in open_jobs:
+                    yield from _give_up(job, _death(guilty[job.clip.id], setup), sets, open_jobs)
+        alone = [open_jobs[clip_id] for clip_id in guilty if clip_id in open_jobs]
+        barren = 0 if alone or _left(open_jobs) < left else barren + 1
+        if barren > MOST_DEATHS:
+            raise FeatzooError(
+                "worker processes keep dying before they take up a clip: too little memory, or a package that crashes "
+                f"when imported; try -j 1, or `feat doctor`. The engine says: {lost}"
+            )
 
 
-def _chunks(jobs: Sequence[Job], workers: int) -> list[Sequence[Job]]:
-    """Large tasks first, for batches across clips, and ever smaller ones, so that no worker waits long for the last."""
-    chunks, start = [], 0
-    while start < len(jobs):
-        size = max(2, min(LARGEST_CHUNK, math.ceil((len(jobs) - start) / (4 * workers))))
-        chunks.append(jobs[start : start + size])
-        start += size
-    return chunks
-
-
-def _parallel(
-    setup: Setup,
-    chunks: Sequence[Sequence[Job]],
-    workers: int,
-    threads: int,
-    devices: Sequence[str],
-    cores: int,
-) -> Iterator[list[Receipt]]:
-    """The receipts of each chunk as it is done. Always in worker processes: a crash must not take the driver."""
-    from joblib import Parallel, delayed
-
-    tasks = (
-        delayed(run_chunk)(setup, chunk, devices[number % len(devices)], threads, max(1, cores // workers))
-        for number, chunk in enumerate(chunks)
-    )
-    if workers == 1:
-        yield from _one_process(setup, chunks, devices[0], threads, cores)
-    else:
-        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
-        yield from parallel(tasks)
-
-
-def _one_process(
-    setup: Setup, chunks: Sequence[Sequence[Job]], device: str, threads: int, cores: int
-) -> Iterator[list[Receipt]]:
-    """joblib runs a single worker in the calling process; loky itself keeps it apart."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    # Not loky's reusable executor: that is one for the whole process, and joblib takes it for its own.
-    executor = ProcessPoolExecutor(max_workers=1)
-    try:
-        for future in [executor.submit(run_chunk, setup, chunk, device, threads, cores) for chunk in chunks]:
-            yield future.result()
-    finally:
-        executor.shutdown(wait=True, kill_workers=True)
+def _left(open_jobs: Mapping[str, Job]) -> int:
+    return sum(len(job.sources) for job in open_jobs.values())
 
 
 def _settle(receipt: Receipt, open_jobs: dict[str, Job]) -> Iterator[Receipt]:
@@ -268,14 +223,23 @@ def _settled_meanwhile(
     return found
 
 
-def _give_up(job: Job, reason: str, sets: Mapping[str, FeatureSet], open_jobs: dict[str, Job]) -> Iterator[Receipt]:
+def _death(reason: Death, setup: Setup) -> tuple[Death, str]:
+    """What to tell of a clip that killed its worker twice."""
     texts = {
-        "timeout": "it took longer than the time limit (--timeout)",
+        "timeout": f"it took longer than the time limit of {setup.timeout:g} s (--timeout)",
+        "out-of-memory": f"its worker took more than the limit of {(setup.memory or 0) / 1e9:g} GB (--memory)",
         "worker-died": "it killed its worker twice, the second time alone (a crash in a decoder, or memory)",
     }
+    return reason, texts[reason]
+
+
+def _give_up(
+    job: Job, death: tuple[Death, str], sets: Mapping[str, FeatureSet], open_jobs: dict[str, Job]
+) -> Iterator[Receipt]:
+    reason, text = death
     for key, source in list(job.sources.items()):
-        sets[key].fail(job.clip.id, source, reason, texts[reason])
-        yield from _settle(Receipt(key, job.clip.id, "failed", f"{reason}: {texts[reason]}"), open_jobs)
+        sets[key].fail(job.clip.id, source, reason, text)
+        yield from _settle(Receipt(key, job.clip.id, "failed", f"{reason}: {text}"), open_jobs)
 
 
 def _provenance(extractor: Extractor) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from featzoo.manifests import IMAGES, SOUNDS
 LASTING = {
     "bad-transcript", "damaged", "empty", "encrypted", "no-audio", "no-media", "no-times", "no-video", "no-words",
     "not-found", "too-short", "truncated", "unreadable", "worker-died", "timeout", "engine", "error",
-    "other-rows",
+    "other-rows", "overflow",
 }  # fmt: skip
 State = Literal["missing", "stale", "cached", "failed"]
 

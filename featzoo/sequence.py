@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from featzoo.alignment import How, pool
+
 Array = npt.NDArray[Any]
 
 
@@ -66,37 +68,27 @@ class FeatureSequence:
         """Whether every row's time is known."""
         return not bool(np.isnan(self.intervals).any())
 
-    def pool(self, onto: Array) -> FeatureSequence:
-        """Average the rows that overlap each of the intervals `onto`, weighted by the overlap.
+    def pool(self, onto: Array, how: How = "mean") -> FeatureSequence:
+        """One row for each of the intervals `onto`, such as words: equal to CMU-MultimodalSDK's `align`.
+
+        A row counts where it shares more than 1 ms with the interval, in full and unweighted (see
+        `featzoo.alignment`); rows whose time is not known are left out.
 
         Args:
-            onto: (W, 2) seconds, such as the intervals of words.
+            onto: (W, 2) seconds.
+            how: `mean`, `weighted` (by the seconds shared), `sum`, `std`, `max`, `min` or `first`.
 
         Returns:
-            W rows; a row that nothing overlaps, or whose values are all NaN, is NaN. NaN values
-            are left out of the average, column by column.
+            W rows, whose intervals are `onto`. NaN values are left out, column by column; an interval
+            in which nothing was observed gives NaN.
 
         Raises:
-            ValueError: If a row of this sequence has no known time.
+            ValueError: If no row of this sequence has a known time, or there is no such way to pool.
         """
-        if not self.timed:
+        if len(self) and np.isnan(self.intervals).any(axis=1).all():
             raise ValueError("rows without times cannot be pooled onto intervals")
         onto = np.asarray(onto, dtype=np.float64).reshape(-1, 2)
-        width = int(np.prod(self.features.shape[1:]))
-        values = np.asarray(self.features, dtype=np.float64).reshape(len(self), width)  # (T, K)
-        start, end = self.intervals[:, 0], self.intervals[:, 1]
-        overlap = np.minimum(onto[:, 1:], end) - np.maximum(onto[:, :1], start)  # (W, T)
-        # An instant (start == end) inside an interval counts like the shortest possible step.
-        instant = (start == end) & (start >= onto[:, :1]) & (start < onto[:, 1:])
-        overlap = np.where(instant, np.finfo(np.float64).eps, np.clip(np.nan_to_num(overlap), 0.0, None))
-        seen = ~np.isnan(values)
-        total = overlap @ seen  # (W, K)
-        summed = overlap @ np.where(seen, values, 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            pooled = np.where(total > 0, summed / total, np.nan)
-        dtype = self.features.dtype if self.features.dtype.kind == "f" else np.float32
-        shape = (len(onto), *self.features.shape[1:])
-        return FeatureSequence(pooled.reshape(shape).astype(dtype), onto, self.names)
+        return FeatureSequence(pool(self.features, self.intervals, onto, how), onto, self.names)
 
 
 def concatenate(parts: Sequence[FeatureSequence]) -> FeatureSequence:

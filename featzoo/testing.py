@@ -8,14 +8,15 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import PurePath
 
 import numpy as np
 
 from featzoo.clips import Clip
-from featzoo.errors import ClipError
+from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.contract import Extractor, ModelExtractor, spec_digest
-from featzoo.sequence import FeatureSequence
+from featzoo.sequence import Array, FeatureSequence
 
 
 class ContractError(AssertionError):
@@ -37,13 +38,15 @@ def check_extractor(extractor: Extractor, clip: Clip) -> FeatureSequence:
     """
     _check_class(extractor)
     _check_key(extractor)
-    found = extractor.extract(clip)
+    raw = extractor.extract(clip)
+    found = extractor.finished(raw) if isinstance(raw, FeatureSequence) else raw
     _check_output(extractor, clip, found)
-    _rule(_equal(found, extractor.extract(clip)), "two calls on one clip give the same features")
+    _rule(_equal(found, extractor(clip)), "two calls on one clip give the same features")
     copy = pickle.loads(pickle.dumps(extractor))  # noqa: S301  (what was pickled a moment ago)
-    _rule(copy == extractor and _equal(found, copy.extract(clip)), "it survives pickling")
+    _rule(copy == extractor and _equal(found, copy(clip)), "it survives pickling")
     if isinstance(extractor, ModelExtractor):
-        _check_batches(extractor, clip, found)
+        _check_batches(extractor, clip, raw)
+    _check_storage(extractor, raw)
     _check_refusals(extractor)
     return found
 
@@ -68,7 +71,10 @@ def _check_class(extractor: Extractor) -> None:
 
 def _check_key(extractor: Extractor) -> None:
     spec = extractor.spec()
-    keyed = {field.name for field in dataclasses.fields(extractor) if not field.metadata.get("unkeyed")}
+    own = [field for field in dataclasses.fields(extractor) if not field.metadata.get("unkeyed")]
+    common = {field.name for field in own if field.metadata.get("unless_default")}
+    used = {name for name in common if getattr(extractor, name) is not None}
+    keyed = {field.name for field in own} - common | used
     _rule(json.loads(json.dumps(spec, allow_nan=False)) == spec, "the spec is plain JSON values")
     _rule(set(spec["options"]) == keyed, "the spec holds every option, defaults too")
     _rule(spec["version"] == extractor.version and spec["reads"] == sorted(extractor.reads), "the spec is whole")
@@ -110,9 +116,12 @@ def _length(extractor: Extractor, clip: Clip) -> float:
 
 
 def _equal(one: FeatureSequence, other: FeatureSequence) -> bool:
-    pairs = ((one.features, other.features), (one.intervals, other.intervals))
-    same = all(a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
+    same = _same(one.features, other.features) and _same(one.intervals, other.intervals)
     return same and one.names == other.names
+
+
+def _same(one: Array, other: Array) -> bool:
+    return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def _check_batches(extractor: ModelExtractor, clip: Clip, found: FeatureSequence) -> None:
@@ -125,6 +134,33 @@ def _check_batches(extractor: ModelExtractor, clip: Clip, found: FeatureSequence
     # Batches are summed in another order: float32 of deep networks agrees to about 1e-4 of the largest value.
     close = first.shape == found.features.shape and np.allclose(first, found.features, 0, 1e-4 * largest, True)
     _rule(bool(close), "batches of one equal batches of many")
+
+
+def _check_storage(extractor: Extractor, raw: FeatureSequence) -> None:
+    """What all extractors can do with what they give: float16, and pooling."""
+    half = dataclasses.replace(extractor, dtype="float16", pool=None, pool_seconds=None)
+    mean = dataclasses.replace(extractor, dtype=None, pool="mean", pool_seconds=None)
+    plain = dataclasses.replace(extractor, dtype=None, pool=None, pool_seconds=None)
+    _rule(len({half.key, mean.key, plain.key}) == 3, "dtype and pool enter the key: spec() keeps every option")
+    if raw.features.dtype.kind != "f":
+        for each in (half, mean):
+            try:
+                each.finished(raw)
+            except InvalidOption:
+                continue
+            _rule(False, "whole numbers are not pooled or converted: finished is left as it is")
+        return
+    try:
+        stored = half.finished(raw).features
+        _rule(_same(stored, raw.features.astype(np.float16)), "dtype=float16 stores the nearest float16")
+    except ClipError as error:
+        _rule(error.reason == "overflow", "what float16 cannot hold is refused as 'overflow'")
+    row = mean.finished(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a column that was never observed has no mean: NaN
+        expected = np.nanmean(raw.features, axis=0, keepdims=True, dtype=np.float64)
+    close = np.allclose(row.features, expected, rtol=1e-3, atol=1e-6, equal_nan=True)
+    _rule(len(row) == 1 and close, "pool=mean stores one row, the mean of what was observed")
 
 
 def _check_refusals(extractor: Extractor) -> None:

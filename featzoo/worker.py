@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import faulthandler
-import math
-import os
+import platform
 import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,9 +16,11 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import Entry
 from featzoo.cache.store import BUFFER_BYTES, FeatureStore
 from featzoo.clips import Clip, Seat, Shared
+from featzoo.devices import choose_devices, claim_device
 from featzoo.errors import ClipError, FeatzooError
 from featzoo.extractors.contract import Extractor, ModelExtractor
 from featzoo.sequence import FeatureSequence
+from featzoo.watch import Watch, begin
 from featzoo.window import Window
 
 # A shard is written at least so often, so that a crash costs little.
@@ -31,12 +29,30 @@ BUFFER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Setup:
-    """What all tasks of a run share. Arrays never pass through the engine."""
+    """What all tasks of a run share. Arrays never pass through the engine.
+
+    Attributes:
+        store: Where to, an absolute path that all workers see.
+        extractors: What to compute.
+        scratch: A folder of this run, seen by all workers and the driver.
+        timeout: Seconds that a clip may take.
+        memory: Bytes that a worker process may take; None is no limit.
+        device: Where models run: auto, cpu, cuda or cuda:N of the worker's machine.
+        jobs: Clips in work at the same time on one machine; None where each core has a worker of its own.
+    """
 
     store: Path
     extractors: list[Extractor]
     scratch: Path
     timeout: float
+    memory: int | None = None
+    device: str = "auto"
+    jobs: int | None = None
+
+    @property
+    def needs_device(self) -> bool:
+        """Whether any extractor is a model."""
+        return any(isinstance(extractor, ModelExtractor) for extractor in self.extractors)
 
 
 @dataclass(frozen=True)
@@ -56,26 +72,34 @@ class Receipt(NamedTuple):
     detail: str
 
 
-def run_chunk(setup: Setup, jobs: Sequence[Job], device: str, threads: int, torch_threads: int) -> list[Receipt]:
+def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
     """Extract and store the features of some clips.
 
     Args:
         setup: Of the run.
         jobs: What to compute.
-        device: Where models run.
-        threads: Clips to decode at the same time, while the device is at work.
-        torch_threads: CPU threads for models, so that workers do not crowd each other out.
+        task: A name of its own. A task that has begun before is not done again: the worker that began it has
+            died, and the driver finds out what is missing.
 
     Returns:
         A receipt for each clip and set, once it is on the disk.
-    """
-    extractors = {extractor.key: extractor for extractor in setup.extractors}
-    if any(isinstance(extractor, ModelExtractor) for extractor in extractors.values()):
-        import torch
 
-        torch.set_num_threads(torch_threads)
-    chunk = _Chunk(setup, extractors, device)
-    try:
+    Raises:
+        FeatzooError: If nothing can run here: weights, packages, memory, or a store that cannot be written.
+    """
+    if not begin(setup.scratch, task):
+        return []
+    setup = _kept(setup)
+    extractors = {extractor.key: extractor for extractor in setup.extractors}
+    strange = {key for job in jobs for key in job.sources} - extractors.keys()
+    if strange:
+        raise FeatzooError(
+            f"{platform.node()} would compute {', '.join(extractors)}, where {', '.join(sorted(strange))} is wanted: "
+            "it has another version of featzoo or other weights than the machine that leads the run"
+        )
+    device, threads = _place(setup)
+    with _ONE_TASK, Watch(setup.scratch, setup.timeout, setup.memory).on() as watch:
+        chunk = _Chunk(setup, extractors, device, watch)
         if threads == 1:
             for job in jobs:
                 chunk.process(job)
@@ -83,30 +107,57 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], device: str, threads: int, torc
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(chunk.process, jobs))
         return chunk.finish()
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+
+
+# The watchdogs end the process: two tasks in threads of one process would end each other.
+_ONE_TASK = threading.Lock()
+
+_setups: dict[Path, Setup] = {}
+
+
+def _kept(setup: Setup) -> Setup:
+    """The setup as this process got it first: what extractors keep on themselves, such as a model, outlives a task."""
+    if setup.scratch not in _setups:
+        _setups.clear()
+        _setups[setup.scratch] = setup
+    return _setups[setup.scratch]
+
+
+def _place(setup: Setup) -> tuple[str, int]:
+    """The device of this process, and how many clips to decode at the same time while that is at work."""
+    if not setup.needs_device:
+        return "cpu", 1
+    import torch
+    from joblib import cpu_count
+
+    devices = choose_devices(setup.device)
+    cores = cpu_count()
+    jobs = setup.jobs or cores
+    on_cpu = devices == ["cpu"]
+    # So that workers do not crowd each other out.
+    torch.set_num_threads(max(1, cores // (jobs if on_cpu else len(devices))))
+    return claim_device(setup.scratch.name, devices), 1 if on_cpu else max(1, jobs // len(devices))
 
 
 class _Chunk:
     """The clips of one task on their way to the store."""
 
-    def __init__(self, setup: Setup, extractors: Mapping[str, Extractor], device: str) -> None:
-        self._setup, self._extractors = setup, extractors
+    def __init__(self, setup: Setup, extractors: Mapping[str, Extractor], device: str, watch: Watch) -> None:
+        self._extractors, self._watch = extractors, watch
         store = _store(setup.store)
         self._writers = {key: _Writer(store.open_set(x.label, x.spec())) for key, x in extractors.items()}
         self._windows = {
-            key: Window(extractor, device, self._guard, partial(self._keep, key), partial(self._fail, key))
+            key: Window(extractor, device, watch.in_hand, partial(self._keep, key), partial(self._fail, key))
             for key, extractor in extractors.items()
             if isinstance(extractor, ModelExtractor)
         }
         self._sources: dict[tuple[str, str], str] = {}
-        self._wound = -math.inf
 
     def process(self, job: Job) -> None:
         """Run all extractors that a clip still needs."""
         for key, source in job.sources.items():
             self._sources[key, job.clip.id] = source
-        with self._guard([job.clip.id]):
+        with self._watch.in_hand([job.clip.id]):
             viewers = [key for key in job.sources if "video" in self._extractors[key].reads]
             shared = Shared(len(viewers))
             for key in job.sources:
@@ -143,7 +194,8 @@ class _Chunk:
                 clip.seat.leave()
 
     def _keep(self, key: str, clip_id: str, sequence: FeatureSequence) -> None:
-        self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], sequence))
+        finished = self._extractors[key].finished(sequence)
+        self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], finished))
 
     def _fail(self, key: str, clip_id: str, error: BaseException) -> None:
         reason, message = _reason(error)
@@ -156,28 +208,6 @@ class _Chunk:
         for writer in self._writers.values():
             writer.flush()
         return [receipt for writer in self._writers.values() for receipt in writer.receipts]
-
-    @contextmanager
-    def _guard(self, clip_ids: Sequence[str]) -> Iterator[None]:
-        """Mark clips as in hand, and let the C-level watchdog end this process if nothing moves on.
-
-        The watchdog works even while a decoder holds the interpreter's lock.
-        """
-        marks = [_mark(self._setup.scratch, clip_id) for clip_id in clip_ids]
-        self._wind()
-        try:
-            yield
-        finally:
-            for mark in marks:
-                mark.unlink(missing_ok=True)
-
-    def _wind(self) -> None:
-        """Wind the watchdog up again. Each time costs a thread, so not more often than every second."""
-        now = time.monotonic()
-        if now - self._wound > min(1.0, self._setup.timeout / 10):
-            log = _watchdog_log(self._setup.scratch)
-            faulthandler.dump_traceback_later(self._setup.timeout, exit=True, file=log)
-            self._wound = now
 
 
 class _Writer:
@@ -249,26 +279,3 @@ def _reason(error: BaseException) -> tuple[str, str]:
 def _store(path: Path) -> FeatureStore:
     """One per process: its index is read once."""
     return FeatureStore(path)
-
-
-def _mark(scratch: Path, clip_id: str) -> Path:
-    place = scratch / f"{os.getpid()}.{uuid.uuid4().hex}.clip"
-    place.write_text(clip_id, encoding="utf-8")
-    return place
-
-
-@cache
-def _watchdog_log(scratch: Path) -> Any:
-    """Where the watchdog leaves its traceback; open for the life of the process, as faulthandler needs it."""
-    return (scratch / f"{os.getpid()}.timeout").open("w")
-
-
-def suspects(scratch: Path) -> dict[str, Literal["timeout", "worker-died"]]:
-    """The clips that workers had in hand when they died, and why; the marks are cleared."""
-    found: dict[str, Literal["timeout", "worker-died"]] = {}
-    for mark in scratch.glob("*.clip"):
-        log = scratch / f"{mark.name.split('.')[0]}.timeout"
-        timed_out = log.is_file() and log.stat().st_size > 0
-        found[mark.read_text(encoding="utf-8")] = "timeout" if timed_out else "worker-died"
-        mark.unlink(missing_ok=True)
-    return found

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before torch is imported
 
 import wave
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,36 @@ EXAMPLES = ROOT / "examples" / "clips"
 DATA = Path(os.environ.get("FEATZOO_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+KILLS_A_TEST = 20
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=KILLS_A_TEST, help="SIGKILLs in tests/test_faults.py")
+
+
+def pytest_generate_tests(metafunc):
+    """As many tests of at most 20 kills as `--kills` asks for."""
+    if "kills" in metafunc.fixturenames:
+        whole, rest = divmod(metafunc.config.getoption("--kills"), KILLS_A_TEST)
+        metafunc.parametrize("kills", [KILLS_A_TEST] * whole + [rest] * bool(rest))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The sum of what tests have put into their `tally`; their tables, where files of tests were asked for by name."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
+    if all(".py" in arg for arg in terminalreporter.config.args):
+        tables = (v for r in reports for name, v in getattr(r, "user_properties", []) if name == "table")
+        for line in (line for table in tables for line in ["", *table]):
+            terminalreporter.write_line(line)
+    whole = Counter()
+    for report in reports:
+        for name, value in getattr(report, "user_properties", []):
+            if name == "tally":
+                whole.update(value)
+    if whole:
+        terminalreporter.write_line("faults: " + ", ".join(f"{count} {name}" for name, count in whole.items()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def surroundings(tmp_path_factory):
     """Workers find the plugins of the tests; nothing is remembered in the user's home."""
@@ -26,6 +57,12 @@ def surroundings(tmp_path_factory):
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture
+def print_table(record_property):
+    """Lines to print after the tests, `-q` or not."""
+    return lambda lines: record_property("table", lines)
 
 
 @pytest.fixture(scope="session")

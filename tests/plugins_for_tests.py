@@ -1,18 +1,21 @@
 """Extractors as a plugin author would write them, some of them bad. Importable in fresh worker processes."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from featzoo.clips import Clip
 from featzoo.errors import ClipError
-from featzoo.extractors.contract import Extractor, ModelExtractor
+from featzoo.extractors.contract import UNKEYED, Extractor, ModelExtractor
 from featzoo.sequence import FeatureSequence
+from featzoo.weights import TOKENIZER_FILES, WEIGHT_FILES, folder_digest
 
 
 def loudness(clip, hop=0.1):
@@ -54,17 +57,20 @@ class WordLengths(Extractor):
 
 @dataclass(frozen=True)
 class Trouble(Extractor):
-    """Does what a clip's id says: raise, die, sleep, memory, exit, nothing, wide; else loudness."""
+    """Does what a clip's id says: raise, die, sleep, memory, exit, nothing, wide; else loudness. Deaths go to `log`."""
 
     name = "trouble"
     modality = "audio"
     reads = ("audio",)
+    log: str = field(default=os.devnull, metadata=UNKEYED)
 
     def extract(self, clip: Clip) -> FeatureSequence:
         deed = clip.id.split(".")[0]
         if deed == "raise":
             raise KeyError("a bug in a plugin")
         if deed == "die":
+            with Path(self.log).open("a") as file:
+                file.write("died\n")
             os._exit(1)
         if deed == "sleep":
             time.sleep(1000)
@@ -77,6 +83,20 @@ class Trouble(Extractor):
         if deed == "wide":
             return FeatureSequence(np.zeros((1, 2), np.float32), np.zeros((1, 2)), ("a", "b"))
         return loudness(clip)
+
+
+@dataclass(frozen=True)
+class Crashes(Loudness):
+    """Ends its process as native code does, for clips called segv, abort or kill; else loudness."""
+
+    name = "crashes"
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        ends = {"segv": signal.SIGSEGV, "abort": signal.SIGABRT, "kill": signal.SIGKILL}
+        if clip.id.split(".")[0] in ends:
+            signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+            os.kill(os.getpid(), ends[clip.id.split(".")[0]])
+        return loudness(clip, self.hop)
 
 
 @dataclass(frozen=True)
@@ -193,3 +213,51 @@ class Slow(Loudness):
     def extract(self, clip: Clip) -> FeatureSequence:
         time.sleep(0.03)
         return loudness(clip, self.hop)
+
+
+@dataclass(frozen=True)
+class Hoards(Loudness):
+    """Takes ever more memory, 8 MB at a time, for clips called hoard; else loudness."""
+
+    name = "hoards"
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        hoard = []
+        while clip.id.startswith("hoard"):
+            hoard.append(np.ones(1 << 20))
+            time.sleep(0.004)
+        return loudness(clip, self.hop)
+
+
+@dataclass(frozen=True)
+class KeepsModel(Batched):
+    """Writes a line to `log` whenever it loads its model, which it keeps on itself."""
+
+    name = "keeps-model"
+    log: str = field(default="", metadata=UNKEYED)
+
+    @cached_property
+    def model(self) -> float:
+        with Path(self.log).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return 1.0
+
+    def encode(self, samples, device="cpu"):
+        time.sleep(0.02)
+        return [FeatureSequence(rows * self.model, times, ("rms",)) for _, rows, times in samples]
+
+
+@dataclass(frozen=True)
+class Weighted(Loudness):
+    """Has the digests of a model's files in its key, but not where they lie."""
+
+    name = "weighted"
+    folder: str = field(default="", metadata=UNKEYED)
+    log: str = field(default="", metadata=UNKEYED)
+
+    def digests(self):
+        folder = Path(self.folder)
+        return {
+            "weights": folder_digest(folder, WEIGHT_FILES),
+            "tokenizer": folder_digest(folder, TOKENIZER_FILES),
+        }

@@ -172,7 +172,7 @@ def test_doctor_says_what_to_type() -> None:
     said = run("doctor").output
     assert "ok egemaps" in said
     assert "ok bert.minilm" in said
-    assert "hf download bert-base-uncased" in said or "ok bert:" in said
+    assert "feat weights get bert-base-uncased" in said or "ok bert:" in said
     assert "psa-mf" in said
 
 

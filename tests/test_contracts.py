@@ -16,14 +16,14 @@ from featzoo.transcripts import words_of
 # How each is made where there is neither a network nor downloaded weights.
 REQUESTS = {
     "egemaps": ["egemaps", "egemaps.functionals", "egemaps[feature_set=ComParE_2016]"],
-    "motion-energy": ["motion-energy"],
+    "motion-energy": ["motion-energy", "motion-energy[pool=max,pool_seconds=0.5]"],
     "frames": ["frames", "frames[rate=5.0]"],
     "resnet50": ["resnet50[weights=random,count=2]"],
     "bert": [f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids")],
     "covarep": ["covarep", "covarep[compat=corrected]"],
     "praat": ["praat", "praat.functionals"],
     "spectral": ["spectral"],
-    "hubert": ["hubert[model={speech}/hubert]", "hubert[model={speech}/hubert,pooling=mean,half=true]"],
+    "hubert": ["hubert[model={speech}/hubert]", "hubert[model={speech}/hubert,pool=mean,dtype=float16]"],
     "wavlm": ["wavlm[model={speech}/wavlm,layers=[0,1,2,3],layer_weights=[0.1,0.2,0.3,0.4]]"],
     "wav2vec2": ["wav2vec2[model={speech}/wav2vec2,window_seconds=1.0,context_seconds=0.2]"],
 }

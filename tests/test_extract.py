@@ -1,10 +1,8 @@
 """N clips in, N accounted for, whatever the clips and the plugins do; nothing is computed twice."""
 
-import os
 import shutil
 import time
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import plugins_for_tests as plugins
@@ -14,8 +12,9 @@ from conftest import same_features, tone, write_wav
 from featzoo import extract as runner
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
+from featzoo.devices import choose_devices
 from featzoo.errors import FeatzooError
-from featzoo.extract import choose_devices, extract_all
+from featzoo.extract import extract_all
 from featzoo.extractors.contract import usual_extractors
 from featzoo.extractors.egemaps import Egemaps
 from featzoo.extractors.frames import Frames
@@ -197,67 +196,6 @@ def test_a_second_run_computes_and_reads_nothing(store, tmp_path, monkeypatch):
         report = extract_all(again, [plugins.Loudness()], clips, jobs=1)
         assert [o.state for o in report.outcomes] == ["cached", "cached"]
     assert sorted(p.name for p in store.path.rglob("*.h5")) == shards
-
-
-def test_what_makes_features_stale_and_what_does_not(store, tmp_path):
-    (clip,) = voices(tmp_path / "media", "a.wav")
-    wave = clip.path
-    base = [plugins.Loudness(), plugins.WordLengths()]
-    clip = replace(clip, words=words_of("so it goes", 0.0, 0.5))
-
-    def states(clip, extractors=base):
-        settled()
-        plan = make_plan(store, extractors, [clip])
-        before = [plan.states[x.key][clip.id][0] for x in extractors]
-        extract_all(store, extractors, [clip], jobs=1)
-        plan = make_plan(store, extractors, [clip])
-        assert [plan.states[x.key][clip.id][0] for x in extractors] == ["cached"] * len(extractors)
-        return before
-
-    assert states(clip) == ["missing", "missing"]
-    # the same content in other clothes
-    os.utime(wave)
-    assert states(clip) == ["cached", "cached"]
-    moved = replace(clip, path=wave.rename(tmp_path / "moved.wav"), labels={"x": 1.0}, split="test")
-    assert states(moved) == ["cached", "cached"]
-    shutil.copy(moved.path, wave)
-    assert states(clip) == ["cached", "cached"]
-    # another segment, other words
-    assert states(replace(clip, end=0.3)) == ["stale", "cached"]
-    assert states(replace(clip, words=words_of("so it went", 0.0, 0.5))) == ["cached", "stale"]
-    # the first again: still stored, and read as what it is now
-    assert states(clip) == ["cached", "cached"]
-    assert same_features(store["loudness"]["a.wav"], plugins.loudness(clip))
-    # other content of equal size, date restored
-    before = wave.stat()
-    write_wav(wave, tone(0.5, pitch=300))
-    os.utime(wave, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert (wave.stat().st_size, wave.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert states(clip) == ["stale", "cached"]
-    assert same_features(store["loudness"]["a.wav"], plugins.loudness(clip))
-    # another option, another version: sets of their own
-    assert states(clip, [plugins.Loudness(hop=0.05), plugins.Louder()]) == ["missing", "missing"]
-    assert len(store.sets()) == 4
-
-
-def test_weights_that_change_make_another_set(store, tmp_path, random_bert):
-    from conftest import make_bert
-
-    from featzoo.extractors.bert import Bert
-
-    folder = tmp_path / "m"
-    shutil.copytree(random_bert, folder)
-    clips = [Clip("a", words=words_of("so good"))]
-    keys = []
-    for seed in (None, 3):
-        if seed is not None:
-            make_bert(folder, seed=seed)
-        extractor = Bert(model=str(folder), output="mean")
-        assert computed(extract_all(store, [extractor], clips, jobs=1, device="cpu")) == 1
-        keys.append(extractor.key)
-        np.testing.assert_allclose(store[extractor.key]["a"].features, extractor.extract(clips[0]).features, atol=1e-6)
-        assert computed(extract_all(store, [extractor], clips, jobs=1, device="cpu")) == 0
-    assert keys[0] != keys[1]
 
 
 def test_a_damaged_shard_is_made_again(store, tmp_path):

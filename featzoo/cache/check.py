@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.shard import Header, clip_digest, mapped, read_header
+from featzoo.cache.shard import Header, VanishedShard, clip_digest, mapped, read_header
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import StoreError
 from featzoo.sequence import Array
@@ -42,7 +42,10 @@ def check_store(store: FeatureStore, repair: bool = False) -> Iterator[Damage]:
     """
     for found in store.sets():
         for place in sorted((found.folder / "shards").glob("*.h5")):
-            problem = check_shard(place, found)
+            try:
+                problem = check_shard(place, found)
+            except VanishedShard:
+                continue  # packed meanwhile, into one that is checked as well or was just verified
             if problem:
                 yield Damage(found.key, place, problem)
                 if repair:
@@ -50,10 +53,16 @@ def check_store(store: FeatureStore, repair: bool = False) -> Iterator[Damage]:
 
 
 def check_shard(place: Path, found: FeatureSet) -> str:
-    """What is wrong with a shard; empty if nothing is."""
+    """What is wrong with a shard; empty if nothing is.
+
+    Raises:
+        VanishedShard: If it is gone.
+    """
     try:
         header = read_header(place)
         features, intervals = mapped(place, header)
+    except VanishedShard:
+        raise
     except StoreError as error:
         return str(error)
     offsets = header.offsets

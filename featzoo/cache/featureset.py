@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from featzoo.cache.commit import refused, write_text
 from featzoo.cache.index import Place, SetIndex
-from featzoo.cache.shard import Entry, Header, mapped, write_shard
+from featzoo.cache.saved_index import SUFFIX
+from featzoo.cache.shard import Entry, Layout, check_id, mapped, write_shard
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
 
 if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
+
+
+# Times that a read looks for a clip again whose shard another process has packed away.
+TRIES = 3
 
 
 class Failure(NamedTuple):
@@ -74,19 +79,19 @@ class FeatureSet:
     @cached_property
     def index(self) -> SetIndex:
         """Where each clip lies."""
-        return SetIndex(self.folder / "shards", self.store.path / "index" / f"{self.key}.h5")
+        return SetIndex(self.folder / "shards", self.store.path / "index" / f"{self.key}{SUFFIX}")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Column names; empty while nothing is stored."""
-        headers = self.index.headers()
-        return headers[-1].names if headers else ()
+        newest = self.index.newest()
+        return newest.names if newest else ()
 
     @property
     def kind(self) -> tuple[tuple[str, ...], np.dtype[Any], tuple[int, ...]] | None:
         """Column names, type and shape of its rows; None while nothing is stored."""
-        headers = self.index.headers()
-        return (headers[-1].names, np.dtype(headers[-1].dtype), headers[-1].tail) if headers else None
+        newest = self.index.newest()
+        return newest.kind if newest else None
 
     def ids(self) -> list[str]:
         """The ids of all stored clips, sorted."""
@@ -99,12 +104,11 @@ class FeatureSet:
         return iter(self.ids())
 
     def __contains__(self, clip_id: object) -> bool:
-        return isinstance(clip_id, str) and bool(self.index.places(clip_id))
+        return clip_id in self.index
 
     def holds(self, clip_id: str, source: str | None = None) -> bool:
         """Whether a clip is stored, made from `source` if that is given."""
-        places = self.index.places(clip_id)
-        return bool(places) if source is None else any(place.source == source for place in places)
+        return clip_id in self.index if source is None else source in self.index.sources(clip_id)
 
     def __getitem__(self, clip_id: str) -> FeatureSequence:
         """A clip's features: read-only arrays mapped from the file.
@@ -112,24 +116,30 @@ class FeatureSet:
         Raises:
             MissingFeatures: If it is not stored.
         """
-        place = self.place(clip_id)
-        try:
-            return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
-        except StoreError:
-            # Packed away by another process since the index was read?
-            self.index.refresh()
-            place = self.place(clip_id)
-            return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
+        for _ in range(TRIES):
+            try:
+                return self._read(clip_id)
+            except StoreError:
+                # Packed away by another process since the index was read?
+                self.index.refresh()
+        return self._read(clip_id)
 
-    def sequence(self, shard: Path, header: Header, number: int) -> FeatureSequence:
+    def _read(self, clip_id: str) -> FeatureSequence:
+        only = self.index.only(clip_id)
+        if only is not None:
+            return self.sequence(*only)
+        place = self.place(clip_id)
+        return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
+
+    def sequence(self, shard: Path, layout: Layout, number: int) -> FeatureSequence:
         """Clip `number` of a shard: views of the mapped file.
 
         Raises:
             StoreError: If the file is gone or cut short.
         """
-        features, intervals = mapped(shard, header)
-        rows = slice(int(header.offsets[number]), int(header.offsets[number + 1]))
-        return FeatureSequence.stored(features[rows], intervals[rows], header.names)
+        features, intervals = _views(shard, layout)
+        first, last = layout.offsets[number : number + 2].tolist()
+        return FeatureSequence.stored(features[first:last], intervals[first:last], layout.names)
 
     def array(self, clip_id: str) -> Array:
         """A clip's features alone: (T, ..., D), mapped.
@@ -172,16 +182,20 @@ class FeatureSet:
         Raises:
             StoreError: If their rows do not fit the set, or the disk refuses.
         """
-        kind, new = self.kind, entries[0].sequence
+        if not entries:
+            return
+        self.index.refresh()
+        newest, new = self.index.newest(), entries[0].sequence
+        kind = newest.kind if newest else None
         if kind is not None and kind != (new.names, new.features.dtype, new.features.shape[1:]):
             raise StoreError(
                 f"'{entries[0].clip_id}' has rows {new.features.shape[1:]} {new.features.dtype}, {self.key} has "
                 f"{kind[2]} {kind[1]}, or other column names: output that changes needs another version"
             )
-        write_shard(self.folder / "shards", self.digest, entries)
-        self.index.refresh()
-        for entry in entries:
-            self._ledger(entry.clip_id).unlink(missing_ok=True)
+        # Newer than all that is there, even where another host's clock is ahead of this one's.
+        created = max(time.time_ns(), newest.created + 1 if newest else 0)
+        self.index.take(write_shard(self.folder / "shards", self.digest, entries, created))
+        self.settle(entry.clip_id for entry in entries)
 
     # The failures ledger: one small file a clip, so that no two processes write to the same one.
 
@@ -194,6 +208,7 @@ class FeatureSet:
         Raises:
             StoreError: If the store cannot be written.
         """
+        check_id(clip_id)
         before = self.failure(clip_id)
         place = self._ledger(clip_id)
         entry = {
@@ -204,13 +219,16 @@ class FeatureSet:
             "attempts": before.attempts + 1 if before else 1,
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex}.tmp")
         try:
             place.parent.mkdir(exist_ok=True)
-            temporary.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
-            temporary.replace(place)
         except OSError as error:
-            raise StoreError(f"cannot write to {self.folder}: {error.strerror or error}") from error
+            raise refused(self.folder, error) from error
+        write_text(place, json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
+
+    def settle(self, clip_ids: Iterable[str]) -> None:
+        """Forget the failures of clips that are stored now."""
+        for clip_id in clip_ids:
+            self._ledger(clip_id).unlink(missing_ok=True)
 
     def failure(self, clip_id: str) -> Failure | None:
         """Why a clip failed the last time, if it did."""
@@ -220,6 +238,10 @@ class FeatureSet:
         """All recorded failures, by clip."""
         found = [_read_failure(place) for place in (self.folder / "failures").glob("*.json")]
         return sorted(failure for failure in found if failure is not None)
+
+
+# So many shards stay mapped between reads.
+_views = lru_cache(maxsize=1024)(mapped)
 
 
 def _read_failure(place: Path) -> Failure | None:

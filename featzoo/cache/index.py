@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
-import numpy as np
-
-from featzoo.cache.shard import Header, read_header
+from featzoo.cache.saved_index import Part, Saved, load_index, save_index, tables_of
+from featzoo.cache.shard import Layout, VanishedShard, read_header
 from featzoo.errors import StoreError
+
+# Shards that vanish between being listed and being opened have been packed: the folder is listed again, so often.
+LISTINGS = 5
 
 
 class Place(NamedTuple):
@@ -28,60 +31,173 @@ class Place(NamedTuple):
 class SetIndex:
     """The shards of one feature set and the clips in them.
 
+    A clip is kept as one number, its row among the clips of all shards, so that a large set opens fast.
+
     Attributes:
         bad: Shards that cannot be read, with the reason: they are reported, never passed over in silence.
     """
 
-    # So many shards that the saved index does not know make saving it worth while.
-    SAVE_AFTER = 8
+    # So many shards, or clips in them, that the saved index does not know make saving it worth while.
+    SAVE_AFTER, SAVE_CLIPS = 8, 1000
 
     def __init__(self, shards: Path, saved: Path) -> None:
         self._shards, self._saved = shards, saved
-        self._headers: dict[str, Header] = {}
-        self._places: dict[str, list[Place]] = defaultdict(list)
         self.bad: dict[str, str] = {}
-        self._load()
+        self._stamps: dict[str, tuple[int, int] | None] = {}
+        self._hold(*load_index(saved, shards))
+        stale = {part.name for part in self._parts if _size(part.path) != part.size}
+        if stale:
+            self._drop(stale)
         self.refresh()
+
+    def _hold(self, parts: list[Part], clip_ids: Sequence[str], rows: Sequence[int]) -> None:
+        """Start from these shards, the ids of their clips and the row of each."""
+        self._parts = parts
+        self._names = {part.name: part for part in parts}
+        *self._firsts, self._count = accumulate((part.count for part in parts), initial=0)
+        # Each clip's row, or its rows where it is stored more than once.
+        self._rows: dict[str, int | list[int]] = {}
+        self._sorted: Sequence[str] | None = None
+        self._put(clip_ids, rows)
+        if len(self._rows) == len(clip_ids) and parts:
+            self._sorted = clip_ids
+
+    def _put(self, clip_ids: Sequence[str], rows: Sequence[int]) -> None:
+        before = len(self._rows)
+        if before == 0 or self._rows.keys().isdisjoint(clip_ids):
+            self._rows.update(zip(clip_ids, rows, strict=True))
+            if len(self._rows) == before + len(clip_ids):
+                return
+            for clip_id in set(clip_ids):  # one of them is there twice
+                del self._rows[clip_id]
+        for clip_id, row in zip(clip_ids, rows, strict=True):
+            held = self._rows.get(clip_id)
+            if held is None:
+                self._rows[clip_id] = row
+            else:
+                self._rows[clip_id] = [held, row] if isinstance(held, int) else [*held, row]
+
+    def _pairs(self) -> list[tuple[str, int]]:
+        """Each stored sequence: its clip and its row."""
+        return [(clip_id, row) for clip_id in self._rows for row in self._copies(clip_id)]
+
+    def _drop(self, names: set[str]) -> None:
+        """Forget some shards."""
+        clip_ids = [""] * self._count
+        for clip_id, row in self._pairs():
+            clip_ids[row] = clip_id
+        spans = zip(self._parts, self._firsts, strict=True)
+        kept = [(part, clip_ids[first : first + part.count]) for part, first in spans if part.name not in names]
+        self._hold([], [], [])
+        for part, its_ids in kept:
+            self._take(part, its_ids)
 
     def refresh(self) -> None:
         """Take in shards that have appeared since, and forget those that are gone."""
-        try:
-            present = {entry.name for entry in os.scandir(self._shards) if entry.name.endswith(".h5")}
-        except FileNotFoundError:
-            present = set()
-        gone = set(self._headers) - present
-        if gone:
-            kept = {name: header for name, header in self._headers.items() if name not in gone}
-            self._headers.clear()
-            self._places.clear()
-            for name, header in kept.items():
-                self._take(name, header)
-        new = present - set(self._headers) - set(self.bad)
-        for name in sorted(new):
-            try:
-                self._take(name, read_header(self._shards / name))
-            except StoreError as error:
-                self.bad[name] = str(error)
-        if len(new) >= self.SAVE_AFTER or gone:
-            self._save()
+        shards, clips = len(self._parts), self._count
+        forgot = False
+        for _ in range(LISTINGS):
+            gone, vanished = self._update()
+            forgot = forgot or gone
+            if not vanished:
+                break
+        if forgot or len(self._parts) - shards >= self.SAVE_AFTER or self._count - clips >= self.SAVE_CLIPS:
+            clip_ids, rows = zip(*sorted(self._pairs()), strict=True) if self._rows else ((), ())
+            save_index(self._saved, Saved(self._parts, clip_ids, rows))
 
-    def _take(self, name: str, header: Header) -> None:
-        self._headers[name] = header
-        for number, clip_id in enumerate(header.clip_ids):
-            self._places[clip_id].append(Place(name, number, header.sources[number], header.digests[number]))
+    def _update(self) -> tuple[bool, bool]:
+        """List the folder: whether known shards are gone, and whether one vanished while it was looked at."""
+        present = _list(self._shards)
+        gone = set(self._names) - present
+        if gone:
+            self._drop(gone)
+        for name in set(self.bad) - present:
+            del self.bad[name]
+        vanished = False
+        for name in sorted(present - set(self._names)):
+            path = self._shards / name
+            stamp = _stamp(path)
+            if name in self.bad and self._stamps.get(name) == stamp:
+                continue
+            self.bad.pop(name, None)
+            try:
+                self.take(path)
+            except VanishedShard:
+                vanished = True
+            except StoreError as error:
+                # Looked at again when it changes: on a network file system it may not be all here yet.
+                self.bad[name], self._stamps[name] = str(error), stamp
+        return bool(gone), vanished
+
+    def take(self, path: Path) -> None:
+        """Take in one shard.
+
+        Raises:
+            VanishedShard: If it is gone.
+            StoreError: If it is damaged.
+        """
+        header = read_header(path)
+        stamp = _stamp(path)
+        if stamp is None:
+            raise VanishedShard(f"{path} is gone")
+        if path.name not in self._names:
+            part = Part(path.name, path, stamp[0], header, len(header.clip_ids), partial(tables_of, header))
+            self._take(part, header.clip_ids)
+
+    def _take(self, part: Part, clip_ids: Sequence[str]) -> None:
+        self._parts.append(part)
+        self._names[part.name] = part
+        self._firsts.append(self._count)
+        self._put(clip_ids, range(self._count, self._count + len(clip_ids)))
+        self._count += len(clip_ids)
+        self._sorted = None
+
+    def _copies(self, clip_id: str) -> Sequence[int]:
+        held = self._rows.get(clip_id, ())
+        return (held,) if isinstance(held, int) else held
+
+    def _part(self, row: int) -> tuple[Part, int]:
+        place = bisect_right(self._firsts, row) - 1
+        return self._parts[place], row - self._firsts[place]
+
+    def only(self, clip_id: str) -> tuple[Path, Layout, int] | None:
+        """Shard, layout and number of a clip that is stored once; None if it is not, or more than once."""
+        held = self._rows.get(clip_id)
+        if not isinstance(held, int):
+            return None
+        part, number = self._part(held)
+        return part.path, part.layout, number
+
+    def sources(self, clip_id: str) -> list[str]:
+        """What each copy of a clip was made from, in no order."""
+        found = [self._part(row) for row in self._copies(clip_id)]
+        return [part.tables[0][number].decode() for part, number in found]
 
     def places(self, clip_id: str) -> list[Place]:
-        """All copies of a clip, the newest shard last."""
-        places = self._places.get(clip_id, [])
-        return places if len(places) < 2 else sorted(places, key=lambda p: (self._headers[p.shard].created, p))
+        """All copies of a clip, the newest last."""
+        found = [self._part(row) for row in self._copies(clip_id)]
+        found.sort(key=lambda each: (each[0].layout.created, each[0].name, each[1]))
+        return [Place(part.name, n, *(table[n].decode() for table in part.tables)) for part, n in found]
 
-    def header(self, shard: str) -> Header:
-        """The header of a shard."""
-        return self._headers[shard]
+    def repeated(self) -> list[str]:
+        """The ids of clips that are stored more than once, sorted."""
+        return sorted(clip_id for clip_id, rows in self._rows.items() if not isinstance(rows, int))
 
-    def headers(self) -> list[Header]:
-        """The headers of all shards, the newest last."""
-        return sorted(self._headers.values(), key=lambda header: header.created)
+    def header(self, shard: str) -> Layout:
+        """How the rows of a shard lie."""
+        return self._names[shard].layout
+
+    def headers(self) -> list[Layout]:
+        """How the rows of each shard lie, the newest last."""
+        return sorted((part.layout for part in self._parts), key=lambda layout: layout.created)
+
+    def newest(self) -> Layout | None:
+        """The layout of the newest shard; None while there is none."""
+        return max((part.layout for part in self._parts), key=lambda layout: layout.created, default=None)
+
+    def shards(self) -> list[str]:
+        """The names of all shards that can be read, sorted."""
+        return sorted(self._names)
 
     def path(self, shard: str) -> Path:
         """The file of a shard."""
@@ -89,72 +205,30 @@ class SetIndex:
 
     def ids(self) -> list[str]:
         """The ids of all stored clips, sorted."""
-        return sorted(self._places)
+        if self._sorted is None:
+            self._sorted = sorted(self._rows)
+        return list(self._sorted)
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._rows
 
     def __len__(self) -> int:
-        return len(self._places)
-
-    def _save(self) -> None:
-        """One small HDF5 file with a group for each shard; a folder that cannot be written does without."""
-        temporary = self._saved.with_name(f".{self._saved.name}-{os.getpid()}.tmp")
-        text = h5py.string_dtype("utf-8")
-        try:
-            self._saved.parent.mkdir(parents=True, exist_ok=True)
-            with h5py.File(temporary, "w") as file:
-                for name, header in self._headers.items():
-                    group = file.create_group(name)
-                    group.attrs.update(
-                        {
-                            "dtype": header.dtype,
-                            "tail": header.tail,
-                            "places": header.places,
-                            "created": header.created,
-                            "size": (self._shards / name).stat().st_size,
-                        }
-                    )
-                    group.create_dataset("clip_ids", data=header.clip_ids, dtype=text)
-                    group.create_dataset("sources", data=np.array(header.sources, dtype="S64"))
-                    group.create_dataset("digests", data=np.array(header.digests, dtype="S64"))
-                    group.create_dataset("offsets", data=header.offsets)
-                    group.create_dataset("names", data=list(header.names), dtype=text)
-            temporary.replace(self._saved)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
-
-    def _load(self) -> None:
-        """Take what the saved index says of shards that are still there with the same size."""
-        if not self._saved.is_file():
-            return
-        try:
-            with h5py.File(self._saved, "r", locking=False) as file:
-                for name, header in _saved_headers(file, self._shards):
-                    self._take(name, header)
-        except (OSError, KeyError, RuntimeError, ValueError):
-            # Derived and replaceable: a damaged index is simply made again from the shards.
-            self._headers.clear()
-            self._places.clear()
+        return len(self._rows)
 
 
-def _saved_headers(file: h5py.File, shards: Path) -> Iterator[tuple[str, Header]]:
-    for name, group in file.items():
-        try:
-            size = (shards / name).stat().st_size
-        except OSError:
-            continue
-        if size != group.attrs["size"]:
-            continue
-        yield (
-            name,
-            Header(
-                group["clip_ids"].asstr()[:].tolist(),
-                [value.decode() for value in group["sources"][:].tolist()],
-                [value.decode() for value in group["digests"][:].tolist()],
-                group["offsets"][:],
-                tuple(group["names"].asstr()[:].tolist()),
-                str(group.attrs["dtype"]),
-                tuple(map(int, group.attrs["tail"])),
-                (int(group.attrs["places"][0]), int(group.attrs["places"][1])),
-                int(group.attrs["created"]),
-            ),
-        )
+def _list(folder: Path) -> set[str]:
+    with suppress(FileNotFoundError):
+        return {name for name in os.listdir(folder) if name.endswith(".h5") and not name.startswith(".")}  # noqa: PTH208
+    return set()
+
+
+def _size(path: Path) -> int | None:
+    stamp = _stamp(path)
+    return stamp[0] if stamp else None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns
+    return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from featzoo.cache.commit import write_text
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.identity import source_digest
 from featzoo.cache.store import FeatureStore
@@ -49,12 +50,7 @@ def write_lock(store: FeatureStore, path: Path) -> dict[str, Any]:
         StoreError: If the file cannot be written.
     """
     lock = lock_store(store)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(json.dumps(lock, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    write_text(path, json.dumps(lock, indent=1) + "\n")
     return lock
 
 

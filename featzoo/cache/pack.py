@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from featzoo.cache.check import check_shard
+from featzoo.cache.commit import refused, write_text
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.index import Place
-from featzoo.cache.shard import Entry, clip_digest, read_header, write_shard
+from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, write_shard
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import StoreError
+from featzoo.sequence import FeatureSequence
 
 # A merged shard is closed when it holds so many bytes of features.
 PACKED_BYTES = 256 << 20
@@ -22,6 +24,8 @@ PACKED_BYTES = 256 << 20
 GRACE_SECONDS = 3600.0
 # Shards that a large `feat extract` may leave before it packs by itself.
 MANY = 64
+
+Used = Callable[[str, str], bool]
 
 
 class Packed(NamedTuple):
@@ -51,8 +55,11 @@ def pack_store(store: FeatureStore, grace: float = GRACE_SECONDS, fewest: int = 
         StoreError: If a shard is damaged (`feat check --repair` first) or the disk refuses.
     """
     for found in store.sets():
-        merged, into = _merge(found, fewest)
-        deleted = _sweep(found, grace)
+        try:
+            merged, into = _merge(found, fewest)
+        except VanishedShard:
+            merged, into = 0, 0  # another process is packing this set
+        deleted = sweep(found, grace)
         if merged or deleted:
             found.index.refresh()
             yield Packed(found.key, merged, into, deleted)
@@ -60,44 +67,69 @@ def pack_store(store: FeatureStore, grace: float = GRACE_SECONDS, fewest: int = 
 
 def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
     found.index.refresh()
-    done = _merged(found)
-    small = [
-        place
-        for place in sorted((found.folder / "shards").glob("*.h5"))
-        if place.name not in done and place.stat().st_size < PACKED_BYTES
-    ]
+    done = merged_shards(found)
+    small = {name: found.index.path(name) for name in _small(found, done)}
     if len(small) < fewest:
         return 0, 0
-    for place in small:
-        problem = check_shard(place, found)
+    problems = {found.index.path(name): reason for name, reason in found.index.bad.items()}
+    problems |= {place: check_shard(place, found) for place in small.values()}
+    for place, problem in problems.items():
         if problem:
             raise StoreError(f"{place}: {problem}. Set it aside first: feat check --repair -o {found.store.path}")
-    small.sort(key=lambda place: read_header(place).created)
-    waiting: dict[tuple[str, str], Entry] = {}
-    size, written = 0, []
-    for place in small:
-        for entry in _entries(place, found):
-            # The newest copy goes last, so that order within the shard is order in time.
-            before = waiting.pop((entry.clip_id, entry.source), None)
-            size += entry.sequence.features.nbytes - (before.sequence.features.nbytes if before else 0)
-            waiting[entry.clip_id, entry.source] = entry
+    waiting: list[Entry] = []
+    # A merged shard is as new as the newest of what is in it: a copy written meanwhile stays newer.
+    size, written, created = 0, 0, 0
+    for name in sorted(small, key=lambda name: (found.index.header(name).created, name)):
+        created = found.index.header(name).created
+        for number, entry in enumerate(entries_of(small[name])):
+            if _superseded(found, entry, (name, number), done):
+                continue
+            waiting.append(entry)
+            size += entry.sequence.features.nbytes
             if size >= PACKED_BYTES:
-                written.append(_write(found, list(waiting.values())))
-                waiting, size = {}, 0
+                write_verified(found, waiting, created)
+                waiting, size, written = [], 0, written + 1
     if waiting:
-        written.append(_write(found, list(waiting.values())))
-    _note(found, [place.name for place in small])
-    return len(small), len(written)
+        write_verified(found, waiting, created)
+        written += 1
+    note_merged(found, list(small))
+    return len(small), written
 
 
-def _entries(place: Path, found: FeatureSet) -> Iterator[Entry]:
+def _small(found: FeatureSet, done: Mapping[str, float]) -> Iterator[str]:
+    for name in found.index.shards():
+        with suppress(FileNotFoundError):  # another process has just packed it
+            if name not in done and found.index.path(name).stat().st_size < PACKED_BYTES:
+                yield name
+
+
+def _superseded(found: FeatureSet, entry: Entry, place: tuple[str, int], done: Mapping[str, float]) -> bool:
+    """Whether a newer copy of the same clip, made from the same, is stored."""
+    copies = [p for p in found.index.places(entry.clip_id) if p.source == entry.source and p.shard not in done]
+    return (copies[-1].shard, copies[-1].number) != place
+
+
+def entries_of(place: Path) -> Iterator[Entry]:
+    """The clips of a shard: mapped, not copied.
+
+    Raises:
+        StoreError: If it is damaged or gone.
+    """
     header = read_header(place)
+    features, intervals = mapped(place, header)
     for number, clip_id in enumerate(header.clip_ids):
-        yield Entry(clip_id, header.sources[number], found.sequence(place, header, number))
+        rows = slice(*header.offsets[number : number + 2].tolist())
+        sequence = FeatureSequence.stored(features[rows], intervals[rows], header.names)
+        yield Entry(clip_id, header.sources[number], sequence)
 
 
-def _write(found: FeatureSet, entries: list[Entry]) -> Path:
-    place = write_shard(found.folder / "shards", found.digest, entries)
+def write_verified(found: FeatureSet, entries: list[Entry], created: int) -> Path:
+    """Write clips as one shard, and read every byte of it again.
+
+    Raises:
+        StoreError: If it does not read back as it was written, or the disk refuses.
+    """
+    place = write_shard(found.folder / "shards", found.digest, entries, created)
     problem = check_shard(place, found)
     digests = [clip_digest(entry.sequence.features, entry.sequence.intervals) for entry in entries]
     if problem or read_header(place).digests != digests:
@@ -108,15 +140,18 @@ def _write(found: FeatureSet, entries: list[Entry]) -> Path:
 # What has been merged, and when: one small file for each packing, so that two packings do not overwrite each other.
 
 
-def _note(found: FeatureSet, names: list[str]) -> None:
+def note_merged(found: FeatureSet, names: list[str]) -> None:
+    """Note that other shards hold now what these hold.
+
+    Raises:
+        StoreError: If the disk refuses.
+    """
     place = found.folder / "merged" / f"{uuid.uuid4().hex}.json"
-    temporary = place.with_name(f".{place.name}.tmp")
     try:
         place.parent.mkdir(exist_ok=True)
-        temporary.write_text(json.dumps({"at": time.time(), "shards": names}), encoding="utf-8")
-        temporary.replace(place)
     except OSError as error:
-        raise StoreError(f"cannot write to {found.folder}: {error.strerror or error}") from error
+        raise refused(found.folder, error) from error
+    write_text(place, json.dumps({"at": time.time(), "shards": names}))
 
 
 def _notes(found: FeatureSet) -> Iterator[tuple[Path, list[str], float]]:
@@ -129,36 +164,55 @@ def _notes(found: FeatureSet) -> Iterator[tuple[Path, list[str], float]]:
             continue  # a note that cannot be read deletes nothing
 
 
-def _merged(found: FeatureSet) -> dict[str, float]:
+def merged_shards(found: FeatureSet) -> dict[str, float]:
+    """The shards that others replace, and since when, seconds since 1970."""
     return {name: at for _, shards, at in _notes(found) for name in shards}
 
 
-def _replaces(found: FeatureSet, other: Place, shard: str, source: str, digest: str, created: int) -> bool:
-    """Whether another shard holds the same clip of the same source: the same bytes, or newer ones."""
-    same = other.shard != shard and other.source == source
-    return same and (other.digest == digest or found.index.header(other.shard).created > created)
+def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: True) -> list[Path]:
+    """The merged shards that may be deleted: their grace has passed, and others hold each of their clips.
 
-
-def _sweep(found: FeatureSet, grace: float) -> int:
-    """Delete merged shards whose grace has passed and whose every clip another shard holds as well."""
-    deleted = 0
+    Args:
+        found: A feature set.
+        grace: Seconds since they were merged.
+        used: Whether a clip of some source is to be kept at all.
+    """
     found.index.refresh()
-    for name, at in _merged(found).items():
+    merged = merged_shards(found)
+    places = []
+    for name, at in merged.items():
         place = found.folder / "shards" / name
         if time.time() - at < grace or not place.is_file():
             continue
-        header = read_header(place)
-        elsewhere = all(
-            any(_replaces(found, p, name, source, digest, header.created) for p in found.index.places(clip_id))
-            for clip_id, source, digest in zip(header.clip_ids, header.sources, header.digests, strict=True)
-        )
-        if elsewhere:
-            place.unlink()
-            deleted += 1
-    if deleted:
+        try:
+            header = read_header(place)
+        except StoreError:
+            continue  # damaged (`feat check` names it), or another process has just deleted it
+        # Of two copies in one shard, the later counts.
+        wanted = dict(zip(zip(header.clip_ids, header.sources, strict=True), header.digests, strict=True))
+        if all(
+            not used(clip_id, source)
+            or any(
+                other.source == source
+                and other.shard not in merged
+                and (other.digest == digest or found.index.header(other.shard).created > header.created)
+                for other in found.index.places(clip_id)
+            )
+            for (clip_id, source), digest in wanted.items()
+        ):
+            places.append(place)
+    return places
+
+
+def sweep(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: True) -> int:
+    """Delete the merged shards that may be deleted, and give their number."""
+    places = sweepable(found, grace, used)
+    for place in places:
+        place.unlink(missing_ok=True)
+    if places:
         found.index.refresh()
     present = {place.name for place in (found.folder / "shards").glob("*.h5")}
-    for place, shards, _ in _notes(found):
+    for note, shards, _ in _notes(found):
         if not present & set(shards):
-            place.unlink(missing_ok=True)
-    return deleted
+            note.unlink(missing_ok=True)
+    return len(places)

@@ -1,4 +1,8 @@
-"""The clips of each run, as immutable Parquet tables; merged when read, the newest row of a clip wins."""
+"""The clips of each run, as immutable Parquet tables; merged when read, the newest row of a clip wins.
+
+The newest is the last by name. A name starts with the time in nanoseconds, or with one more than that of the last
+table there is: a run on a host whose clock is slow still counts as newer than those it could see.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from featzoo.cache.commit import refused, replacing
 from featzoo.clips import Clip
 from featzoo.errors import StoreError
 from featzoo.transcripts import Word
@@ -20,8 +25,8 @@ class Record(NamedTuple):
     media: str
 
 
-def write_records(folder: Path, records: Sequence[Record]) -> None:
-    """Keep the clips of one run.
+def write_records(folder: Path, records: Sequence[Record]) -> Path:
+    """Keep the clips of one run, and give the table that holds them.
 
     Raises:
         StoreError: If the folder cannot be written.
@@ -30,18 +35,31 @@ def write_records(folder: Path, records: Sequence[Record]) -> None:
     from pyarrow import parquet
 
     table = pyarrow.Table.from_pylist([_row(record) for record in records], schema=_schema())
-    place = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.parquet"
-    temporary = place.with_name(f".{place.name}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(table, temporary)
-        temporary.replace(place)
     except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise refused(folder, error) from error
+    before = tables(folder)
+    stamp = max(time.time_ns(), stamp_of(before[-1]) + 1 if before else 0)
+    place = folder / f"{stamp:020d}-{uuid.uuid4().hex[:12]}.parquet"
+    with replacing(place) as temporary:
+        parquet.write_table(table, temporary)
+    return place
 
 
-def read_records(folder: Path) -> dict[str, Record]:
-    """All clips by id, as the newest run that named them left them.
+def tables(folder: Path) -> list[Path]:
+    """The tables of all runs, the newest last."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def stamp_of(place: Path) -> int:
+    """The number by which a table is newer than others."""
+    digits = place.name.split("-")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
+def read_records(places: Sequence[Path]) -> dict[str, Record]:
+    """All clips by id, as the last of some tables that names them has them.
 
     Raises:
         StoreError: If a table is damaged.
@@ -49,7 +67,7 @@ def read_records(folder: Path) -> dict[str, Record]:
     from pyarrow import parquet
 
     found: dict[str, Record] = {}
-    for place in sorted(folder.glob("*.parquet")):
+    for place in places:
         try:
             rows = parquet.read_table(place).to_pylist()
         except (OSError, ValueError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from featzoo import plugins
+from featzoo.cache.commit import probe, refused, write_text
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.identity import source_digest
-from featzoo.cache.records import Record, read_records, same, write_records
-from featzoo.cache.shard import FORMAT, Entry
+from featzoo.cache.records import Record, read_records, same, tables, write_records
+from featzoo.cache.shard import FORMAT, Entry, check_id
 from featzoo.clips import Clip
 from featzoo.digests import ContentDigests
 from featzoo.errors import MissingFeatures, StoreError
-from featzoo.extractors.contract import spec_digest
+from featzoo.extractors.contract import COMMON_OPTIONS, spec_digest
 from featzoo.sequence import Array, FeatureSequence
 
 # Features are written when so many bytes are waiting.
@@ -52,6 +52,7 @@ class FeatureStore:
             raise StoreError(f"{self.path} has format {declared.get('format')}; this featzoo reads {FORMAT}")
         self._sets: dict[str, FeatureSet] = {}
         self._records: dict[str, Record] | None = None
+        self._tables: list[Path] = []
         self.contents = ContentDigests(self.path / "index")
 
     @classmethod
@@ -59,7 +60,7 @@ class FeatureStore:
         """The store at `path`, made if there is none.
 
         Raises:
-            StoreError: If the folder cannot be made, or holds other things.
+            StoreError: If the folder cannot be made, holds other things, or is on a file system without atomic rename.
         """
         path = Path(path)
         marker = path / "STORE.json"
@@ -70,12 +71,11 @@ class FeatureStore:
                 # Looked at again: another process may have made the store in the meantime.
                 if occupied and not marker.is_file():
                     raise StoreError(f"{path} exists and is not a feature store: give another folder with -o")
-                temporary = path / f".STORE-{uuid.uuid4().hex}.tmp"
-                text = {"format": FORMAT, "digests": "sha256", "made_by": "featzoo"}
-                temporary.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
-                temporary.replace(marker)
             except OSError as error:
-                raise StoreError(f"cannot make a store at {path}: {error.strerror or error}") from error
+                raise refused(path, error) from error
+            probe(path)
+            text = {"format": FORMAT, "digests": "sha256", "made_by": "featzoo"}
+            write_text(marker, json.dumps(text, indent=1) + "\n")
         return cls(path)
 
     # Feature sets
@@ -89,6 +89,8 @@ class FeatureStore:
 
     def find(self, request: str) -> FeatureSet | None:
         """The feature set that a request names: a key, a name, or a name with options; None if there is none.
+
+        One that is stored pooled, or in another type, answers only where it is asked for or there is no other.
 
         Raises:
             StoreError: If several answer to it.
@@ -105,6 +107,9 @@ class FeatureStore:
             if wanted.name == (found.name.split(".")[0] if bare else found.name)
             and all(found.options.get(key) == value for key, value in wanted.options.items())
         ]
+        if len(fitting) > 1:
+            unasked = COMMON_OPTIONS - wanted.options.keys()
+            fitting = [found for found in fitting if not unasked & found.options.keys()] or fitting
         if len(fitting) > 1:
             keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
             raise StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
@@ -140,11 +145,9 @@ class FeatureStore:
             document = {"name": label, "digest": digest, "spec": spec, "provenance": made}
             try:
                 (folder / "shards").mkdir(parents=True, exist_ok=True)
-                temporary = folder / f".set-{uuid.uuid4().hex}.tmp"
-                temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-                temporary.replace(folder / "set.json")
             except OSError as error:
-                raise StoreError(f"cannot write to {self.path}: {error.strerror or error}") from error
+                raise refused(self.path, error) from error
+            write_text(folder / "set.json", json.dumps(document, indent=1) + "\n")
         found = self._sets.get(folder.name) or FeatureSet(self, folder)
         if found.digest != digest:
             raise StoreError(f"{folder} belongs to another spec ({found.digest}): their first 8 digits agree")
@@ -156,7 +159,8 @@ class FeatureStore:
     def records(self) -> dict[str, Record]:
         """Every clip that a run has named, with its media's digest, as the newest run left it."""
         if self._records is None:
-            self._records = read_records(self.path / "clips")
+            self._tables = tables(self.path / "clips")
+            self._records = read_records(self._tables)
         return self._records
 
     def clips(self) -> dict[str, Clip]:
@@ -175,17 +179,20 @@ class FeatureStore:
             media: Digests of the media files' contents, where known.
 
         Raises:
-            StoreError: If the store cannot be written.
+            StoreError: If the store cannot be written, or an id cannot be stored.
         """
+        if self._records is not None and self._tables != tables(self.path / "clips"):
+            self._records = None  # another run has recorded clips meanwhile
         known = self.records()
         new = []
         for clip in clips:
+            check_id(clip.id)
             record = Record(clip, (media or {}).get(clip.path, "") if clip.path else "")
             if clip.id not in known or not same(known[clip.id], record):
                 new.append(record)
         if new:
-            write_records(self.path / "clips", new)
-            self._records = None
+            self._tables = [*self._tables, write_records(self.path / "clips", new)]
+            known.update({record.clip.id: record for record in new})
 
     def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
         """The digest of what an extractor that `reads` so is given of a clip now; None if it is unknown."""

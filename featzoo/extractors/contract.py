@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Literal
 from featzoo import plugins
 from featzoo.clips import Clip
 from featzoo.errors import FeatzooError, InvalidOption, unknown
+from featzoo.extractors.storage import Pooling, narrowed, pooled
 from featzoo.recipe import build
 from featzoo.sequence import FeatureSequence, concatenate
 
 # Marks a field that does not change the features, such as a batch size: it stays out of the key.
 UNKEYED: Mapping[str, Any] = {"unkeyed": True}
+# Marks an option of all extractors, which is in the key only where it is used: none of them had it once.
+UNLESS_DEFAULT: Mapping[str, Any] = {"unless_default": True}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,12 @@ class Extractor:
         extra: The extra of featzoo that installs what it needs.
         variants: Tagged configurations: `{"minilm": {"model": "all-MiniLM-L6-v2"}}` is `bert.minilm`.
         usual: The tags that a run without `-x` computes; "" is the configuration of all defaults.
+
+    Attributes:
+        dtype: Store `float16` (half the space, about three digits, up to 65504) or `float32`; None is
+            what the extractor gives. It computes as it always does.
+        pool: Store the `mean`, `std`, `max` or `min` of the rows, NaN left out, column by column.
+        pool_seconds: Pool in windows of this length; None pools the whole clip to one row.
     """
 
     name: ClassVar[str]
@@ -44,6 +53,38 @@ class Extractor:
     usual: ClassVar[tuple[str, ...]] = ("",)
 
     tag: str = field(default="", kw_only=True, metadata=UNKEYED)
+    dtype: Literal["float16", "float32"] | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
+    pool: Pooling | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
+    pool_seconds: float | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
+
+    def __call__(self, clip: Clip) -> FeatureSequence:
+        """What a store would hold of one clip: `extract`, then `finished`.
+
+        Raises:
+            ClipError: If this clip cannot give it.
+        """
+        return self.finished(self.extract(clip))
+
+    def finished(self, sequence: FeatureSequence) -> FeatureSequence:
+        """A clip's features as they are stored: pooled and converted, as the options ask.
+
+        Raises:
+            ClipError: If a value does not fit the type, or rows without times are to be pooled in windows.
+            InvalidOption: If the features are whole numbers, or `pool_seconds` does not fit.
+        """
+        self.check_storage()
+        if self.pool is not None:
+            sequence = pooled(sequence, self.pool, self.pool_seconds, self.label)
+        return sequence if self.dtype is None else narrowed(sequence, self.dtype, self.label)
+
+    def check_storage(self) -> None:
+        """Check the options that all extractors have.
+
+        Raises:
+            InvalidOption: If `pool_seconds` does not fit.
+        """
+        if self.pool_seconds is not None and (self.pool is None or not self.pool_seconds > 0):
+            raise InvalidOption(f"{self.label}: pool_seconds is a positive length of windows, beside pool=mean or such")
 
     def extract(self, clip: Clip) -> FeatureSequence:
         """The features of one clip.
@@ -79,7 +120,7 @@ class Extractor:
 
         Paths, devices, batch sizes and library versions are not in it.
         """
-        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata.get("unkeyed")}
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if _keyed(self, f)}
         return {
             "extractor": self.name,
             "version": self.version,
@@ -92,6 +133,10 @@ class Extractor:
     def key(self) -> str:
         """The feature set's name in a store: label and the first 8 digits of the spec's digest."""
         return f"{self.label}-{spec_digest(self.spec())[:8]}"
+
+
+# The options of all extractors that are in a key only where they are used.
+COMMON_OPTIONS = frozenset(f.name for f in dataclasses.fields(Extractor) if f.metadata.get("unless_default"))
 
 
 @dataclass(frozen=True)
@@ -120,6 +165,12 @@ class ModelExtractor(Extractor):
         return concatenate(self.encode(list(self.load(clip))))
 
 
+def _keyed(extractor: Extractor, option: dataclasses.Field[Any]) -> bool:
+    """Whether an option is in the key."""
+    unused = option.metadata.get("unless_default") and getattr(extractor, option.name) == option.default
+    return not option.metadata.get("unkeyed") and not unused
+
+
 def spec_digest(spec: Mapping[str, Any]) -> str:
     """SHA-256 of the spec as canonical JSON (sorted keys, no spaces, ASCII)."""
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -142,7 +193,9 @@ def make_extractor(request: str) -> Extractor:
     if "tag" in wanted.options:
         raise InvalidOption(f"{wanted.name} has no option 'tag': a variant is named {wanted.name}.TAG")
     options = {**found.variants.get(tag, {}), **wanted.options, "tag": tag}
-    return build(found, options, wanted.name)
+    made = build(found, options, wanted.name)
+    made.check_storage()
+    return made
 
 
 def usual_extractors() -> list[str]:

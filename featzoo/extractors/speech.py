@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from math import ceil, prod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights import WEIGHT_FILES, folder_digest, locate
 
 PREPROCESSOR = "preprocessor_config.json"
-LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 class Convolutions(NamedTuple):
@@ -43,22 +42,12 @@ class Piece(NamedTuple):
         samples: (N,) float32, normalised.
         first: Frames of context before.
         last: Where the context after begins, in frames.
+        intervals: (T, 2) seconds of the kept frames.
     """
 
     samples: Array
     first: int
     last: int
-
-
-class Stretch(NamedTuple):
-    """What becomes one sequence: one piece, or all pieces of a clip where one row is wanted.
-
-    Attributes:
-        pieces: In order of time.
-        intervals: (T, 2) seconds of the kept frames of all pieces.
-    """
-
-    pieces: tuple[Piece, ...]
     intervals: Array
 
     def __len__(self) -> int:
@@ -69,14 +58,14 @@ class Stretch(NamedTuple):
 class Speech(ModelExtractor):
     """Hidden states of a transformer over raw sound, (T, D) at 50 Hz for the base models.
 
+    A row every 20 ms, each from 25 ms of sound before the transformer's own context. `pool=mean` gives one row
+    per clip, `dtype=float16` half the space, as for every extractor.
+
     Attributes:
         model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
         layers: Hidden states to average; 0 is what enters the first layer, -1 what the encoder gives.
         layer_weights: In place of the average, a sum with these weights, one for each of `layers`,
             used as they are (a softmax, as in SUPERB, is yours to take).
-        pooling: `frames` one row every 20 ms, each from 25 ms of sound before the transformer's own
-            context; `mean` one row per clip.
-        half: Store float16, half the space, about three digits; computed in float32 all the same.
         window_seconds: Longer clips are cut into equal windows of at most this length.
         context_seconds: Sound that a window sees on either side and whose frames are dropped.
         batch_seconds: Sound per forward pass, padding included; does not change the features.
@@ -103,8 +92,6 @@ class Speech(ModelExtractor):
     model: str = field(default="", metadata=UNKEYED)
     layers: tuple[int, ...] = (-1,)
     layer_weights: tuple[float, ...] = ()
-    pooling: Literal["frames", "mean"] = "frames"
-    half: bool = False
     window_seconds: float = 30.0
     context_seconds: float = 1.0
     batch_seconds: float = field(default=32.0, metadata=UNKEYED)
@@ -147,8 +134,8 @@ class Speech(ModelExtractor):
         """Which model, by name."""
         return {"model": self.model}
 
-    def load(self, clip: Clip) -> Iterator[Stretch]:
-        """The clip's sound, resampled, normalised and cut: a sample per window, or one in all for `mean`.
+    def load(self, clip: Clip) -> Iterator[Piece]:
+        """The clip's sound, resampled, normalised and cut: a sample per window.
 
         Raises:
             ClipError: With reason `too-short`, if no frame fits (25 ms).
@@ -167,45 +154,22 @@ class Speech(ModelExtractor):
         # Resampling rounds the length up: a row lies inside its clip.
         intervals = np.minimum(np.stack([start, start + layout.field / rate], axis=1), seconds)  # (T, 2)
         window, context = (round(s * rate / layout.stride) for s in (self.window_seconds, self.context_seconds))
-        pieces = list(_pieces(samples, layout, window, context))
-        if self.pooling == "mean":
-            yield Stretch(tuple(pieces), intervals)
-            return
-        done = 0
-        for piece in pieces:
-            following = done + piece.last - piece.first
-            yield Stretch((piece,), intervals[done:following])
-            done = following
+        yield from _pieces(samples, intervals, layout, window, context)
 
-    def encode(self, samples: Sequence[Stretch], device: str = "cpu") -> list[FeatureSequence]:
+    def encode(self, samples: Sequence[Piece], device: str = "cpu") -> list[FeatureSequence]:
         """One sequence for each sample; batches cross samples and never change them."""
-        pieces = [(owner, piece) for owner, sample in enumerate(samples) for piece in sample.pieces]
         config = self._json("config.json")
         # What batch normalisation adds to padding, a mask does not take away again.
         padded = config.get("feat_extract_norm", "group") == "layer" and not config.get("conv_pos_batch_norm")
         limit = self.batch_seconds * int(self._json(PREPROCESSOR).get("sampling_rate", 16000))
-        rows: list[Array | None] = [None] * len(pieces)
-        for chosen in _batches([len(piece.samples) for _, piece in pieces], limit, padded):
-            batch = [pieces[number][1] for number in chosen]
+        found: dict[int, FeatureSequence] = {}
+        for chosen in _batches([len(piece.samples) for piece in samples], limit, padded):
+            batch = [samples[number] for number in chosen]
             for number, piece, hidden in zip(chosen, batch, self._hidden(batch, device), strict=True):
-                kept = hidden[piece.first : piece.last]  # (T, D)
-                rows[number] = kept.sum(axis=0, keepdims=True, dtype=np.float64) if self.pooling == "mean" else kept
-        found = []
-        for owner, sample in enumerate(samples):
-            own = [each for each, (of, _) in zip(rows, pieces, strict=True) if of == owner and each is not None]
-            found.append(self._sequence(sample, own))
-        return found
-
-    def _sequence(self, sample: Stretch, rows: Sequence[Array]) -> FeatureSequence:
-        intervals = sample.intervals
-        if self.pooling == "mean":
-            features = sum(rows[1:], rows[0]) / len(sample)  # (1, D)
-            intervals = np.array([[intervals[0, 0], intervals[-1, 1]]])
-        else:
-            features = np.concatenate(rows)  # (T, D)
-        kind = np.float16 if self.half else np.float32
-        features = features.clip(-LARGEST_HALF, LARGEST_HALF) if self.half else features
-        return FeatureSequence(features.astype(kind), intervals, tuple(f"hidden_{i}" for i in range(features.shape[1])))
+                kept = hidden[piece.first : piece.last].copy()  # (T, D)
+                names = tuple(f"hidden_{i}" for i in range(kept.shape[1]))
+                found[number] = FeatureSequence(kept, piece.intervals, names)
+        return [found[number] for number in range(len(samples))]
 
     def _hidden(self, batch: Sequence[Piece], device: str) -> list[Array]:
         """(T, D) of each piece, the chosen layers averaged or summed by their weights."""
@@ -310,11 +274,12 @@ def _normalised(samples: Array) -> Array:
     return scaled
 
 
-def _pieces(samples: Array, layout: Convolutions, window: int, context: int) -> Iterator[Piece]:
+def _pieces(samples: Array, intervals: Array, layout: Convolutions, window: int, context: int) -> Iterator[Piece]:
     """Cut (N,) samples into as few windows as will do, equally long but for rounding.
 
     Args:
         samples: (N,) of one clip.
+        intervals: (T, 2) of its frames.
         layout: The encoder's convolutions.
         window: Frames of a window at most.
         context: Frames on either side.
@@ -324,7 +289,7 @@ def _pieces(samples: Array, layout: Convolutions, window: int, context: int) -> 
     for start, end in pairwise(edges):
         first, last = max(0, start - context), min(total, end + context)
         stop = len(samples) if last == total else (last - 1) * layout.stride + layout.field
-        yield Piece(samples[first * layout.stride : stop], start - first, end - first)
+        yield Piece(samples[first * layout.stride : stop], start - first, end - first, intervals[start:end])
 
 
 def _batches(lengths: Sequence[int], limit: float, padded: bool) -> Iterator[list[int]]:

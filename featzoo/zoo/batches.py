@@ -1,16 +1,18 @@
-"""A split of a feature store in memory: mapped arrays, read and padded a whole batch at a time."""
+"""A split of a feature store: mapped arrays, or tensors on a device, padded a whole batch at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from featzoo.zoo.head import InputSpec, Padded
+from featzoo.zoo.padding import Ragged, has_gaps, pad, ragged
 
 Array = npt.NDArray[Any]
 
@@ -97,9 +99,21 @@ class Split:
 
     def batch(self, rows: Sequence[int] | Array) -> Batch:
         """The clips `rows`, padded to the longest of them."""
-        inputs = {role: self._padded(role, [arrays[i] for i in rows]) for role, arrays in self.features.items()}
+        inputs = {
+            role: pad([arrays[i] for i in rows], self.specs[role], self.scale(role), self._gaps[role])
+            for role, arrays in self.features.items()
+        }
         targets = torch.from_numpy(self.targets[np.asarray(rows, dtype=np.int64)].astype(np.float32))  # (B, K)
         return Batch(tuple(self.ids[i] for i in rows), inputs, targets)
+
+    def scale(self, role: str) -> tuple[Array, Array] | None:
+        """Mean and standard deviation that a role is standardised by; None where it stays as it is."""
+        return (self.statistics.mean[role], self.statistics.std[role]) if role in self.statistics.mean else None
+
+    @cached_property
+    def _gaps(self) -> dict[str, bool]:
+        """Role to whether any of its values was not observed."""
+        return {role: any(a is not None and has_gaps(a) for a in arrays) for role, arrays in self.features.items()}
 
     def batches(self, size: int) -> Iterator[tuple[Array, Batch]]:
         """Every clip once, the shortest first, with its row numbers: the same batches every time."""
@@ -116,23 +130,57 @@ class Split:
             total += steps / max(steps.max(initial=1.0), 1.0)
         return total
 
-    def _padded(self, role: str, arrays: list[Array | None]) -> Padded:
-        ids, width = self.specs[role].ids, self.specs[role].width
-        steps = [0 if a is None else len(a) for a in arrays]
-        longest = max(1, *steps)
-        values = np.zeros((len(arrays), longest, width), dtype=np.int64 if ids else np.float32)  # (B, T, D)
-        mask = np.zeros((len(arrays), longest), dtype=bool)  # (B, T)
-        for row, array in enumerate(arrays):
-            if array is not None:
-                values[row, : len(array)] = array
-                mask[row, : len(array)] = True
-        observed = mask[:, :, None] & ~np.isnan(values)  # (B, T, D)
-        if role in self.statistics.mean:
-            values = (values - self.statistics.mean[role]) / self.statistics.std[role]
-        values = np.where(observed, values, 0).astype(np.int64 if ids else np.float32)
-        if ids:
-            values, observed = values[:, :, 0], observed[:, :, 0]  # (B, T)
-        return Padded(*map(torch.from_numpy, (values, mask, observed)))
+    def held_on(self, device: torch.device) -> HeldSplit:
+        """The same clips with all values on a device, where batches are padded: nothing is copied to it any more."""
+        held = {
+            role: ragged(arrays, self.specs[role], self.scale(role), self._gaps[role], device)
+            for role, arrays in self.features.items()
+        }
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return HeldSplit(**own, held=held, on_device=torch.from_numpy(self.targets.astype(np.float32)).to(device))
+
+    def device_bytes(self) -> int:
+        """What `held_on` takes on a device, about."""
+        total = 0
+        for role, arrays in self.features.items():
+            values = sum(a.size for a in arrays if a is not None)
+            total += values * (8 if self.specs[role].ids else 5 if self._gaps[role] else 4)
+        return total
+
+
+@dataclass(frozen=True)
+class HeldSplit(Split):
+    """A split whose values lie on a device.
+
+    Attributes:
+        held: Role to its values.
+        on_device: (N, K) float32 targets.
+    """
+
+    held: Mapping[str, Ragged] = field(default_factory=dict)
+    on_device: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def batch(self, rows: Sequence[int] | Array) -> Batch:
+        """The clips `rows`, the same numbers as the split that it was made from gives; waits for no device."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        numbers = torch.from_numpy(chosen).to(self.on_device.device, non_blocking=True)  # (B,)
+        inputs = {role: values.padded(chosen, numbers) for role, values in self.held.items()}
+        return Batch(tuple(self.ids[i] for i in chosen), inputs, self.on_device[numbers])
+
+
+def held(splits: Sequence[Split], choice: bool | Literal["auto"], device: torch.device) -> list[Split]:
+    """The splits on a device, if that is wanted and they fit.
+
+    Args:
+        splits: To train and to validate on.
+        choice: `auto` holds them on a GPU where they take at most a quarter of its free memory.
+        device: Where the head is.
+    """
+    wanted = choice is True
+    if choice == "auto" and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        wanted = sum(split.device_bytes() for split in splits) <= free / 4
+    return [split.held_on(device) if wanted else split for split in splits]
 
 
 def statistics_of(features: Mapping[str, Sequence[Array | None]], specs: Mapping[str, InputSpec]) -> Statistics:

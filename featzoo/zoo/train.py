@@ -16,7 +16,7 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from featzoo.errors import FeatzooError, InvalidOption
-from featzoo.zoo.batches import Array, Split
+from featzoo.zoo.batches import Array, Split, held
 from featzoo.zoo.checkpoint import Checkpoint, Epoch, Progress, Trained
 from featzoo.zoo.head import Head
 from featzoo.zoo.recipes import Training
@@ -53,6 +53,7 @@ def train(
     order = np.random.default_rng(settings.seed)
     head.prepare(torch.from_numpy(train.targets.astype(np.float32)))
     head.to(accelerator.device)
+    train, dev = held((train, dev), settings.device_cache, accelerator.device)
     per_epoch = math.ceil(len(train) / settings.batch_size)
     total = per_epoch * settings.epochs * len(head.stages)
     saved = checkpoint.load() if checkpoint else None
@@ -116,7 +117,7 @@ def _one_epoch(
     for done, rows in enumerate(batches, start=1):
         share = _share(rows, accelerator.process_index, accelerator.num_processes)
         batch = train.batch(share).to(accelerator.device)
-        head.see(torch.from_numpy(share).to(accelerator.device))
+        head.see(torch.from_numpy(share))
         with accelerator.autocast():
             outputs = model(batch.inputs)
         terms = head.losses({k: _full(v) for k, v in outputs.items()}, batch.targets, stage)
@@ -142,15 +143,24 @@ def evaluate(
     The same weights, split and batch size give the same digits: the batches are always the same.
     """
     head.eval()
-    sums: dict[str, float] = {}
-    predictions = np.empty_like(split.targets)
+    terms: dict[str, list[Tensor]] = {}
+    predicted: list[Tensor] = []
+    order: list[Array] = []
     for rows, batch in split.batches(batch_size):
         batch = batch.to(device)
         outputs = head(batch.inputs)
         for name, term in head.losses(outputs, batch.targets, stage).items():
-            sums[name] = sums.get(name, 0.0) + float(term) * len(rows)
-        predictions[rows] = outputs["prediction"].double().cpu().numpy()
-    losses = {name: value / len(split) for name, value in sums.items()}
+            terms.setdefault(name, []).append(term)
+        predicted.append(outputs["prediction"])
+        order.append(rows)
+    # Read at the end, all at once: until then the device need not wait for the host, nor the host for it.
+    predictions = np.empty_like(split.targets)
+    predictions[np.concatenate(order)] = torch.cat(predicted).cpu().double().numpy()
+    means = {name: torch.stack(values).tolist() for name, values in terms.items()}
+    losses = {
+        name: sum(mean * len(rows) for mean, rows in zip(values, order, strict=True)) / len(split)
+        for name, values in means.items()
+    }
     return {**losses, "total": sum(losses.values())}, predictions
 
 

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from featzoo.cache import saved_index
 from featzoo.cache.index import SetIndex
+from featzoo.cache.shard import Entry, write_shard
 from featzoo.cache.store import FeatureStore
+from featzoo.sequence import FeatureSequence
 
 
 @pytest.fixture
@@ -18,7 +23,7 @@ def found(tmp_path):
 
 
 def saved(found):
-    return found.store.path / "index" / f"{found.key}.h5"
+    return found.store.path / "index" / f"{found.key}.index"
 
 
 def reopened(found):
@@ -85,3 +90,74 @@ def test_a_folder_that_cannot_hold_it_does_without(found):
     folder.rmdir()
     folder.write_text("in the way")
     check(found)
+
+
+IDS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.lists(st.tuples(IDS, st.sampled_from(["", "one", "two"])), min_size=1, max_size=5), max_size=6),
+    st.sets(st.integers(0, 5)),
+    st.sampled_from([0, 1, 100]),
+)
+def test_it_says_what_a_plain_loop_over_the_shards_says(tmp_path_factory, shards, lost, save_after):
+    """Ids that are empty, repeated in a shard and across shards; saved or not, shards lost after or not."""
+    folder = tmp_path_factory.mktemp("index")
+    (folder / "shards").mkdir()
+    wanted, places = {}, []
+    for number, clips in enumerate(shards):
+        entries = [
+            Entry(clip, source, FeatureSequence(np.zeros((n, 1)), np.zeros((n, 2)), ("x",)))
+            for n, (clip, source) in enumerate(clips)
+        ]
+        places.append(write_shard(folder / "shards", "spec", entries, created=number + 1))
+    SetIndex.SAVE_AFTER, before = save_after, SetIndex.SAVE_AFTER
+    try:
+        SetIndex(folder / "shards", folder / "x.index")
+        assert (folder / "x.index").exists() == (len(shards) >= save_after)
+        for number in lost & set(range(len(shards))):
+            places[number].unlink()
+        index = SetIndex(folder / "shards", folder / "x.index")
+        again = SetIndex(folder / "shards", folder / "x.index")
+    finally:
+        SetIndex.SAVE_AFTER = before
+    for number, clips in enumerate(shards):
+        for n, (clip, source) in enumerate(clips):
+            if number not in lost:
+                wanted.setdefault(clip, []).append((places[number].name, n, source))
+    for each in (index, again):
+        assert each.ids() == sorted(wanted)
+        assert len(each) == len(wanted)
+        assert each.repeated() == sorted(clip for clip, copies in wanted.items() if len(copies) > 1)
+        for clip, copies in wanted.items():
+            assert [place[:3] for place in each.places(clip)] == copies
+            assert sorted(each.sources(clip)) == sorted(source for _, _, source in copies)
+            shard, number, _ = copies[-1]
+            assert each.header(shard).offsets[number + 1] - each.header(shard).offsets[number] == number
+            only = each.only(clip)
+            assert (only is not None) == (len(copies) == 1)
+            assert only is None or (only[0].name, only[2]) == (shard, number)
+
+
+def test_sources_are_read_when_they_are_asked_for_even_if_the_saved_index_is_gone(found, monkeypatch):
+    monkeypatch.setattr(saved_index, "tables_of", lambda header: pytest.fail("a shard was read"))
+    index = SetIndex(found.folder / "shards", saved(found))
+    place = saved(found)
+    place.unlink()
+    assert {index.sources(f"c{n}")[0] for n in range(12)} == {""}
+    monkeypatch.undo()
+    index = reopened(found).index
+    monkeypatch.setattr(saved_index.os, "pread", lambda *a: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
+    assert index.places("c3")[0].digest == found.place("c3").digest
+
+
+def test_new_shards_of_a_slow_clock_count_as_newer(found):
+    """Only the order matters; a process that sees a shard from the future goes beyond it."""
+    ahead = FeatureSequence(np.full((1, 3), 7, np.float32), np.zeros((1, 2)), found.names)
+    future = 2**62
+    write_shard(found.folder / "shards", found.digest, [Entry("c1", "", ahead)], created=future)
+    found.store.add("x", {"c1": np.full((1, 3), 8, np.float32)})
+    again = reopened(found)
+    assert again["c1"].features[0, 0] == 8
+    assert again.index.newest().created == future + 1

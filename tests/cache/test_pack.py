@@ -81,6 +81,21 @@ def test_the_newest_copy_and_every_source_survive(tmp_path):
     assert all(again.holds("a", source) for source in ("", "one", "two"))
 
 
+def test_an_old_copy_does_not_come_back_because_its_shard_is_merged(tmp_path, monkeypatch):
+    """The newest copy is in a shard that is large enough to be left as it is."""
+    monkeypatch.setattr("featzoo.cache.pack.PACKED_BYTES", 50_000)
+    store = FeatureStore.create(tmp_path / "f")
+    store.add("x", {"a": np.zeros((1, 2), np.float32)})
+    store.add("x", {"a": np.ones((1, 2), np.float32), "long": np.zeros((10_000, 2), np.float32)})
+    store.add("x", {"b": np.zeros((1, 2), np.float32)})
+    for _ in range(2):
+        list(pack_store(FeatureStore(store.path), grace=0))
+    again = FeatureStore(store.path)["x"]
+    assert again["a"].features[0, 0] == 1
+    assert len(shards(store)) == 2
+    assert again.index.repeated() == []
+
+
 def test_damage_stops_it_before_anything_is_deleted(tmp_path):
     store, _ = fill(tmp_path / "f", parts=3)
     place = shards(store)[1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featzoo.cache.records import Record, read_records, same, write_records
+from featzoo.cache.records import Record, read_records, same, tables, write_records
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import StoreError
@@ -33,7 +33,7 @@ CLIPS = st.builds(
 def test_round_trip(tmp_path_factory, clips, media):
     folder = tmp_path_factory.mktemp("records")
     write_records(folder, [Record(clip, media) for clip in clips])
-    found = read_records(folder)
+    found = read_records(tables(folder))
     assert list(found) == [clip.id for clip in clips]
     for clip in clips:
         assert same(found[clip.id], Record(clip, media))
@@ -56,4 +56,4 @@ def test_a_damaged_table_is_named(tmp_path):
     write_records(tmp_path, [Record(Clip("a"), "")])
     (tmp_path / "0-x.parquet").write_bytes(b"junk")
     with pytest.raises(StoreError, match=r"0-x\.parquet is damaged"):
-        read_records(tmp_path)
+        read_records(tables(tmp_path))

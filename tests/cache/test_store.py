@@ -121,6 +121,20 @@ def test_any_id(store, clip_id):
     assert clip_id in store["x"]
 
 
+@pytest.mark.parametrize(("clip_id", "match"), [("a\0b", "NUL character"), ("a\udcff.wav", "must be Unicode")])
+def test_ids_that_no_file_can_hold_are_refused_before_any_work(store, clip_id, match):
+    found = store.add("x", {"a": sequence(3)})
+    for step in (
+        lambda: store.record([Clip("b"), Clip(clip_id)]),
+        lambda: store.add("x", {clip_id: sequence(3)}),
+        lambda: found.fail(clip_id, "", "odd", "why"),
+    ):
+        with pytest.raises(StoreError, match=match):
+            step()
+    assert fresh(store).clip_ids() == []
+    assert fresh(store)["x"].ids() == ["a"]
+
+
 def test_the_newest_copy_wins(store):
     for seed in range(4):
         store.add("x", {"a": sequence(3, seed=seed)})

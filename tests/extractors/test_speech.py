@@ -73,12 +73,12 @@ def test_weighted_sum(random_speech, clips):
     assert even.key != mean.key
 
 
-@pytest.mark.parametrize("pooling", ["frames", "mean"])
-def test_pooling_and_half(random_speech, clips, pooling):
+@pytest.mark.parametrize("pool", [None, "mean"])
+def test_pooled_and_float16(random_speech, clips, pool):
     folder = random_speech / "wavlm"
     states = forward(folder, sound(clips[0]))[-1]
-    found, half = (WavLM(model=str(folder), pooling=pooling, half=h).extract(clips[0]) for h in (False, True))
-    expected = states if pooling == "frames" else states.mean(axis=0, keepdims=True)
+    found, half = (WavLM(model=str(folder), pool=pool, dtype=kind)(clips[0]) for kind in (None, "float16"))
+    expected = states.mean(axis=0, keepdims=True) if pool else states
     np.testing.assert_allclose(found.features, expected, atol=1e-5)
     assert half.features.dtype == np.float16
     np.testing.assert_array_equal(half.features, found.features.astype(np.float16))
@@ -90,7 +90,7 @@ def test_intervals(random_speech, clips):
     assert len(found) == 49
     np.testing.assert_allclose(found.intervals[:, 0], np.arange(49) * 0.02, atol=1e-12)
     np.testing.assert_allclose(found.intervals[:, 1], np.arange(49) * 0.02 + 0.025, atol=1e-12)
-    mean = Hubert(model=str(random_speech / "hubert"), pooling="mean").extract(clips[0])
+    mean = Hubert(model=str(random_speech / "hubert"), pool="mean")(clips[0])
     np.testing.assert_allclose(mean.intervals, [[0.0, 0.985]])
 
 
@@ -110,10 +110,9 @@ def test_lengths_and_receptive_field(kernels, strides):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("norm", ["group", "layer"])
-@pytest.mark.parametrize("pooling", ["frames", "mean"])
-def test_a_batch_never_changes_a_clip(tmp_path, clips, kind, norm, pooling):
+def test_a_batch_never_changes_a_clip(tmp_path, clips, kind, norm):
     folder = make_speech(tmp_path / "m", kind, norm)
-    one, many = (KINDS[kind](model=str(folder), pooling=pooling, batch_seconds=s) for s in (0.01, 100.0))
+    one, many = (KINDS[kind](model=str(folder), batch_seconds=s) for s in (0.01, 100.0))
     samples = [sample for clip in clips for sample in many.load(clip)]
     for alone, together in zip(one.encode(samples), many.encode(samples), strict=True):
         np.testing.assert_allclose(alone.features, together.features, atol=1e-5)
@@ -161,7 +160,9 @@ def test_batch_norm_before_the_positions_is_not_padded(tmp_path, clips):
 def test_windows_cover_each_frame_once(frames, context):
     layout = _convolutions({})
     samples = np.arange(400 + (frames - 1) * 320 + 77, dtype=np.float64)
-    kept, pieces = [], list(_pieces(samples, layout, 50, context))
+    times = np.arange(2 * frames).reshape(-1, 2)
+    kept, pieces = [], list(_pieces(samples, times, layout, 50, context))
+    assert np.array_equal(np.concatenate([piece.intervals for piece in pieces]), times)
     for piece in pieces:
         assert 1 <= piece.last - piece.first <= 50
         assert layout.frames(len(piece.samples)) <= 50 + 2 * context
@@ -194,7 +195,7 @@ def test_long_clips_are_windows_with_context(tmp_path, norm):
         part = heard[first * 320 : len(heard) if last == 124 else (last - 1) * 320 + 400]
         rows.append(forward(folder_raw, part)[-1][start - first : end - first])
     np.testing.assert_allclose(found.features, np.concatenate(rows), atol=1e-5)
-    mean = Hubert(model=str(folder), window_seconds=1.0, context_seconds=0.2, pooling="mean").extract(clip)
+    mean = Hubert(model=str(folder), window_seconds=1.0, context_seconds=0.2, pool="mean")(clip)
     np.testing.assert_allclose(mean.features, np.concatenate(rows).mean(axis=0, keepdims=True), atol=1e-5)
     np.testing.assert_allclose(mean.intervals, [[0.0, found.intervals[-1, 1]]])
     # where the context is all of it, only group normalisation of the samples after the last frame differs
@@ -209,8 +210,8 @@ def test_bad_input(tmp_path, random_speech, kind, rate, what):
     noise = np.random.default_rng(0).normal(size=(6 if what == "six" else 1, rate // 2 + 7))
     factor = {"zeros": 0.0, "noise": 0.1, "clipped": 100.0, "six": 0.1}[what]
     clip = Clip("a", write_wav(tmp_path / "a.wav", (factor * noise).clip(-1, 1 - 2**-15), rate))
-    for half in (False, True):
-        found = KINDS[kind](model=str(random_speech / kind), half=half).extract(clip)
+    for dtype in (None, "float16"):
+        found = KINDS[kind](model=str(random_speech / kind), dtype=dtype)(clip)
         assert found.features.shape == (24, 16)
         assert np.isfinite(found.features).all()
         assert found.intervals.max() <= (rate // 2 + 7) / rate
@@ -236,11 +237,11 @@ def test_resampled_first(tmp_path, random_speech):
     np.testing.assert_allclose(found.features, forward(random_speech / "hubert", heard)[-1], atol=1e-5)
 
 
-def test_float16_is_never_infinite(tmp_path, random_speech, clips):
-    weights = (1e6,)
-    extractor = Hubert(model=str(random_speech / "hubert"), layer_weights=weights, half=True)
-    found = extractor.extract(clips[0]).features
-    assert np.abs(found).max() == np.finfo(np.float16).max
+def test_what_float16_cannot_hold_is_refused(random_speech, clips):
+    extractor = Hubert(model=str(random_speech / "hubert"), layer_weights=(1e6,), dtype="float16")
+    with pytest.raises(ClipError, match=r"hubert: hidden_\d+ is -?\d.*more than float16 holds \(65504\)") as caught:
+        extractor(clips[0])
+    assert caught.value.reason == "overflow"
 
 
 def test_key_follows_the_files_and_not_their_place(random_speech, tmp_path):
@@ -249,7 +250,13 @@ def test_key_follows_the_files_and_not_their_place(random_speech, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert Hubert(model=str(copy), batch_seconds=1.0).key == base
-    others = ({"layers": (0,)}, {"half": True}, {"pooling": "mean"}, {"window_seconds": 9.0}, {"context_seconds": 0.0})
+    others = (
+        {"layers": (0,)},
+        {"dtype": "float16"},
+        {"pool": "mean"},
+        {"window_seconds": 9.0},
+        {"context_seconds": 0.0},
+    )
     assert len({base, *(Hubert(model=str(folder), **other).key for other in others)}) == 6
     settings = json.loads((copy / "preprocessor_config.json").read_text())
     (copy / "preprocessor_config.json").write_text(json.dumps({**settings, "do_normalize": False}))
@@ -306,7 +313,7 @@ def test_refusals(tmp_path, random_speech):
     (tmp_path / "bare" / "preprocessor_config.json").unlink()
     with pytest.raises(MissingWeights, match=r"preprocessor_config\.json"):
         Hubert(model=str(tmp_path / "bare")).prepare()
-    for bad in ("layers=[]", "layer_weights=[1.0,2.0]", "window_seconds=0.5", "batch_seconds=0", "pooling=max"):
+    for bad in ("layers=[]", "layer_weights=[1.0,2.0]", "window_seconds=0.5", "batch_seconds=0", "pool=median"):
         with pytest.raises(InvalidOption):
             make_extractor(f"hubert[{bad}]")
 

@@ -205,3 +205,10 @@ def test_plateau_is_told_of_dev(splits):
     assert [epoch.rates["encoder"] for epoch in result.epochs] == [1e-30, 1e-30]
     _, result = fit(splits, epochs=6, patience=4, schedule="plateau", plateau=2, warmup=0.0, learning_rates=rates)
     assert [epoch.rates["encoder"] for epoch in result.epochs] == [1e-30] * 4 + [5e-31]
+
+
+def test_held_on_the_device_or_not_the_numbers_are_the_same(splits):
+    one, other = (fit(splits, device_cache=choice)[1] for choice in (False, True))
+    assert [epoch.losses for epoch in one.epochs] == [epoch.losses for epoch in other.epochs]
+    assert [epoch.dev_losses for epoch in one.epochs] == [epoch.dev_losses for epoch in other.epochs]
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)

@@ -1,0 +1,79 @@
+"""Which device a process runs models on: all GPUs are used, and each process keeps to one."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Sequence
+from itertools import chain, count
+from typing import NamedTuple
+
+from featzoo.errors import FeatzooError
+
+
+class _Claim(NamedTuple):
+    run: str
+    slot: int
+    place: socket.socket
+
+
+_claim: _Claim | None = None
+_claiming = threading.Lock()
+
+
+def choose_devices(device: str) -> list[str]:
+    """The devices of this machine to run models on: all GPUs for `auto`, else the one named.
+
+    Raises:
+        FeatzooError: If it is not there.
+    """
+    if device == "cpu":
+        return ["cpu"]
+    import torch
+
+    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return [f"cuda:{i}" for i in range(number)] or ["cpu"]
+    name, _, index = device.partition(":")
+    if name != "cuda" or not (index or "0").isdigit():
+        raise FeatzooError(f"device '{device}' is none of auto, cpu, cuda, cuda:N")
+    if int(index or 0) >= number:
+        raise FeatzooError(f"no device '{device}': this machine has {number} CUDA devices; use --device cpu")
+    return [f"cuda:{index or 0}"]
+
+
+def claim_device(run: str, devices: Sequence[str]) -> str:
+    """The device that this process keeps for a whole run: on one machine, no two share one while another is free.
+
+    A process that dies gives its device back. One that took part in an earlier run asks for the same
+    device again, where its models may still be loaded.
+
+    Args:
+        run: A name that all processes of the run, and no others, give.
+        devices: Those of this machine, the same list in all processes.
+    """
+    global _claim
+    if len(devices) == 1:
+        return devices[0]
+    with _claiming:
+        if _claim is None or _claim.run != run:
+            earlier = [] if _claim is None else [_claim.slot]
+            if _claim is not None:
+                _claim.place.close()
+            _claim = next(claim for slot in chain(earlier, count()) if (claim := _take(run, slot)))
+        return devices[_claim.slot % len(devices)]
+
+
+def _take(run: str, slot: int) -> _Claim | None:
+    # An abstract socket name belongs to one process at a time, and the kernel frees it however that process ends.
+    # A lock file would have to be found on each host of a cluster, and removed there.
+    place = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        place.bind(f"\0featzoo-{run}-{slot}")
+    except OSError as error:
+        place.close()
+        if error.errno != errno.EADDRINUSE:
+            raise FeatzooError(f"cannot claim a GPU for this process: {error}; use --device cuda:0") from error
+        return None
+    return _Claim(run, slot, place)

@@ -1,0 +1,154 @@
+"""What a worker has in hand, and the watchdogs that end it when a clip takes too long or too much memory."""
+
+from __future__ import annotations
+
+import faulthandler
+import math
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from featzoo.errors import FeatzooError
+
+# How often memory is looked at: 20 microseconds each time, and little that can be taken in between.
+MEMORY_SECONDS = 0.1
+
+Death = Literal["timeout", "out-of-memory", "worker-died"]
+
+
+class Watch:
+    """Marks clips as in hand, on disk, and ends this process if one of them takes too much.
+
+    Args:
+        scratch: A folder of this run, which the driver sees too.
+        timeout: Seconds after which a process in which nothing moves on is ended.
+        memory: Bytes that this process may take, see `memory_taken`; None is no limit.
+    """
+
+    def __init__(self, scratch: Path, timeout: float, memory: int | None) -> None:
+        self._scratch, self._timeout, self._memory = scratch, timeout, memory
+        self._wound = -math.inf
+        self._over = threading.Event()
+
+    @contextmanager
+    def on(self) -> Iterator[Watch]:
+        """Keep watch for the length of a task.
+
+        Raises:
+            FeatzooError: If this process is over its memory limit before its first clip.
+        """
+        if self._memory is not None:
+            _check_room(self._memory)
+            threading.Thread(target=self._mind_memory, args=(self._memory,), daemon=True).start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            faulthandler.cancel_dump_traceback_later()
+
+    @contextmanager
+    def in_hand(self, clip_ids: Sequence[str]) -> Iterator[None]:
+        """Mark clips as in hand, and let the C-level watchdog end this process if nothing moves on.
+
+        The watchdog works even while a decoder holds the interpreter's lock.
+        """
+        marks = [_mark(self._scratch, clip_id) for clip_id in clip_ids]
+        self._wind()
+        try:
+            yield
+        finally:
+            for mark in marks:
+                mark.unlink(missing_ok=True)
+
+    def _wind(self) -> None:
+        """Wind the watchdog up again. Each time costs a thread, so not more often than every second."""
+        now = time.monotonic()
+        if now - self._wound > min(1.0, self._timeout / 10):
+            faulthandler.dump_traceback_later(self._timeout, exit=True, file=_timeout_log(self._scratch))
+            self._wound = now
+
+    def _mind_memory(self, limit: int) -> None:
+        while not self._over.wait(MEMORY_SECONDS):
+            taken = memory_taken()
+            if taken > limit:
+                (self._scratch / f"{_process()}.memory").write_text(str(taken))
+                os._exit(1)
+
+
+def memory_taken() -> int:
+    """Bytes that this process alone takes: what it has written to, in memory or swapped out.
+
+    Files that are mapped, such as weights, and address space that is only reserved, as CUDA does, are
+    not counted: that is why no `setrlimit` can do this.
+
+    Raises:
+        FeatzooError: If this system does not tell.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError as error:
+        raise FeatzooError(
+            f"--memory needs Linux, which says in /proc/self/status what a process takes: {error}"
+        ) from error
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "VmSwap:")))
+
+
+@cache
+def _check_room(limit: int) -> None:
+    """Once per process: a limit below what Python and its packages take would cost every clip."""
+    taken = memory_taken()
+    if taken > limit:
+        raise FeatzooError(
+            f"--memory is too little: a worker takes {taken / 1e9:.2f} GB before its first clip, and the limit is "
+            f"{limit / 1e9:.2f} GB"
+        )
+
+
+def suspects(scratch: Path) -> dict[str, Death]:
+    """The clips that workers had in hand when they died, and why; the marks are cleared."""
+    found: dict[str, Death] = {}
+    for mark in scratch.glob("*.clip"):
+        process = mark.name.split(".")[0]
+        timed_out = scratch / f"{process}.timeout"
+        if timed_out.is_file() and timed_out.stat().st_size > 0:
+            death: Death = "timeout"
+        elif (scratch / f"{process}.memory").is_file():
+            death = "out-of-memory"
+        else:
+            death = "worker-died"
+        found[mark.read_text(encoding="utf-8")] = death
+        mark.unlink(missing_ok=True)
+    return found
+
+
+def begin(scratch: Path, task: str) -> bool:
+    """Whether this task begins for the first time: some engines send a dead worker's tasks to another one."""
+    try:
+        (scratch / f"{task}.begun").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _process() -> str:
+    """This process, among those of all hosts of a run."""
+    return f"{platform.node().replace('.', '-')}-{os.getpid()}"
+
+
+def _mark(scratch: Path, clip_id: str) -> Path:
+    place = scratch / f"{_process()}.{uuid.uuid4().hex}.clip"
+    place.write_text(clip_id, encoding="utf-8")
+    return place
+
+
+@cache
+def _timeout_log(scratch: Path) -> Any:
+    """Where the watchdog leaves its traceback; open for the life of the process, as faulthandler needs it."""
+    return (scratch / f"{_process()}.timeout").open("w")
