@@ -12,19 +12,25 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class MaskedLSTM(nn.Module):
-    """A one-layer LSTM over the true steps of each sequence.
+    """An LSTM over the true steps of each sequence.
 
     Args:
         inputs: Width D of a step.
         hidden: Width H of its state.
+        layers: How many, one above the other.
+        dropout: Between layers.
+        both_ways: A second one reads from the last true step to the first; H doubles.
     """
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    def __init__(
+        self, inputs: int, hidden: int, layers: int = 1, dropout: float = 0.0, both_ways: bool = False
+    ) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(inputs, hidden, batch_first=True)
+        between = dropout if layers > 1 else 0.0
+        self.lstm = nn.LSTM(inputs, hidden, layers, batch_first=True, dropout=between, bidirectional=both_ways)
 
     def forward(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Every step's output and the last true step's state.
+        """The last layer's output at every step, and its state after the last step that it reads.
 
         Args:
             values: (B, T, D), T > 0.
@@ -39,7 +45,39 @@ class MaskedLSTM(nn.Module):
         out, (last, _) = self.lstm(packed)
         steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
         present = (length > 0)[:, None].to(steps.dtype)  # (B, 1)
-        return steps * mask[:, :, None].to(steps.dtype), last[0] * present
+        state = torch.cat([last[-2], last[-1]], dim=1) if self.lstm.bidirectional else last[-1]  # (B, H)
+        return steps * mask[:, :, None].to(steps.dtype), state * present
+
+
+class MaskedAttention(nn.Module):
+    """Multi-head attention from one sequence to the true steps of another.
+
+    Args:
+        width: D of both.
+        heads: Number of heads.
+        dropout: On the attention weights.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
+
+    def forward(self, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            query: (B, T, D).
+            steps: (B, S, D), S > 0.
+            mask: (B, S) bool, the true steps.
+
+        Returns:
+            (B, T, D); 0 where a clip has no step to attend to.
+        """
+        empty = ~mask.any(dim=1)  # (B,)
+        # A softmax over nothing is NaN: an empty clip looks at its first step and is masked out.
+        hidden = ~mask & ~(empty[:, None] & (torch.arange(mask.shape[1], device=mask.device) == 0))  # (B, S)
+        out: Tensor = self.attention(query, steps, steps, key_padding_mask=hidden, need_weights=False)[0]  # (B, T, D)
+        return out.masked_fill(empty[:, None, None], 0.0)
 
 
 class CrossAttention(nn.Module):

@@ -25,6 +25,68 @@ def info_nce(logits: Tensor) -> Tensor:
     return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
+def predictive_nce(logits: Tensor) -> Tensor:
+    """InfoNCE in one direction: the mean cross entropy of the rows, the diagonal being right.
+
+    Args:
+        logits: (B, B) scores of B predictions (rows) for B things (columns).
+
+    Returns:
+        A scalar; 0 for B = 0 and B = 1.
+
+    Reference:
+        van den Oord, Li, Vinyals 2018, equation 4.
+    """
+    if logits.shape[0] == 0:
+        return logits.sum() * 0.0
+    return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+
+
+def orthogonality(a: Tensor, b: Tensor) -> Tensor:
+    """How much two representations of the same clips share: the mean square of the entries of A^T B.
+
+    Columns are centred over the batch, then rows scaled to length 1.
+
+    Args:
+        a: (B, D).
+        b: (B, E).
+
+    Returns:
+        ||A^T B||_F^2 / (D E), a scalar; 0 for fewer than two clips.
+
+    Reference:
+        Bousmalis et al. 2016 (domain separation networks), equation 5, over the number of entries.
+    """
+    if len(a) < 2:
+        return (a.sum() + b.sum()) * 0.0
+    a, b = (F.normalize(x - x.mean(dim=0), dim=1) for x in (a, b))  # (B, D), (B, E)
+    return (a.T @ b).square().mean()  # (D, E) to a scalar
+
+
+def central_moment_discrepancy(x: Tensor, y: Tensor, moments: int = 5) -> Tensor:
+    """How far two distributions on [0, 1]^D differ: distances of means and of central moments of order 2 to K.
+
+    Args:
+        x: (B, D) samples of one.
+        y: (C, D) samples of the other.
+        moments: K.
+
+    Returns:
+        A scalar; 0 where either has no sample.
+
+    Reference:
+        Zellinger et al. 2017, definition 2, with b - a = 1.
+    """
+    if not (len(x) and len(y)):
+        return (x.sum() + y.sum()) * 0.0
+    means = x.mean(dim=0), y.mean(dim=0)  # (D,)
+    x, y = x - means[0], y - means[1]
+    total: Tensor = torch.linalg.vector_norm(means[0] - means[1])
+    for order in range(2, moments + 1):
+        total = total + torch.linalg.vector_norm((x**order).mean(dim=0) - (y**order).mean(dim=0))
+    return total
+
+
 def half_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
     """(1 - cos) / 2 averaged over the batch: 0 where two views agree, 1 where they are opposite.
 
