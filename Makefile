@@ -21,7 +21,7 @@ test: $(VENV)/.test lint
 
 # The faults for real and at length, 200 kills; `make test` has 20. It ends with a tally.
 faults: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m faults --kills 200
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m faults
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

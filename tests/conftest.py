@@ -19,16 +19,20 @@ DATA = Path(os.environ.get("FEATZOO_TEST_DATA", ROOT.parent / "shared" / "data")
 
 
 KILLS_A_TEST = 20
+LONG_FORM = 200
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=KILLS_A_TEST, help="SIGKILLs in tests/test_faults.py")
+    said = f"SIGKILLs in tests/test_faults.py: {KILLS_A_TEST}, with `-m faults` {LONG_FORM}"
+    parser.addoption("--kills", type=int, default=None, help=said)
 
 
 def pytest_generate_tests(metafunc):
     """As many tests of at most 20 kills as `--kills` asks for."""
     if "kills" in metafunc.fixturenames:
-        whole, rest = divmod(metafunc.config.getoption("--kills"), KILLS_A_TEST)
+        asked = metafunc.config.getoption("--kills")
+        usual = LONG_FORM if metafunc.config.getoption("-m") == "faults" else KILLS_A_TEST
+        whole, rest = divmod(usual if asked is None else asked, KILLS_A_TEST)
         metafunc.parametrize("kills", [KILLS_A_TEST] * whole + [rest] * bool(rest))
 
 
@@ -246,6 +250,45 @@ def random_speech(tmp_path_factory):
     folder = tmp_path_factory.mktemp("speech")
     for kind in ("hubert", "wavlm", "wav2vec2"):
         make_speech(folder / kind, kind, norm="layer" if kind == "wavlm" else "group")
+    return folder
+
+
+VISION = {
+    "clip": ("CLIPVisionModelWithProjection", "CLIPImageProcessor", {"projection_dim": 12}),
+    "siglip": ("SiglipVisionModel", "SiglipImageProcessor", {}),
+    "videomae": ("VideoMAEModel", "VideoMAEImageProcessor", {"num_frames": 4, "use_mean_pooling": False}),
+}
+
+
+def make_vision(folder, kind="clip", seed=0, processor=None, **settings):
+    """A CLIP, SigLIP or VideoMAE encoder of 3 layers, width 16, for 32 x 32 pixels, with its processor's settings."""
+    import torch
+
+    from featzoo.backends import transformers_module
+
+    transformers = transformers_module()
+    name, processes, more = VISION[kind]
+    model = getattr(transformers, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        small = model.config_class(
+            hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, image_size=32,
+            patch_size=8, **{**more, **settings},
+        )  # fmt: skip
+        model(small).save_pretrained(folder)
+    size = {"height": 32, "width": 32} if kind == "siglip" else {"shortest_edge": 32}
+    asked = {"size": size, "crop_size": {"height": 32, "width": 32}, **(processor or {})}
+    getattr(transformers, f"{processes}Pil")(**asked).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_vision(tmp_path_factory):
+    """The folder that holds tiny vision encoders by name: clip, siglip, videomae."""
+    folder = tmp_path_factory.mktemp("vision")
+    for kind in VISION:
+        make_vision(folder / kind, kind)
     return folder
 
 

@@ -147,6 +147,7 @@ def test_dask_workers_store_every_clip_once_and_keep_their_model(dask, tmp_path,
     assert list((store.path / "index" / "runs").iterdir()) == []
 
 
+@pytest.mark.faults
 def test_a_dask_worker_that_is_killed_loses_no_clip(dask, store, tmp_path):
     wait_for(dask, 2)
     clips = voices(tmp_path / "media", *many(60))
@@ -349,6 +350,7 @@ def test_each_worker_process_loads_a_model_once(store, tmp_path, jobs):
     assert set(loads) == writers(store["keeps-model"])
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_a_clip_that_takes_too_much_memory_is_set_aside(store, tmp_path):
     clips = voices(tmp_path / "media", "hoard.wav", *many(8))

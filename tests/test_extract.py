@@ -84,6 +84,7 @@ def test_good_and_broken_clips_are_all_accounted_for(store, made, tmp_path):
     assert len(again.failed) == len(report.failed)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_plugins_that_misbehave_cost_their_own_clip_only(store, tmp_path, jobs):
     deeds = ["raise.wav", "die.wav", "memory.wav", "exit.wav", "nothing.wav"]
@@ -108,6 +109,7 @@ def test_plugins_that_misbehave_cost_their_own_clip_only(store, tmp_path, jobs):
         assert same_features(store["trouble"][clip.id], plugins.loudness(clip))
 
 
+@pytest.mark.faults
 def test_a_clip_that_takes_too_long_is_a_timeout(store, tmp_path):
     clips = voices(tmp_path / "media", "sleep.wav", *(f"good{i}.wav" for i in range(4)))
     begun = time.monotonic()
@@ -198,6 +200,7 @@ def test_a_second_run_computes_and_reads_nothing(store, tmp_path, monkeypatch):
     assert sorted(p.name for p in store.path.rglob("*.h5")) == shards
 
 
+@pytest.mark.faults
 def test_a_damaged_shard_is_made_again(store, tmp_path):
     clips = voices(tmp_path / "media", "a.wav", "b.wav")
     extract_all(store, [plugins.Loudness()], clips, jobs=1)

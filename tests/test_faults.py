@@ -1,6 +1,6 @@
 """What was reported stored survives: processes are killed, disks filled, folders locked, clocks moved, for real.
 
-`pytest -m faults --kills 200` is the long form; it ends with a tally.
+`pytest -m faults` is the long form, 200 kills; it ends with a tally. `make test` has 20.
 """
 
 import errno
