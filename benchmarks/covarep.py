@@ -1,13 +1,16 @@
-"""COVAREP's features: CPU seconds per second of sound, by stage, beside COVAREP under Octave.
+"""COVAREP's features: CPU seconds per second of sound, by stage, beside COVAREP under Octave; memory; linearity.
 
-    OMP_NUM_THREADS=1 python benchmarks/covarep.py [--minutes 2]
+    OMP_NUM_THREADS=1 python benchmarks/covarep.py [--minutes 2] [--long 10] [--longest 60]
 
-Sound: the clips of ../shared/data/covarep_reference end to end (or a made voice), repeated.
+Sound: the clips of ../shared/data/covarep_reference end to end (or a made voice), repeated, with noise at -80 dB.
+Lengths over a minute run in processes of their own, whose peak memory is theirs alone; --longest 0 leaves the hour out.
 """
 
 import argparse
 import os
 import resource
+import subprocess
+import sys
 import time
 from functools import wraps
 from pathlib import Path
@@ -23,11 +26,11 @@ from featzoo.extractors.covarep import analysis, hmpd
 OCTAVE = 2.45
 DATA = Path(os.environ.get("FEATZOO_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 STAGES = [
-    (analysis, "srh"), (analysis, "residual"), (analysis, "polarity"), (analysis, "sedreams"),
+    (analysis, "srh"), (analysis, "turns"), (analysis, "residual"), (analysis, "polarity"), (analysis, "sedreams"),
     (analysis, "glottal_flow"), (analysis, "voice_quality"), (analysis, "mdq"), (analysis, "peak_slope"),
     (analysis, "spectra"), (analysis, "harmonics"), (analysis, "residual_phases"), (analysis, "rd_msp"),
     (analysis, "true_envelope"), (analysis, "warped_cepstrum"), (hmpd, "phase_distortion"),
-    (hmpd, "phase_distortion_mean"), (hmpd, "phase_distortion_deviation"),
+    (hmpd, "turned"), (hmpd, "phase_distortion_mean"), (hmpd, "phase_distortion_deviation"),
 ]  # fmt: skip
 
 
@@ -38,7 +41,12 @@ def sound(seconds):
     else:
         at = np.arange(16000 * 10) / 16000
         whole = 0.1 * sum(np.sin(2 * np.pi * k * 120 * at) / k for k in range(1, 20))
-    return np.resize(whole, int(seconds * 16000))
+    samples = np.resize(whole.astype(np.float32), int(seconds * 16000))
+    random = np.random.default_rng(0)
+    for first in range(0, len(samples), 1 << 20):  # no clip comes twice to the last bit
+        part = samples[first : first + (1 << 20)]
+        part += random.normal(0, 1e-4, len(part)).astype(np.float32)
+    return samples
 
 
 def timed(spent, module, name):
@@ -55,10 +63,32 @@ def timed(spent, module, name):
     setattr(module, name, call)
 
 
+def alone(minutes):
+    """CPU seconds per second of sound, and the peak memory in GB of a process that does nothing else."""
+    command = [sys.executable, __file__, "--child", str(minutes)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [float(value) for value in answer.split()]
+
+
+def child(minutes):
+    samples = sound(60 * minutes)
+    begin = time.process_time()
+    analysis.analyse(samples, 16000)
+    spent = time.process_time() - begin
+    print(spent / (60 * minutes), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=2.0)
-    seconds = 60 * parser.parse_args().minutes
+    parser.add_argument("--long", type=float, default=10.0)
+    parser.add_argument("--longest", type=float, default=60.0)
+    parser.add_argument("--child", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child)
+        return
+    seconds = 60 * options.minutes
     samples = sound(seconds)
     analysis.analyse(samples[:32000], 16000)  # tables that are made once
     spent = {}
@@ -70,11 +100,12 @@ def main():
     print(f"{seconds:.0f} s of sound at 16 kHz, one thread\n{'stage':<28}{'CPU s / s':>10}{'x real time':>13}")
     for name, value in [*spent.items(), ("total", total)]:
         print(f"{name:<28}{value / seconds:>10.4f}{seconds / max(value, 1e-9):>13.0f}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    print(
-        f"wall {seconds / wall:.1f} x real time; {OCTAVE / (total / seconds):.0f} x less CPU than Octave's {OCTAVE}; "
-    )
-    print(f"peak memory {peak:.2f} GB")
+    rate = OCTAVE / (total / seconds)
+    print(f"CPU {seconds / total:.1f}, wall {seconds / wall:.1f} x real time; {rate:.0f} x less CPU than Octave")
+    short = alone(1)
+    print(f"{'minutes':>8}{'CPU s / s':>11}{'peak GB':>9}")
+    for minutes, (cost, peak) in [(1, short), *((m, alone(m)) for m in (options.long, options.longest) if m)]:
+        print(f"{minutes:>8.0f}{cost:>11.4f}{peak:>9.2f}   {cost / short[0]:.2f} x the cost of a minute")
 
 
 if __name__ == "__main__":

@@ -73,11 +73,12 @@ def _draw(clip: Clip, sequences: dict[str, FeatureSequence], columns: Sequence[s
 
     sound, shots = _sound(clip), _shots(clip)
     seconds = _duration(clip, sound, shots, sequences)
+    groups = [(key, each) for key, sequence in sequences.items() for each in _panels(sequence, columns)]
     heights = [
         1.0 if sound else 0.0,
         1.1 if shots else 0.0,
         0.5 if clip.words else 0.0,
-        *[1.3] * len(sequences),
+        *[1.3 if len(groups) == len(sequences) else 0.8] * len(groups),
     ]
     kept = [height for height in heights if height]
     figure, axes = plt.subplots(
@@ -91,8 +92,8 @@ def _draw(clip: Clip, sequences: dict[str, FeatureSequence], columns: Sequence[s
         _filmstrip(next(panels), shots, seconds)
     if clip.words:
         _words(next(panels), clip, seconds)
-    for key, sequence in sequences.items():
-        _features(next(panels), key, sequence, columns, seconds)
+    for key, group in groups:
+        _features(next(panels), key, sequences[key], group, seconds)
     axes[-1, 0].set_xlabel("seconds from the clip's start")
     axes[-1, 0].set_xlim(0, seconds)
     figure.suptitle(clip.id, fontsize=11)
@@ -156,6 +157,17 @@ def _words(axis: Any, clip: Clip, seconds: float) -> None:
         axis.text((start + end) / 2, 0.5, word.text, ha="center", va="center", fontsize=7, clip_on=True)
     axis.set_yticks([])
     axis.set_ylabel("words" if timed else "words\n(no times)", fontsize=8)
+
+
+def _panels(sequence: FeatureSequence, columns: Sequence[str] | None) -> list[Sequence[str] | None]:
+    """The columns asked for, together; each by itself where one would be a flat line beside another."""
+    named = [name for name in columns or () if name in sequence.names]
+    if len(named) < 2 or columns is None:
+        return [columns]
+    values = np.abs(np.asarray(sequence.features, dtype=np.float64)[:, [sequence.names.index(n) for n in named]])
+    sizes = np.max(values, axis=0, initial=0.0, where=np.isfinite(values))
+    flat = 20 * sizes[sizes > 0].min(initial=np.inf) < sizes.max()
+    return [[name] for name in named] if flat else [columns]
 
 
 def _features(axis: Any, key: str, sequence: FeatureSequence, columns: Sequence[str] | None, seconds: float) -> None:

@@ -273,8 +273,8 @@ def make_vision(folder, kind="clip", seed=0, processor=None, **settings):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         small = model.config_class(
-            hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, image_size=32,
-            patch_size=8, **{**more, **settings},
+            hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, patch_size=8,
+            **{"image_size": 32, **more, **settings},
         )  # fmt: skip
         model(small).save_pretrained(folder)
     size = {"height": 32, "width": 32} if kind == "siglip" else {"shortest_edge": 32}

@@ -11,7 +11,6 @@ pytest.importorskip("scipy")
 
 from featzoo import media
 from featzoo.clips import Clip
-from featzoo.errors import ClipError
 from featzoo.extractors.covarep import NAMES, Covarep, analysis, rd
 from featzoo.extractors.covarep.pitch import Pitch, srh
 from featzoo.extractors.covarep.residual import long_order, polarity, residual
@@ -25,7 +24,7 @@ TIES = "rounding decides exact ties of COVAREP's search for Rd (test_rd_ties): 3
 COLUMNS = {
     **dict.fromkeys(("F0", "VUV", "QOQ", "MDQ"), (1e-9, "")),
     **dict.fromkeys(("NAQ", "PSP", "peakSlope"), (1e-9, "")),
-    "H1H2": (1e-6, ""), "Rd": (1e-3, TIES), "Rd_conf": (1e-4, ""), "creak": (np.inf, ""),
+    "H1H2": (1e-6, ""), "Rd": (1e-3, TIES), "Rd_conf": (1e-4, ""),
     **{f"MCEP_{n}": (1e-6, "") for n in range(25)},
     **{f"HMPDM_{n}": (1e-4, "") for n in range(24)},
 }  # fmt: skip
@@ -55,14 +54,21 @@ def differences():
 
 
 @pytest.mark.data
-def test_table(differences, capsys):
-    with capsys.disabled():
-        print(f"\n{'column':<10}{'tolerance':>11}{'worst':>11}{'median':>11}  rows over")
-        for column, name in enumerate(NAMES):
-            values = np.concatenate([differences[clip][:, column] for clip in SPEECH])
-            tolerance, _ = COLUMNS.get(name, (np.nan, ""))
-            over = f"{int((values > tolerance).sum())} of {len(values)}"
-            print(f"{name:<10}{tolerance:>11.0e}{np.nanmax(values):>11.1e}{np.nanmedian(values):>11.1e}  {over}")
+def test_table(differences, print_table):
+    """Column, tolerance, worst difference over the reference clips; for creak see test_covarep_creak's own table."""
+    tolerances = {
+        **{name: f"{tolerance:.0e}" for name, (tolerance, _) in COLUMNS.items()},
+        "HMPDM_24": "p99 0.5", **{f"HMPDD_{n}": "p99 0.03" for n in range(13)}, "creak": "inputs",
+    }  # fmt: skip
+    lines = [f"{'column':<10}{'tolerance':>11}{'worst':>11}{'p99':>11}{'median':>11}"]
+    for column, name in enumerate(NAMES):
+        rows = slice(8, -8) if name.startswith("HMPDD") else slice(None)  # without border frames, as test_random_part
+        values = np.concatenate([differences[clip][rows, column] for clip in SPEECH])
+        measured = (np.nanmax(values), np.nanquantile(values, 0.99), np.nanmedian(values))
+        shown = "".join(f"{each:>11.1e}" for each in measured) if name != "creak" else ""
+        lines.append(f"{name:<10}{tolerances[name]:>11}{shown}")
+    print_table(lines)
+    assert set(tolerances) == set(NAMES)
 
 
 @pytest.mark.data
@@ -96,7 +102,7 @@ def test_edges(differences, name):
     """
     voiceless = load(name)[2]["features"][:, 0] == 1
     for column, (tolerance, reason) in COLUMNS.items():
-        if reason or not np.isfinite(tolerance):
+        if reason:
             continue
         apart = differences[name][:, NAMES.index(column)]
         limit = np.where(voiceless & column.startswith("MCEP"), 0.005, tolerance)
@@ -176,38 +182,6 @@ def test_bounded_minimum_is_scipys():
         assert found[number] == pytest.approx(alone, abs=2e-3)
 
 
-def sounds():
-    random = np.random.default_rng(0)
-    voice = tone(1.5)
-    return {
-        "silence": (np.zeros(24000), 16000), "noise": (random.normal(0, 0.1, 24000), 16000),
-        "short": (voice[:1400], 16000), "very short": (voice[:300], 16000), "0.5 s": (voice[:8000], 16000),
-        "clipped": (np.clip(8 * voice, -1, 1), 16000), "8 kHz": (tone(1.5, 8000), 8000),
-        "44.1 kHz": (tone(1.5, 44100), 44100), "192 kHz": (tone(1.0, 192000), 192000),
-        "silent middle": (np.concatenate([voice, np.zeros(24000), voice]), 16000),
-        "six channels": (np.stack([voice] * 6), 16000), "constant": (np.full(16000, 0.25), 16000),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", sounds())
-@pytest.mark.parametrize("compat", ["covarep", "corrected"])
-@pytest.mark.parametrize("rate", [16000, None])
-def test_bad_input(tmp_path, kind, compat, rate):
-    samples, hertz = sounds()[kind]
-    path = write_wav(tmp_path / "a.wav", np.asarray(samples, dtype=np.float32), hertz)
-    found = Covarep(compat=compat, rate=rate).extract(Clip("a", path))
-    assert len(found) == pytest.approx(100 * np.shape(samples)[-1] / hertz, abs=1)
-    assert found.names == NAMES
-    if compat == "covarep":
-        assert not np.isnan(np.delete(found.features, NAMES.index("peakSlope"), axis=1)).any()
-
-
-def test_too_short(tmp_path):
-    with pytest.raises(ClipError) as caught:
-        Covarep().extract(Clip("a", write_wav(tmp_path / "a.wav", tone(0.004))))
-    assert caught.value.reason == "too-short"
-
-
 def test_contract(made):
     for extractor in (Covarep(), Covarep(compat="corrected", channel="mono")):
         check_extractor(extractor, Clip("a", made / "voice.wav"))
@@ -223,12 +197,3 @@ def test_segment_is_cut_from_the_whole(tmp_path):
     alone = Covarep(whole_recording=False).extract(Clip("a", path, start=1.0, end=2.0))
     assert len(alone) == 100
     assert not np.array_equal(alone.features, part.features)
-
-
-def test_corrected_says_what_was_not_observed(tmp_path):
-    path = write_wav(tmp_path / "a.wav", np.concatenate([tone(1.5), np.zeros(16000), tone(1.5)]))
-    found = Covarep(compat="corrected").extract(Clip("a", path))
-    voiced = found.features[:, 1] == 1
-    assert voiced.any()
-    assert np.isnan(found.features[~voiced][:, [0, 2, 3, 4, 5, 6, 7, 8, 9]]).all()
-    assert np.isnan(found.features[:, NAMES.index("creak")]).all()

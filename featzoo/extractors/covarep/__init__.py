@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+import logging
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,13 +14,30 @@ from featzoo import media
 from featzoo.backends import check
 from featzoo.clips import Clip
 from featzoo.errors import ClipError
-from featzoo.extractors.contract import Extractor
+from featzoo.extractors.contract import UNKEYED, Extractor
 from featzoo.sequence import Array, FeatureSequence
+from featzoo.weights import file_digest, folder_digest, locate_file
+
+if TYPE_CHECKING:
+    from featzoo.extractors.covarep.creak import Network
 
 NAMES = (
     "F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak",
     *(f"MCEP_{n}" for n in range(25)), *(f"HMPDM_{n}" for n in range(25)), *(f"HMPDD_{n}" for n in range(13)),
 )  # fmt: skip
+
+
+CREAK_RATE = 16000
+
+
+class Settings(NamedTuple):
+    """What an analysis depends on beside the sound."""
+
+    rate: int | None
+    channel: str
+    corrected: bool
+    weights: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,8 @@ class Covarep(Extractor):
         channel: `first`, as COVAREP does, or `mono`, the mean of all.
         compat: `covarep` gives the newest COVAREP's numbers with its faults, as the features published with
             CMU-MOSI and MOSEI have them; `corrected` what the papers define, NaN where nothing was observed.
+        creak_weights: COVAREP's network of creaky voice, which may not be distributed with featzoo: a .mat file, or
+            a folder of them, of your own copy; for sound at 16 kHz.
         whole_recording: Analyse a segment's whole recording and cut its rows out, as the published
             features were made; False analyses the segment alone.
 
@@ -40,50 +60,84 @@ class Covarep(Extractor):
         speech technologies", ICASSP 2014. Each stage names its own paper.
 
     Differences:
-        In both modes: `creak` is not computed, because its weights may not be distributed: 0 (COVAREP
-        without its toolbox) or NaN. peakSlope of -inf beside digital silence is NaN. Random phases
-        above the last harmonic come from a fixed seed. Sound on which COVAREP stops (shorter than 0.85 s,
-        without voice) gives rows with zeros or NaN in the columns that it lacks. A pause of more
-        than 60 s counts as one of 60 s in inverse filtering. Where the search for Rd meets an exact tie, which
-        rounding decides in COVAREP, it goes the same way on every machine: about one frame in 800 differs
-        by up to 0.004.
+        In both modes: without `creak_weights`, `creak` is 0 (as COVAREP gives it without its toolbox) or NaN; with
+        them, five of the network's twelve features equal COVAREP's and seven follow their papers, whose settings are
+        not published: the posterior is like COVAREP's, not equal. peakSlope of -inf beside digital silence is NaN;
+        nothing is infinite. Samples that are not finite count as 0. Random phases above the last harmonic come from
+        a fixed seed. COVAREP stops, and gives nothing for a whole file, where it is shorter than 0.85 s or has less
+        than two voiced instants of closure (silence, most noise); here such sound gives its rows, with 0 or NaN in
+        the columns that it lacks. A pause of more than 60 s counts as one of 60 s in inverse filtering. Where the
+        search for Rd meets an exact tie, which rounding decides in COVAREP, it goes the same way on every machine:
+        about one frame in 800 differs by up to 0.004.
         `corrected`: MCEP at its frames' own times, Rd as in v1.4.1 and its paper, NaN outside a track's
-        support and, for F0 to Rd_conf, where VUV is 0; instants without a period give nothing where COVAREP gives
-        0. HMPD is as in `covarep`.
+        support and, for F0, NAQ to Rd_conf and HMPD, where VUV is 0; instants without a period give nothing where
+        COVAREP gives 0. HMPD is measured on harmonics, over the voiced frames that have them, so short sound has it
+        too; its windows are COVAREP's 25 and 9 frames of 10 ms, where the papers have 6 and 2 periods of four
+        frames each.
     """
 
     name = "covarep"
     modality = "audio"
     reads = ("audio",)
     extra = "covarep"
-    # On request only, until creak is computed and an hour of sound fits into 1.5 GB.
+    version = 2
+    # On request only: it needs ten times the time of eGeMAPS, which serves new work as well.
     usual = ()
 
     rate: int | None = 16000
     channel: Literal["first", "mono"] = "first"
     compat: Literal["covarep", "corrected"] = "covarep"
+    creak_weights: str = field(default="", metadata=UNKEYED)
     whole_recording: bool = True
 
+    def __post_init__(self) -> None:
+        if self.creak_weights and self.rate != CREAK_RATE:
+            raise ValueError(f"creak_weights are for sound at {CREAK_RATE} Hz: rate={CREAK_RATE}")
+
     def prepare(self) -> None:
-        """Check that SciPy is there."""
+        """Check the packages, and that the network of creak can be read; say once if there is none."""
         check("scipy", self.extra)
+        check("threadpoolctl", self.extra)
+        if self.creak_weights:
+            _network(self.creak_weights, self.digests()["creak"])
+        else:
+            _say_once(f"covarep: {self._without_creak()}")
+
+    def digests(self) -> dict[str, str]:
+        """Of the network of creak, if there is one."""
+        if not self.creak_weights:
+            return {}
+        path = Path(self.creak_weights).expanduser()
+        if path.is_dir():
+            return {"creak": folder_digest(path, ("*.mat",))}
+        return {"creak": file_digest(locate_file(self.creak_weights))}
+
+    def provenance(self) -> dict[str, Any]:
+        """Where creak comes from."""
+        return {"creak": "by the user's copy of COVAREP's network" if self.creak_weights else self._without_creak()}
+
+    def _without_creak(self) -> str:
+        value = "NaN" if self.compat == "corrected" else "0"
+        return f"column creak is {value}: give creak_weights=PATH to compute it"
 
     def extract(self, clip: Clip) -> FeatureSequence:
         """(T, 74) float32; row i spans 10 i to 10 (i + 1) ms."""
-        corrected = self.compat == "corrected"
         if self.whole_recording and (clip.start > 0 or clip.end is not None):
-            stamp = _stamp(clip.file)
-            features, intervals = _whole(clip.file, stamp, self.rate, self.channel, corrected)
+            features, intervals = _whole(clip.file, _stamp(clip.file), self._settings())
             end = float("inf") if clip.end is None else clip.end
             middle = intervals.mean(axis=1)
             inside = (middle >= clip.start) & (middle < end)
             features = features[inside]
             intervals = np.clip(intervals[inside], clip.start, end) - clip.start
         else:
-            features, intervals = _analysed(clip, self.rate, self.channel, corrected)
+            features, intervals = _analysed(clip, self._settings())
         if not len(features):
             raise ClipError("too-short", f"{clip.id}: no row of 10 ms lies in its sound")
         return FeatureSequence(features, intervals, NAMES)
+
+    def _settings(self) -> Settings:
+        digest = self.digests().get("creak", "")
+        return Settings(self.rate, self.channel, self.compat == "corrected", self.creak_weights, digest)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -94,21 +148,36 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
+@cache
+def _say_once(text: str) -> None:
+    logging.getLogger("featzoo").warning(text)
+
+
+@cache
+def _network(path: str, _digest: str) -> Network:
+    from featzoo.extractors.covarep.creak import read_network
+
+    return read_network(Path(path).expanduser())
+
+
 @lru_cache(maxsize=2)
-def _whole(path: Path, _stamp: tuple[int, int], rate: int | None, channel: str, corrected: bool) -> tuple[Array, Array]:
+def _whole(path: Path, _stamp: tuple[int, int], settings: Settings) -> tuple[Array, Array]:
     """Features of a whole recording, kept for its next segment."""
-    return _analysed(Clip(path.name, path), rate, channel, corrected)
+    return _analysed(Clip(path.name, path), settings)
 
 
-def _analysed(clip: Clip, rate: int | None, channel: str, corrected: bool) -> tuple[Array, Array]:
+def _analysed(clip: Clip, settings: Settings) -> tuple[Array, Array]:
     from featzoo.extractors.covarep.analysis import analyse, grid
 
-    sound = clip.audio(mono=channel == "mono")
+    sound = clip.audio(mono=settings.channel == "mono")
     sound = media.Audio(sound.samples[:1], sound.rate)
-    if rate is not None:
-        sound = media.resample(sound, rate)
+    if not np.isfinite(sound.samples).all():
+        sound = media.Audio(np.nan_to_num(sound.samples, posinf=0.0, neginf=0.0), sound.rate)
+    if settings.rate is not None:
+        sound = media.resample(sound, settings.rate)
     samples, hertz = sound.samples[0], sound.rate
-    features = analyse(samples, hertz, corrected).astype(np.float32)
+    network = _network(settings.weights, settings.digest) if settings.weights else None
+    features = analyse(samples, hertz, settings.corrected, network).astype(np.float32)
     hop = np.diff(grid(hertz, hertz)[:2])[0] / hertz
     start = np.arange(len(features)) * hop
     intervals = np.minimum(np.stack([start, start + hop], axis=1), len(samples) / hertz)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import signal
 
 from featzoo.extractors.covarep.pitch import HIGHEST, LOWEST, Pitch
-from featzoo.extractors.covarep.signals import blackman, rounded, zero_phase_elliptic
+from featzoo.extractors.covarep.signals import BLOCK_SAMPLES, blackman, rounded, zero_phase_elliptic
 from featzoo.sequence import Array
 
 # Share of an interval, to either side of the typical position, in which the closure is looked for.
@@ -20,7 +22,7 @@ def median_f0(pitch: Pitch) -> float:
 
 
 def mean_based_signal(samples: Array, rate: int, f0: float) -> Array:
-    """(N,) moving Blackman average of 1.7 mean periods, high-passed at 50 Hz, largest value 1.
+    """(N,) moving Blackman average of 1.7 mean periods, high-passed at 50 Hz; its scale does not matter.
 
     Reference:
         Drugman & Dutoit, "Glottal closure and opening instant detection from speech signals",
@@ -28,34 +30,58 @@ def mean_based_signal(samples: Array, rate: int, f0: float) -> Array:
     """
     half = int(rounded(1.7 * int(rounded(rate / f0)) / 2))
     window = blackman(2 * half + 1)
-    smooth = signal.oaconvolve(samples, window / window.sum(), mode="same")
-    smooth[:half] = 0
-    smooth[len(smooth) - half :] = 0
-    smooth = zero_phase_elliptic(smooth, 5, 50.0, rate)
-    largest = smooth.max()
-    return np.asarray(smooth / largest) if largest > 0 else np.zeros_like(smooth)
+    window /= window.sum()
+    smooth = np.zeros(len(samples))
+    for first in range(half, len(samples) - half, BLOCK_SAMPLES):
+        last = min(first + BLOCK_SAMPLES, len(samples) - half)
+        part = np.asarray(samples[first - half : last + half], dtype=np.float64)
+        smooth[first:last] = signal.oaconvolve(part, window, mode="valid")
+    zero_phase_elliptic(smooth, 5, 50.0, rate)
+    return smooth
 
 
-def sedreams(samples: Array, rate: int, f0: float, residual: Array) -> Array:
+class Turns(NamedTuple):
+    """Where the mean-based signal turns: sample numbers of its strict maxima and minima, ascending int64."""
+
+    tops: Array
+    bottoms: Array
+
+    def reversed(self) -> Turns:
+        """Those of the sound turned upside down."""
+        return Turns(self.bottoms, self.tops)
+
+
+def turns(samples: Array, rate: int, f0: float) -> Turns:
+    """The turns of the mean-based signal of `samples` (N,); none where there is no F0 or less than three periods.
+
+    Args:
+        samples: (N,) sound.
+        rate: Hz.
+        f0: The recording's median F0, Hz.
+    """
+    if not f0 > 0 or len(samples) < 3 * rate / f0:
+        none = np.zeros(0, dtype=np.int64)
+        return Turns(none, none)
+    mean = mean_based_signal(samples, rate, f0)
+    left, middle, right = mean[:-2], mean[1:-1], mean[2:]
+    return Turns(
+        np.flatnonzero((middle > left) & (middle > right)) + 1, np.flatnonzero((middle < left) & (middle < right)) + 1
+    )
+
+
+def sedreams(turn: Turns, residual: Array) -> Array:
     """Instants of glottal closure, 0-based sample numbers (G,) int64, ascending, unvoiced sound included.
 
     Args:
-        samples: (N,) sound of positive polarity.
-        rate: Hz.
-        f0: The recording's median F0, Hz.
-        residual: (N,) residual of linear prediction of `samples`, largest magnitude 1; NaN counts as 0.
+        turn: The turns of the mean-based signal of sound of positive polarity.
+        residual: (N,) residual of its linear prediction, largest magnitude 1; NaN counts as 0.
 
     Reference:
         Drugman, Thomas, Gudnason, Naylor & Dutoit, "Detection of glottal closure instants from speech
         signals: a quantitative review", IEEE TASLP 2012, section II.E.
     """
     none = np.zeros(0, dtype=np.int64)
-    if not f0 > 0 or len(samples) < 3 * rate / f0:
-        return none
-    mean = mean_based_signal(samples, rate, f0)
-    middle = mean[1:-1]
-    tops = np.flatnonzero((middle > mean[:-2]) & (middle > mean[2:])) + 1
-    bottoms = np.flatnonzero((middle < mean[:-2]) & (middle < mean[2:])) + 1
+    tops, bottoms = turn
     if not len(tops) or not len(bottoms):
         return none
     tops = tops[tops > bottoms[0]]
@@ -87,13 +113,13 @@ def _peaks(residual: Array, bottoms: Array, tops: Array, ratio: float) -> Array:
     first, last = np.maximum(first[keep], 0), np.minimum(last[keep], len(residual) - 1)
     found = np.empty(len(first), dtype=np.int64)
     width = last - first + 1
-    padded = np.append(np.where(np.isnan(residual), 0.0, residual), -np.inf)
     # Neighbouring rows have like widths: blocks of them are one array.
     for begin in range(0, len(first), 512):
         rows = slice(begin, begin + 512)
         offsets = np.arange(width[rows].max())
-        index = np.where(offsets < width[rows, None], first[rows, None] + offsets, len(residual))
-        found[rows] = first[rows] + np.argmax(padded[index], axis=1)
+        index = np.minimum(first[rows, None] + offsets, len(residual) - 1)
+        values = np.nan_to_num(residual[index], nan=0.0)
+        found[rows] = first[rows] + np.argmax(np.where(offsets < width[rows, None], values, -np.inf), axis=1)
     return found
 
 

@@ -32,7 +32,7 @@ class Pitch(NamedTuple):
     strength: Array
 
 
-def srh(samples: Array, rate: int) -> Pitch:
+def srh(samples: Array, rate: int, lowest: int = LOWEST) -> Pitch:
     """F0 in Hz and voicing, every 10 ms from 50 ms on.
 
     SRH(f) = sum_{k=1..5} E(k f) - sum_{k=1..4} E((k + 1/2) f), E the amplitude spectrum of the residual,
@@ -40,13 +40,19 @@ def srh(samples: Array, rate: int) -> Pitch:
     twice the recording's median. Voiced where SRH > 0.07, or 0.085 where its deviation over the
     recording exceeds 0.05.
 
+    Args:
+        samples: (N,) sound.
+        rate: Hz.
+        lowest: The lowest candidate, Hz.
+
     Reference:
         Drugman & Alwan, "Joint robust voicing detection and pitch estimation based on residual
         harmonics", Interspeech 2011, equations 1 and 2.
     """
     if rate > TOP_RATE:
         divisor = np.gcd(rate, TOP_RATE)
-        samples, rate = signal.resample_poly(samples, TOP_RATE // divisor, rate // divisor), TOP_RATE
+        samples = signal.resample_poly(np.asarray(samples, dtype=np.float64), TOP_RATE // divisor, rate // divisor)
+        rate = TOP_RATE
     half = int(rounded((int(rounded(0.1 * rate)) - 2) / 2))
     hop = int(rounded(0.01 * rate))
     count = max((len(samples) - 2 * half - 1) // hop + 1, 0) if len(samples) > 2 * half else 0
@@ -55,12 +61,12 @@ def srh(samples: Array, rate: int) -> Pitch:
         return Pitch(none, none, none.astype(bool), none)
     time = (half + 1 + np.arange(count) * hop) / rate
     sound = residual(samples, rate, int(rounded(0.75 * rate / 1000)))
-    f0, strength = _search(sound, rate, half, np.arange(count) * hop, (LOWEST, HIGHEST))
+    f0, strength = _search(sound, rate, half, np.arange(count) * hop, (lowest, HIGHEST))
     with np.errstate(invalid="ignore"):
         sure = f0[strength > 0.1]
     if len(sure):
         middle = float(np.median(sure))
-        span = max(LOWEST, int(rounded(0.5 * middle))), min(HIGHEST, int(rounded(2 * middle)))
+        span = max(lowest, int(rounded(0.5 * middle))), min(HIGHEST, int(rounded(2 * middle)))
         # Where the first choice lies in the narrower range it is the second choice too.
         astray = np.flatnonzero((f0 != 1) & ((f0 < span[0]) | (f0 > span[1])))
         f0[astray], strength[astray] = _search(sound, rate, half, astray * hop, span)
@@ -72,9 +78,6 @@ def _search(sound: Array, rate: int, half: int, starts: Array, span: tuple[int, 
     """The best candidate of the frames that begin at `starts`, and its score; 1 and 0 where none is positive."""
     window = blackman(2 * half)
     candidates = np.arange(span[0], span[1] + 1)
-    # The spectrum has a bin per Hz; the original counts from 1, so that k f is read from bin k f - 1.
-    plus = [k * candidates - 1 for k in range(1, HARMONICS + 1)]
-    minus = [rounded((k + 0.5) * candidates) - 1 for k in range(1, HARMONICS)]
     frames = np.lib.stride_tricks.sliding_window_view(sound, 2 * half)
     f0, strength = np.ones(len(starts)), np.zeros(len(starts))
     block = max(BLOCK_SAMPLES // rate, 1)
@@ -85,12 +88,17 @@ def _search(sound: Array, rate: int, half: int, starts: Array, span: tuple[int, 
         whole = fft.rfft(part, rate, axis=1)  # (B, rate / 2 + 1)
         # Parseval: bins 0 .. rate/2 - 1 of a real signal.
         energy = (rate * np.einsum("bi,bi->b", part, part) - np.abs(whole[:, -1]) ** 2 + np.abs(whole[:, 0]) ** 2) / 2
-        spectrum = np.abs(whole[:, : min(HARMONICS * HIGHEST, rate // 2)])
+        low = whole[:, : min(HARMONICS * HIGHEST, rate // 2)]
+        spectrum = np.sqrt(low.real**2 + low.imag**2)
         scores = np.zeros((len(part), len(candidates)))
-        for k in plus:
-            scores += spectrum[:, k]
-        for k in minus:
-            scores -= spectrum[:, k]
+        # The spectrum has a bin per Hz; the original counts from 1, so that k f is read from bin k f - 1.
+        for k in range(1, HARMONICS + 1):
+            scores += spectrum[:, k * span[0] - 1 : k * span[1] : k]
+        for k in range(3, 2 * HARMONICS, 2):  # halves of F0, half a bin rounded up
+            for first_of in (0, 1):
+                every = scores[:, first_of::2]
+                start = (k * (span[0] + first_of) + 1) // 2 - 1
+                every -= spectrum[:, start : start + k * every.shape[1] : k]
         with np.errstate(invalid="ignore", divide="ignore"):
             scores /= np.sqrt(energy)[:, None]
         scores = np.where(np.isnan(scores), -np.inf, scores)

@@ -44,12 +44,15 @@ def mdq(residual: Array, instants: Array, gaps: Array) -> Array:
     reach = rounded(0.2 * gaps)
     usable = np.flatnonzero((instants >= gaps) & (instants + gaps < len(residual)))
     bank = [wavelet(2.0**power) for power in range(2, 7)]
-    while len(usable):
-        # As many instants as fit a segment; at least one, however long the pause before it.
-        ends = np.maximum.accumulate((instants + reach)[usable])
-        begin = np.minimum.accumulate((instants - reach)[usable])
+    first = 0
+    while first < len(usable):
+        # As many instants as fit a segment, of which there are fewer than samples; at least one, however long the
+        # pause before it.
+        rows = usable[first : first + BLOCK]
+        ends = np.maximum.accumulate(instants[rows] + reach[rows])
+        begin = np.minimum.accumulate(instants[rows] - reach[rows])
         count = max(int(np.count_nonzero(ends - begin < BLOCK)), 1)
-        rows, usable = usable[:count], usable[count:]
+        rows, first = rows[:count], first + count
         start, stop = max(int(begin[count - 1]) - REACH, 0), min(int(ends[count - 1]) + REACH + 1, len(residual))
         segment = np.asarray(residual[start:stop], dtype=np.float64)
         unknown = np.isnan(segment)
