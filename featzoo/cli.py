@@ -11,6 +11,8 @@ from featzoo import __version__
 from featzoo.cli_align import align
 from featzoo.cli_exchange_tables import export_, import_
 from featzoo.cli_options import DEVICE, FOLDER, STORE, Commands
+from featzoo.cli_transcribe import transcribe
+from featzoo.cli_weights import takes_weights, weights
 from featzoo.cli_zoo import zoo
 
 __all__ = ["feat", "zoo"]
@@ -53,6 +55,7 @@ def feat() -> None:
     help="Where workers run: on this machine, or on a Dask or Ray cluster.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler or the Ray cluster.")
+@takes_weights
 @click.option("--rank", type=int, help="Take only this share of the clips, of --world shares; counted from 0.")
 @click.option("--world", type=int, help="How many processes share the clips, each with a --rank of its own.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for each clip as soon as it is stored.")
@@ -149,6 +152,7 @@ def plot(clip: str, feature_sets: tuple[str, ...], store: Path, columns: str | N
 
 
 @feat.command()
+@takes_weights
 def doctor() -> None:
     """Say which extractors and heads can run here, what the others lack, and what to type."""
     from featzoo.doctor import examine
@@ -249,5 +253,7 @@ def lock(store: Path, target: Path, lock: Path | None) -> None:
 
 
 feat.add_command(align)
+feat.add_command(transcribe)
+feat.add_command(weights)
 feat.add_command(import_)
 feat.add_command(export_)

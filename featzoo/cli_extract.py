@@ -18,6 +18,7 @@ from featzoo.engines import make_engine, share
 from featzoo.errors import FeatzooError, InvalidClips, StoreError
 from featzoo.extract import Outcome, Report, extract_all
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
+from featzoo.known_weights import licence, research_only
 from featzoo.manifests import find_clips
 from featzoo.plan import Plan, make_plan, runnable
 
@@ -124,7 +125,8 @@ def _extractors(requests: str | None, recipe: str | None, clips: Sequence[Clip],
         return _for_recipe(recipe, path, clips)
     extractors, left_out = runnable(usual_extractors(), clips)
     for reason, names in left_out.items():
-        click.echo(f"left out: {', '.join(names)}: {reason}")
+        short = reason.partition("\n")[0]
+        click.echo(f"left out: {', '.join(names)}: {short}")
     if not extractors:
         raise FeatzooError("no extractor can run here: `feat doctor` says what to type")
     return extractors
@@ -227,8 +229,9 @@ def _print_report(report: Report, extractors: Sequence[Extractor], path: Path) -
                 why[outcome.detail.split(":")[0]].append(outcome.clip)
         for reason, clips in sorted(why.items()):
             click.secho(f"    {reason}: {_some(clips)}", fg="yellow")
-        if extractor.licence and counts["stored"]:
-            click.echo(f"    licence: {extractor.licence}")
+        model = str(extractor.provenance().get("model", ""))
+        if counts["stored"] and (extractor.licence or research_only(model)):
+            click.echo(f"    licence: {licence(model, extractor.licence)}")
     if report.failed:
         click.echo(f"{len(report.failed)} failed; all reasons: feat ls SET --failed -o {path}")
 

@@ -9,8 +9,9 @@ from importlib import metadata
 
 from featzoo import plugins
 from featzoo.backends import installed
-from featzoo.errors import FeatzooError
+from featzoo.errors import FeatzooError, MissingWeights
 from featzoo.extractors.contract import make_extractor, usual_extractors
+from featzoo.weights import NO_NETWORK
 
 PACKAGES = ("featzoo", "torch", "torchvision", "transformers", "opensmile", "av", "h5py", "numpy")
 
@@ -21,20 +22,36 @@ def examine() -> Iterator[str]:
     yield "packages: " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     yield ""
     yield "extractors"
-    for request in usual_extractors():
+    refused: dict[str, list[str]] = {}
+    without_weights = False
+    for request in _requests():
         try:
             extractor = make_extractor(request)
             extractor.prepare()
         except FeatzooError as error:
-            yield f"  -- {request}: {error}"
+            without_weights |= isinstance(error, MissingWeights)
+            # The rest of it is said once, below.
+            refused.setdefault(str(error).partition("\n")[0], []).append(request)
         else:
-            licence = f" ({extractor.licence})" if extractor.licence else ""
-            yield f"  ok {request}: {extractor.modality}{licence}"
+            yield f"  ok {request}: {extractor.modality}" + (f" ({extractor.licence})" if extractor.licence else "")
+    for reason, requests in refused.items():
+        yield f"  -- {', '.join(requests)}: {reason}"
+    if without_weights:
+        yield ""
+        yield "All models, with sizes and licences: feat weights list"
+        yield from NO_NETWORK
     yield ""
     yield "heads"
     for name in plugins.registered(plugins.HEADS):
         lacking = [p for p in ("torch", "transformers", "accelerate", "safetensors") if not installed(p)]
         yield (f"  -- {name}: pip install 'featzoo[zoo]' (lacks {', '.join(lacking)})" if lacking else f"  ok {name}")
+
+
+def _requests() -> list[str]:
+    """What a run without `-x` tries, and the extractors that it leaves alone."""
+    usual = usual_extractors()
+    tried = {request.partition(".")[0] for request in usual}
+    return usual + [name for name in plugins.registered(plugins.EXTRACTORS) if name not in tried]
 
 
 def _devices() -> str:

@@ -27,6 +27,7 @@ from featzoo.devices import choose_devices
 from featzoo.engines import Engine, WorkersLost, make_engine
 from featzoo.errors import FeatzooError
 from featzoo.extractors.contract import Extractor
+from featzoo.known_weights import licence
 from featzoo.plan import Plan, make_plan
 from featzoo.watch import Death, memory_taken, suspects
 from featzoo.worker import Job, Receipt, Setup
@@ -254,7 +255,7 @@ def _provenance(extractor: Extractor) -> dict[str, Any]:
     return {
         **extractor.provenance(),
         "modality": extractor.modality,
-        "licence": extractor.licence,
+        "licence": licence(str(extractor.provenance().get("model", "")), extractor.licence),
         "versions": versions,
         "python": platform.python_version(),
         "host": platform.node(),
