@@ -232,6 +232,8 @@ def _print_report(report: Report, extractors: Sequence[Extractor], path: Path) -
         model = str(extractor.provenance().get("model", ""))
         if counts["stored"] and (extractor.licence or research_only(model)):
             click.echo(f"    licence: {licence(model, extractor.licence)}")
+        if counts["stored"] and "note" in extractor.provenance():
+            click.echo(f"    note: {extractor.provenance()['note']}")
     if report.failed:
         click.echo(f"{len(report.failed)} failed; all reasons: feat ls SET --failed -o {path}")
 

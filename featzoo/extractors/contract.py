@@ -107,7 +107,7 @@ class Extractor:
         return {}
 
     def provenance(self) -> dict[str, Any]:
-        """What is worth recording beside the features but must not enter the key."""
+        """What is worth recording beside the features but must not enter the key; a `note` is shown after a run."""
         return {}
 
     @property

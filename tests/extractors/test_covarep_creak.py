@@ -10,12 +10,15 @@ import math
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import DATA, tone, write_wav
 
 pytest.importorskip("scipy")
 from scipy.io import savemat
 
 from featzoo import media
+from featzoo.cache.store import FeatureStore
+from featzoo.cli import feat
 from featzoo.clips import Clip
 from featzoo.errors import InvalidOption, MissingWeights
 from featzoo.extractors.contract import make_extractor
@@ -197,13 +200,13 @@ def test_key_has_the_weights_digest(tmp_path):
     assert dataclasses.replace(first, creak_weights=str(moved)).key != key
 
 
-def test_said_once(caplog, tmp_path):
-    from featzoo.extractors import covarep
-
-    covarep._say_once.cache_clear()
-    for _ in range(3):
-        Covarep().prepare()
-    assert [record.message for record in caplog.records] == [
-        "covarep: column creak is 0: give creak_weights=PATH to compute it"
-    ]
-    assert "creak_weights=PATH" in Covarep().provenance()["creak"]
+def test_said_once(tmp_path, made):
+    """After the run, not for each clip; kept with the set."""
+    done = CliRunner().invoke(
+        feat, ["extract", str(made / "voice.wav"), "-x", "covarep", "-o", str(tmp_path / "f"), "-j", "1"]
+    )
+    assert done.exit_code == 0, done.output
+    said = "note: column creak is 0: give creak_weights=PATH to compute it"
+    assert done.output.count(said) == 1
+    assert FeatureStore(tmp_path / "f")["covarep"].provenance["note"] in said
+    assert "NaN" in Covarep(compat="corrected").provenance()["note"]

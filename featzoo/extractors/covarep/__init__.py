@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -95,13 +94,11 @@ class Covarep(Extractor):
             raise ValueError(f"creak_weights are for sound at {CREAK_RATE} Hz: rate={CREAK_RATE}")
 
     def prepare(self) -> None:
-        """Check the packages, and that the network of creak can be read; say once if there is none."""
+        """Check the packages, and that the network of creak can be read."""
         check("scipy", self.extra)
         check("threadpoolctl", self.extra)
         if self.creak_weights:
             _network(self.creak_weights, self.digests()["creak"])
-        else:
-            _say_once(f"covarep: {self._without_creak()}")
 
     def digests(self) -> dict[str, str]:
         """Of the network of creak, if there is one."""
@@ -113,10 +110,10 @@ class Covarep(Extractor):
         return {"creak": file_digest(locate_file(self.creak_weights))}
 
     def provenance(self) -> dict[str, Any]:
-        """Where creak comes from."""
-        return {"creak": "by the user's copy of COVAREP's network" if self.creak_weights else self._without_creak()}
+        """Where creak comes from, and a note where it does not."""
+        return {"creak": "by the user's copy of COVAREP's network"} if self.creak_weights else {"note": self._note()}
 
-    def _without_creak(self) -> str:
+    def _note(self) -> str:
         value = "NaN" if self.compat == "corrected" else "0"
         return f"column creak is {value}: give creak_weights=PATH to compute it"
 
@@ -146,11 +143,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise ClipError("not-found", f"no file {path}") from error
     return status.st_mtime_ns, status.st_size
-
-
-@cache
-def _say_once(text: str) -> None:
-    logging.getLogger("featzoo").warning(text)
 
 
 @cache
