@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import make_bert
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat, zoo
@@ -16,8 +17,6 @@ from featzoo.extractors.contract import make_extractor
 from featzoo.manifests import find_clips
 from featzoo.predict import extractors_of, predict
 from featzoo.zoo.runs import train_recipe
-
-from conftest import make_bert
 
 CLIPS = Path(__file__).parent.parent / "examples" / "clips"
 
