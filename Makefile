@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test faults lint bench check-data clean
+.PHONY: demo test test-action-units faults lint bench check-data clean
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -18,6 +18,18 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+# The tests of action-units, with py-feat in a folder of its own. Its list of packages asks for xgboost, which brings 480 MB
+# of CUDA; xgboost-cpu is the same module. torchcodec is left out: featzoo hands py-feat decoded frames.
+PYFEAT := $(VENV)/py-feat
+PYFEAT_NEEDS := xgboost-cpu timm skops prettytable wcwidth scikit-image imageio tifffile seaborn numexpr plotly \
+	easing_functions celluloid
+test-action-units: $(PYFEAT)/.done
+	PYTHONPATH=$(PYFEAT) $(BIN)/python -m pytest -n0 tests/extractors/test_action_units.py
+
+$(PYFEAT)/.done: $(VENV)/.test
+	$(PIP) --no-deps --upgrade --target $(PYFEAT) py-feat==2.1.5 $(PYFEAT_NEEDS)
+	touch $@
 
 # The faults for real and at length, 200 kills; `make test` has 20. It ends with a tally.
 faults: $(VENV)/.test
@@ -40,6 +52,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/rerun.py
 	$(BIN)/python benchmarks/store.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/covarep.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/text.py
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)

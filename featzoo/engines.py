@@ -24,6 +24,8 @@ BACKENDS = ("loky", "dask", "ray")
 
 # Clips in one task: enough to fill batches across clips, few enough to share the work out.
 LARGEST_CHUNK = 64
+# The same where only words are read: a text costs milliseconds, and batches of one length need many to choose from.
+LARGEST_CHUNK_OF_TEXTS = 1024
 
 # For joblib.
 EACH_AS_DONE: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
@@ -257,15 +259,17 @@ def _reach(address: str) -> None:
 def _tasks(setup: Setup, jobs: Sequence[Job], workers: int, alone: bool) -> list[Any]:
     from joblib import delayed
 
-    chunks = [[job] for job in jobs] if alone else _chunks(jobs, workers)
+    texts = all(tuple(extractor.reads) == ("words",) for extractor in setup.extractors)
+    chunks = [[job] for job in jobs] if alone else _chunks(jobs, workers, texts)
     return [delayed(run_chunk)(setup, chunk, uuid.uuid4().hex) for chunk in chunks]
 
 
-def _chunks(jobs: Sequence[Job], workers: int) -> list[Sequence[Job]]:
+def _chunks(jobs: Sequence[Job], workers: int, texts: bool = False) -> list[Sequence[Job]]:
     """Large tasks first, for batches across clips, and ever smaller ones, so that no worker waits long for the last."""
     chunks, start = [], 0
+    largest, share = (LARGEST_CHUNK_OF_TEXTS, workers) if texts else (LARGEST_CHUNK, 4 * workers)
     while start < len(jobs):
-        size = max(2, min(LARGEST_CHUNK, math.ceil((len(jobs) - start) / (4 * workers))))
+        size = max(2, min(largest, math.ceil((len(jobs) - start) / share)))
         chunks.append(jobs[start : start + size])
         start += size
     return chunks

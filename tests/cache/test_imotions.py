@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from featzoo import FeatureStore
-from featzoo.cache.exchange.imotions import MOSEI, import_imotions
+from featzoo.cache.exchange.imotions import import_imotions
 from featzoo.errors import InvalidClips
+from featzoo.extractors.facet_columns import FACET
 
 HEAD = "#Study : x\n#Version : 6.1\n\nName\tStimulusName\tMediaTime\tFrameNo\tNoOfFaces\tJoy Evidence\tAU1 Evidence\n"
 # The order in issue 93 of CMU-MultimodalSDK.
@@ -40,12 +41,12 @@ def test_a_real_export(data, tmp_path):
     np.testing.assert_allclose(sequence.intervals[:, 0], [int(row["MediaTime"]) / 1000 for row in rows])
     np.testing.assert_array_equal(sequence.intervals[:-1, 1], sequence.intervals[1:, 0])
     mapped = FeatureStore(tmp_path / "s")["facet35"]["pyfeat_iMotions_Test_v6"]
-    assert mapped.names == tuple(ISSUE.split()) == MOSEI
+    assert mapped.names == tuple(ISSUE.split()) == FACET
     for ours, theirs in {"Anger": "Anger Evidence", "AU43": "AU43 Evidence", "Yaw": "Yaw Degrees",
                          "Is_Male": "IsMale Probability"}.items():  # fmt: skip
         expected = np.array([float(row[theirs] or "nan") for row in rows], np.float32)
-        np.testing.assert_array_equal(mapped.features[:, MOSEI.index(ours)], expected)
-    assert np.isnan(mapped.features[:, MOSEI.index("Baseline")]).all()
+        np.testing.assert_array_equal(mapped.features[:, FACET.index(ours)], expected)
+    assert np.isnan(mapped.features[:, FACET.index("Baseline")]).all()
 
 
 def test_respondents_and_stimuli_are_clips_and_other_sensors_are_left_out(tmp_path):

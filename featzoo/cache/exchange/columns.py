@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from featzoo.cache.exchange.mosi import COVAREP
+from featzoo.extractors.facet_columns import FACET
 
-# FACET 4.2 in CMU-MOSEI, as its author lists them (CMU-MultimodalSDK, issue 93).
-FACET = (
-    "Anger", "Contempt", "Disgust", "Joy", "Fear", "Baseline", "Sadness", "Surprise", "Confusion", "Frustration",
-    *(f"AU{n}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26, 28, 43)),
-    "Has_Glasses", "Is_Male", "Pitch", "Yaw", "Roll",
-)  # fmt: skip
 AU = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26")
 # All that OpenFace 2 writes after `success`: 288 gaze, 6 pose, 340 landmarks, 40 shape, 35 action units.
 OPENFACE = (

@@ -21,14 +21,9 @@ import numpy as np
 from featzoo.cache.exchange.account import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.cache.exchange.openface import frame_intervals
 from featzoo.cache.exchange.stems import clip_ids, files_of
+from featzoo.extractors.facet_columns import FACET
 from featzoo.sequence import Array
 
-# CMU-MOSEI's FACET 4.2, in the order that its author gives (CMU-MultimodalSDK issue 93).
-MOSEI = (
-    "Anger", "Contempt", "Disgust", "Joy", "Fear", "Baseline", "Sadness", "Surprise", "Confusion", "Frustration",
-    *(f"AU{n}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26, 28, 43)),
-    "Has_Glasses", "Is_Male", "Pitch", "Yaw", "Roll",
-)  # fmt: skip
 WORDS = (" Evidence", " Intensity", " Probability", " Degrees")
 TIMES = ("MediaTime", "FrameTime", "Timestamp")
 
@@ -124,7 +119,7 @@ def _rows(entry: str, columns: Sequence[str], rows: list[_Row], mosei: bool, not
     values[[row.faces == "0" for row in frames.values()]] = np.nan
     names: Sequence[str] = columns
     if mosei:
-        values, names = _as_mosei(columns, values), MOSEI
+        values, names = _as_mosei(columns, values), FACET
     return Rows(values.astype(np.float32), frame_intervals(times[:, clocks[0]] / 1000.0), names)
 
 
@@ -135,8 +130,8 @@ def _number(text: str | None) -> float:
 
 def _as_mosei(columns: Sequence[str], values: Array) -> Array:
     places = {column: number for number, column in enumerate(columns)}
-    mapped = np.full((len(values), len(MOSEI)), np.nan)
-    for number, name in enumerate(MOSEI):
+    mapped = np.full((len(values), len(FACET)), np.nan)
+    for number, name in enumerate(FACET):
         bare = name.replace("_", "")
         found = [places[bare + word] for word in (" Evidence", " Probability", " Degrees") if bare + word in places]
         if found:
