@@ -12,6 +12,7 @@ import numpy as np
 
 from featzoo import media
 from featzoo.errors import ClipError
+from featzoo.frames import Frame, FrameIndex, decode_frames, index_frames, picture, scaler
 from featzoo.sequence import Array
 from featzoo.shared_decode import Reader, SharedFrames
 from featzoo.transcripts import SUFFIXES, Word
@@ -95,14 +96,16 @@ class Clip:
         *,
         count: int | None = None,
         rate: float | None = None,
+        step: int = 1,
         size: tuple[int, int] | None = None,
         grey: bool = False,
-    ) -> Iterator[media.Frame]:
-        """The clip's frames: all, `count` uniformly spread, or at most `rate` a second.
+    ) -> Iterator[Frame]:
+        """The clip's frames: all, `count` uniformly spread, at most `rate` a second, or every `step`-th.
 
         Args:
             count: Number of frames; each stands for an equal part of the clip.
             rate: Frames per second.
+            step: Where neither count nor rate is given, the distance between frames taken, in frames.
             size: (height, width) to cover and cut at the centre; the video's own if None.
             grey: Grey (H, W) in place of RGB (H, W, 3).
 
@@ -113,20 +116,19 @@ class Clip:
         if count is not None:
             chosen = index.spread(count)
         else:
-            chosen = index.sampled(rate) if rate is not None else np.arange(len(index.pts))
+            chosen = index.sampled(rate) if rate is not None else np.arange(0, len(index.pts), step)
         wanted = np.unique(chosen)
-        alone = media.decode_frames
-        decoded = self.seat.decode(self, index, wanted) if self.seat else alone(self.file, index, wanted)
+        decoded = self.seat.decode(self, index, wanted) if self.seat else decode_frames(self.file, index, wanted)
         copies = dict(zip(*map(np.ndarray.tolist, np.unique(chosen, return_counts=True)), strict=True))
         height, width = size or (None, None)
-        scale = media.scaler()
+        scale = scaler()
         for number, frame in decoded:
-            image = media.picture(scale, frame, height, width, grey)
+            image = picture(scale, frame, height, width, grey)
             for _ in range(copies[number]):
-                yield media.Frame(image, float(index.start[number]), float(index.end[number]))
+                yield Frame(image, float(index.start[number]), float(index.end[number]))
 
-    def _index(self) -> media.FrameIndex:
-        return media.index_frames(self.file, self.start, self.end)
+    def _index(self) -> FrameIndex:
+        return index_frames(self.file, self.start, self.end)
 
 
 class Shared:
@@ -140,7 +142,7 @@ class Shared:
         self._readers = readers
         self._lock = threading.Lock()
         self._sound: media.Audio | ClipError | None = None
-        self._index: media.FrameIndex | ClipError | None = None
+        self._index: FrameIndex | ClipError | None = None
         self._frames: SharedFrames | None = None
 
     def sound(self, clip: Clip) -> media.Audio:
@@ -150,7 +152,7 @@ class Shared:
                 self._sound = _kept(clip._sound)
         return _given(self._sound)
 
-    def index(self, clip: Clip) -> media.FrameIndex:
+    def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""
         with self._lock:
             if self._index is None:
@@ -185,11 +187,11 @@ class Seat:
         self._asked = not views
         self._reader: Reader | None = None
 
-    def decode(self, clip: Clip, index: media.FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
+    def decode(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
         """The frames whose numbers are `wanted`, from the shared pass; a second call decodes alone."""
         together = None if self._asked else self.shared.frames(clip)
         if together is None:
-            return media.decode_frames(clip.file, index, wanted)
+            return decode_frames(clip.file, index, wanted)
         self._asked = True
         self._reader = together.ask(wanted)
         return self._reader.frames()

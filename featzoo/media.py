@@ -1,4 +1,4 @@
-"""The only code that opens media: sound and pictures of one clip, through PyAV.
+"""The only code that opens media, through PyAV; and the sound of one clip (its pictures: `frames`).
 
 Times are in seconds from the clip's start. The clip's time 0 is `start` of its recording, counted from
 the container's own start time, so that sound and pictures share one clock.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,44 +31,6 @@ class Audio:
 
     samples: Array
     rate: int
-
-
-class Frame(NamedTuple):
-    """One picture: (H, W, 3) RGB or (H, W) grey uint8, shown from `start` to `end` seconds."""
-
-    image: Array
-    start: float
-    end: float
-
-
-class FrameIndex(NamedTuple):
-    """When each frame of a recording is shown, read from the packets without decoding.
-
-    Attributes:
-        pts: (F,) presentation times in stream units, ascending.
-        start: (F,) seconds on the clip's clock.
-        end: (F,) seconds on the clip's clock.
-        keys: pts of the key frames, ascending.
-    """
-
-    pts: Array
-    start: Array
-    end: Array
-    keys: Array
-
-    def at(self, times: Array) -> Array:
-        """The indices of the frames on display at `times`."""
-        return np.clip(np.searchsorted(self.start, times, side="right") - 1, 0, len(self.start) - 1)
-
-    def spread(self, count: int) -> Array:
-        """`count` frames at the middles of as many equal parts; frames repeat where there are fewer."""
-        span = self.end[-1] - self.start[0]
-        return self.at(self.start[0] + (np.arange(count) + 0.5) * span / count)
-
-    def sampled(self, rate: float) -> Array:
-        """At most `rate` frames a second: those on display at 0, 1/rate, 2/rate ... each once."""
-        ticks = np.arange(self.start[0], self.end[-1] - 1e-9, 1.0 / rate)
-        return np.unique(self.at(ticks))
 
 
 @contextmanager
@@ -131,25 +93,27 @@ def decode_audio(path: Path, start: float = 0.0, end: float | None = None) -> Au
         blocks: list[Array] = []
         kind: tuple[str, int, int] | None = None
         first: float | None = None
-        for frame in _decode(container, stream, path):
+        for frame in decode_stream(container, stream, path):
             if first is None:
                 first = frame.time - zero if frame.time is not None else 0.0
                 kind = _kind(frame)
-            if _kind(frame) != kind:
+            if kind is None or _kind(frame) != kind:
                 raise ClipError("damaged", f"{path.name} changes from {kind} to {_kind(frame)} on the way")
-            blocks.append(frame.to_ndarray())
+            # Frame by frame: a long recording never exists in double precision.
+            blocks.append(_as_float(frame.to_ndarray(), channels=kind[1]))
             if end is not None and frame.time is not None and frame.time - zero > end:
                 break
-        declared = _declared(stream, container)
+        declared = declared_seconds(stream, container)
         if first is None or kind is None or not rate:
-            _refuse_truncated(path, 0.0, declared if declared and start < declared else None)
+            refuse_truncated(path, 0.0, declared if declared and start < declared else None)
             raise ClipError("empty", f"{path.name} has a sound stream without samples after {start} s")
-        samples = _as_float(np.concatenate(blocks, axis=1), channels=kind[1])  # (C, N)
-        if not np.isfinite(samples).all():
+        samples = np.concatenate(blocks, axis=1)  # (C, N)
+        del blocks
+        if not all(np.isfinite(channel).all() for channel in samples):
             raise ClipError("damaged", f"{path.name} holds samples that are no numbers (NaN or infinite)")
     seconds = samples.shape[1] / rate
     if end is None:
-        _refuse_truncated(path, first + seconds, declared)
+        refuse_truncated(path, first + seconds, declared)
     samples = _cut(samples, rate, first, start, end)
     if not samples.shape[1]:
         raise ClipError("empty", f"{path.name} has no sound between {start} and {end} s")
@@ -174,7 +138,8 @@ def _as_float(blocks: Array, channels: int) -> Array:
 def _cut(samples: Array, rate: int, first: float, start: float, end: float | None) -> Array:
     """Samples of [start, end); sound that begins late is preceded by silence, so that time 0 stays time 0."""
     lead = round((first - start) * rate)
-    samples = samples[:, -lead:] if lead < 0 else np.pad(samples, ((0, 0), (lead, 0)))
+    if lead:  # a copy of a long recording is worth avoiding
+        samples = samples[:, -lead:] if lead < 0 else np.pad(samples, ((0, 0), (lead, 0)))
     return samples if end is None else samples[:, : max(0, round((end - start) * rate))]
 
 
@@ -201,49 +166,7 @@ def resample(audio: Audio, rate: int) -> Audio:
     return Audio(np.stack(channels).astype(np.float32), rate)  # (C, N)
 
 
-def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> FrameIndex:
-    """The presentation times of a clip's frames, from its packets.
-
-    Raises:
-        ClipError: If it has no pictures, or none inside the segment.
-    """
-    with opened(path) as container:
-        stream = stream_of(container, "video", path)
-        unit, zero = float(stream.time_base), origin(container)
-        packets = list(_packets(container, stream, path))
-        pts = [p.pts for p in packets if p.pts is not None and not p.is_discard]
-        keys = [p.pts for p in packets if p.is_keyframe and p.pts is not None]
-        last = max((p.duration or 0 for p in packets), default=0)
-        declared, rate = _declared(stream, container), float(stream.average_rate or stream.guessed_rate or 25)
-        if not pts or len(set(pts)) != len(pts) or len(pts) < len([p for p in packets if not p.is_discard]):
-            pts, keys = _decoded_pts(path), []
-    if not pts:
-        _refuse_truncated(path, 0.0, declared)
-        raise ClipError("empty", f"{path.name} has a video stream without frames")
-    order = np.sort(np.asarray(pts, dtype=np.int64))
-    shown = order * unit - zero
-    step = last * unit or (float(np.median(np.diff(shown))) if len(shown) > 1 else 1.0 / rate)
-    ends = np.append(shown[1:], shown[-1] + step)
-    if end is None:
-        _refuse_truncated(path, float(ends[-1]), declared)
-    # A frame belongs to a segment if it is on display inside it.
-    inside = (ends > start) & (shown < (np.inf if end is None else end))
-    if not inside.any():
-        raise ClipError("empty", f"{path.name} has no frame between {start} and {end} s")
-    first = np.maximum(shown[inside] - start, 0.0)
-    final = ends[inside] - start
-    final = np.minimum(final, np.inf if end is None else end - start)
-    return FrameIndex(order[inside], first, final, np.sort(np.asarray(keys, dtype=np.int64)))
-
-
-def _decoded_pts(path: Path) -> list[int]:
-    """Frame times where the packets do not tell them: decode once."""
-    with opened(path) as container:
-        stream = stream_of(container, "video", path)
-        return sorted({_order(frame, path) for frame in _decode(container, stream, path)})
-
-
-def _packets(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+def packets_of(container: Any, stream: Any, path: Path) -> Iterator[Any]:
     """The stream's packets that hold data.
 
     Raises:
@@ -256,105 +179,25 @@ def _packets(container: Any, stream: Any, path: Path) -> Iterator[Any]:
             yield packet
 
 
-def _decode(container: Any, stream: Any, path: Path) -> Iterator[Any]:
-    for packet in _packets(container, stream, path):
+def decode_stream(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """All frames of a stream, of sound or pictures, in the order of presentation."""
+    for packet in packets_of(container, stream, path):
         yield from packet.decode()
     yield from stream.decode(None)
 
 
-def decode_frames(path: Path, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
-    """Decode the frames whose numbers are in `wanted` (ascending, distinct).
-
-    Yields:
-        The frame's number and its `av.VideoFrame`. Runs forward, and jumps to the next key frame
-        where the frames between are not wanted.
-
-    Raises:
-        ClipError: If a wanted frame cannot be decoded.
-    """
-    with opened(path) as container:
-        stream = stream_of(container, "video", path)
-        stream.thread_type = "AUTO"
-        frames, position = container.decode(stream), -1
-        frame = None
-        for number in map(int, wanted):
-            target = int(index.pts[number])
-            key = _key_before(index, target)
-            if key is not None and key > position + 1 and (position >= 0 or key > int(index.keys[0])):
-                container.seek(key, stream=stream)
-                frames, frame = container.decode(stream), None
-            while frame is None or position < target:
-                following = next(frames, None)
-                if following is None:
-                    break
-                frame, position = following, _order(following, path)
-            if frame is None or position < target - _slack(index):
-                raise ClipError("damaged", f"{path.name}: no frame at {index.start[number]:.3f} s can be decoded")
-            yield number, frame
-
-
-def _order(frame: Any, path: Path) -> int:
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is None:
-        raise ClipError(
-            "no-times",
-            f"{path.name} does not say when its frames are shown: put it in a "
-            f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)",
-        )
-    return int(stamp)
-
-
-def _slack(index: FrameIndex) -> int:
-    """How far before the last listed time the last shown frame may lie: some packets show nothing."""
-    return 4 * int(np.median(np.diff(index.pts))) if len(index.pts) > 1 else 0
-
-
-def _key_before(index: FrameIndex, target: int) -> int | None:
-    place = int(np.searchsorted(index.keys, target, side="right")) - 1
-    return int(index.keys[place]) if place >= 0 else None
-
-
-def scaler() -> Any:
-    """A converter of pictures, for one thread: a frame's own is shared by its readers and locks up."""
-    from av.video.reformatter import VideoReformatter
-
-    return VideoReformatter()
-
-
-def picture(scale: Any, frame: Any, height: int | None, width: int | None, grey: bool) -> Array:
-    """One decoded frame as an array, upright, scaled to cover height x width and cut at the centre.
-
-    Args:
-        scale: This thread's `scaler()`.
-        frame: An `av.VideoFrame`.
-        height: Rows; None keeps the frame's own size.
-        width: Columns.
-        grey: One channel.
-
-    Returns:
-        (H, W, 3) RGB or (H, W) grey uint8; the frame's own size where height and width are None.
-    """
-    turned = round(frame.rotation / 90) % 4 if frame.rotation else 0
-    across, down = (frame.height, frame.width) if turned % 2 else (frame.width, frame.height)
-    if height is None or width is None:
-        height, width = down, across
-    ratio = max(height / down, width / across)
-    down, across = max(height, round(down * ratio)), max(width, round(across * ratio))
-    sized = (down, across) if turned % 2 else (across, down)
-    layout = "gray8" if grey else "rgb24"
-    image = scale.reformat(frame, width=sized[0], height=sized[1], format=layout, interpolation="AREA").to_ndarray()
-    image = np.rot90(image, turned) if turned else image
-    top, left = (down - height) // 2, (across - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
-
-
-def _declared(stream: Any, container: Any) -> float | None:
+def declared_seconds(stream: Any, container: Any) -> float | None:
     """Seconds that the header promises for a stream, None where it does not say."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / 1_000_000 if container.duration else None
 
 
-def _refuse_truncated(path: Path, seconds: float, declared: float | None) -> None:
+def refuse_truncated(path: Path, seconds: float, declared: float | None) -> None:
+    """Refuse a file that holds much less than it declares.
+
+    Raises:
+        ClipError: With reason `truncated`.
+    """
     if declared and seconds < COMPLETE_SHARE * declared and declared - seconds > MISSING_SECONDS:
         raise ClipError("truncated", f"{path.name} ends after {seconds:.2f} s of the {declared:.2f} s it declares")

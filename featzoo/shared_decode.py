@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featzoo.media import FrameIndex, decode_frames
+from featzoo.frames import FrameIndex, decode_frames
 
 
 class SharedFrames:

@@ -73,7 +73,7 @@ def _check_key(extractor: Extractor) -> None:
     spec = extractor.spec()
     own = [field for field in dataclasses.fields(extractor) if not field.metadata.get("unkeyed")]
     common = {field.name for field in own if field.metadata.get("unless_default")}
-    used = {name for name in common if getattr(extractor, name) is not None}
+    used = {field.name for field in own if field.name in common and getattr(extractor, field.name) != field.default}
     keyed = {field.name for field in own} - common | used
     _rule(json.loads(json.dumps(spec, allow_nan=False)) == spec, "the spec is plain JSON values")
     _rule(set(spec["options"]) == keyed, "the spec holds every option, defaults too")

@@ -63,7 +63,9 @@ def test_models_and_transforms_work():
 def test_core_imports_no_heavy_package():
     """`feat` commands start quickly only so long as nothing below imports these at import time."""
     code = (
-        "import sys, featzoo.extract, featzoo.manifests, featzoo.cache.store, featzoo.extractors.bert, "
+        "import sys, featzoo.extract, featzoo.manifests, featzoo.cache.store, featzoo.extractors.bert, featzoo.cli, "
+        "featzoo.extractors.cnn, featzoo.extractors.clip, featzoo.extractors.videomae, featzoo.extractors.glove, "
+        "featzoo.extractors.faces, featzoo.extractors.action_units, featzoo.extractors.speech, featzoo.transcribe, "
         "featzoo.extractors.resnet50, featzoo.extractors.egemaps, featzoo.extractors.praat, "
         "featzoo.extractors.spectral, featzoo.extractors.speech\n"
         "heavy = ('torch', 'torchvision', 'transformers', 'opensmile', 'pandas', 'librosa', 'parselmouth')\n"

@@ -10,7 +10,7 @@ import plugins_for_tests as plugins
 import pytest
 from conftest import same_features
 
-from featzoo import media, shared_decode
+from featzoo import clips, media, shared_decode
 from featzoo.clips import Clip, Seat, Shared
 from featzoo.errors import ClipError
 from featzoo.extractors.frames import Frames
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.timeout(30)
 def passes(monkeypatch):
     """The decoding passes that are begun: the numbers of frames of each."""
     begun = []
-    original = media.decode_frames
+    original = clips.decode_frames
 
     def counted(path, index, wanted):
         begun.append(len(wanted))
         return original(path, index, wanted)
 
-    monkeypatch.setattr(media, "decode_frames", counted)
+    monkeypatch.setattr(clips, "decode_frames", counted)
     monkeypatch.setattr(shared_decode, "decode_frames", counted)
     return begun
 

@@ -17,9 +17,16 @@ from featzoo.transcripts import words_of
 REQUESTS = {
     "egemaps": ["egemaps", "egemaps.functionals", "egemaps[feature_set=ComParE_2016]"],
     "motion-energy": ["motion-energy", "motion-energy[pool=max,pool_seconds=0.5]"],
+    "faces": ["faces", "faces[rate=none,face=first]"],
+    "action-units": [],  # test_action_units.py, where py-feat is installed
     "frames": ["frames", "frames[rate=5.0]"],
     "resnet50": ["resnet50[weights=random,count=2]"],
+    "cnn": ["cnn[model=resnet18,weights=random,count=2,layer=layer3]", "cnn[weights=random,rate=2,precision=bf16]"],
+    "clip": ["clip[model={vision}/clip]", "clip[model={vision}/clip,output=hidden,layers=[1,2],rate=3.0]"],
+    "siglip": ["siglip[model={vision}/siglip,count=3]"],
+    "videomae": ["videomae[model={vision}/videomae]", "videomae[model={vision}/videomae,rate=5.0,hop=1]"],
     "bert": [f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids")],
+    "glove": ["glove[vectors={vectors}]", "glove.oov[vectors={vectors}]", "glove[vectors={vectors},oov=zero]"],
     "covarep": ["covarep", "covarep[compat=corrected]"],
     "praat": ["praat", "praat.functionals"],
     "spectral": ["spectral"],
@@ -39,9 +46,12 @@ def test_all_are_tested():
 
 
 @pytest.mark.parametrize("request_", [each for group in REQUESTS.values() for each in group])
-def test_registered_extractors(request_, clip, random_bert, random_speech):
-    extractor = make_extractor(request_.replace("{bert}", str(random_bert)).replace("{speech}", str(random_speech)))
-    found = check_extractor(extractor, clip)
+def test_registered_extractors(request_, clip, random_bert, random_speech, random_vision):
+    for name, folder in (("{bert}", random_bert), ("{speech}", random_speech), ("{vision}", random_vision)):
+        request_ = request_.replace(name, str(folder))
+    vectors = clip.path.parent / "vectors.txt"
+    vectors.write_text("so 0.25 -1.5\nunbelievable 0.5 2.0\n")
+    found = check_extractor(make_extractor(request_.replace("{vectors}", str(vectors))), clip)
     assert len(found) >= 1
 
 

@@ -3,6 +3,9 @@
 Sources: the standard library's wave, NumPy, and PyAV run plainly.
 """
 
+import subprocess
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from conftest import UNEVEN, moving_picture, tone, turn, write_video, write_wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featzoo import media
+from featzoo import frames, media
 from featzoo.clips import Clip
 from featzoo.errors import ClipError
 
@@ -54,7 +57,7 @@ def test_segment_of_wav_is_cut_to_the_sample(tmp_path_factory, first, length):
 
 def test_segment_past_the_end_is_empty(made):
     assert reason(media.decode_audio, made / "voice.wav", 5.0, 6.0) == "empty"
-    assert reason(media.index_frames, made / "talk.mp4", 5.0, 6.0) == "empty"
+    assert reason(frames.index_frames, made / "talk.mp4", 5.0, 6.0) == "empty"
 
 
 def test_segment_of_compressed_sound_agrees_with_the_whole(made):
@@ -102,7 +105,7 @@ def test_resampling_to_the_same_rate_changes_nothing_and_to_none_is_refused():
 
 
 def test_frame_times_are_the_containers(made):
-    index = media.index_frames(made / "uneven.mkv")
+    index = frames.index_frames(made / "uneven.mkv")
     np.testing.assert_allclose(index.start, UNEVEN, atol=1e-9)  # written in whole milliseconds
     np.testing.assert_allclose(index.end[:-1], UNEVEN[1:], atol=1e-9)
     assert index.end[-1] > index.start[-1]
@@ -122,12 +125,29 @@ def plainly(path):
 @given(st.data())
 def test_seeking_gives_the_frames_of_a_sequential_pass(made, name, data):
     expected = plainly(made / name)
-    index = media.index_frames(made / name)
+    index = frames.index_frames(made / name)
     wanted = np.array(sorted(data.draw(st.sets(st.integers(0, len(expected) - 1), min_size=1))))
-    found = list(media.decode_frames(made / name, index, wanted))
+    found = list(frames.decode_frames(made / name, index, wanted))
     assert [number for number, _ in found] == wanted.tolist()
     for number, frame in found:
         np.testing.assert_array_equal(frame.to_ndarray(format="rgb24"), expected[number])
+
+
+def test_packets_are_not_held(tmp_path):
+    """An hour of video is gigabytes of packets; here they are 100 MB, of which the times alone are kept."""
+    rest = np.random.default_rng(0).integers(0, 256, (500, 500), dtype=np.uint8)
+    path = write_video(tmp_path / "a.mkv", count=400, codec="rawvideo", pixels="gray", picture=lambda _: rest)
+    assert path.stat().st_size > 95e6
+    code = (
+        "import resource, sys; from pathlib import Path; from featzoo.frames import index_frames\n"
+        "import av\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10\n"
+        "before = peak(); count = len(index_frames(Path(sys.argv[1])).pts); print(count, peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    count, grown = map(int, done.stdout.split())
+    assert count == 400
+    assert grown < 30
 
 
 def test_frames_of_a_segment_are_those_on_display(made):
@@ -147,7 +167,7 @@ def test_frames_of_a_segment_are_those_on_display(made):
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(1, 20), st.floats(0.2, 60))
 def test_count_and_rate_choose_what_is_on_display(gaps, count, rate):
     edges = np.cumsum([0, *gaps]) / 1000
-    index = media.FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]))
+    index = frames.FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]))
 
     def shown(time):
         return max([n for n in range(len(gaps)) if edges[n] <= time], default=0)
@@ -214,7 +234,7 @@ def test_lossless_pictures_are_exact(tmp_path):
 def test_reasons_of_files_that_are_not_media(tmp_path):
     (tmp_path / "zero.mp4").touch()
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
-    for call in (media.decode_audio, media.index_frames):
+    for call in (media.decode_audio, frames.index_frames):
         assert reason(call, tmp_path / "missing.mp4") == "not-found"
         assert reason(call, tmp_path / "zero.mp4") == "empty"
         assert reason(call, tmp_path / "noise.mp4") == "unreadable"
@@ -223,7 +243,7 @@ def test_reasons_of_files_that_are_not_media(tmp_path):
 
 def test_reasons_of_media_without_the_medium(tmp_path, made):
     assert reason(media.decode_audio, made / "uneven.mkv") == "no-audio"
-    assert reason(media.index_frames, made / "voice.wav") == "no-video"
+    assert reason(frames.index_frames, made / "voice.wav") == "no-video"
     write_wav(tmp_path / "none.wav", np.zeros((1, 0), np.int16))
     assert reason(media.decode_audio, tmp_path / "none.wav") in ("empty", "unreadable")
 
@@ -238,8 +258,8 @@ def test_half_a_download_is_not_taken_for_the_whole(tmp_path, share):
     path.write_bytes(raw[: int(len(raw) * share)])
     index_reason = None
     try:
-        index = media.index_frames(path)
-        list(media.decode_frames(path, index, np.arange(len(index.pts))))
+        index = frames.index_frames(path)
+        list(frames.decode_frames(path, index, np.arange(len(index.pts))))
     except ClipError as error:
         index_reason = error.reason
     assert index_reason in ("truncated", "unreadable", "damaged")
@@ -302,11 +322,11 @@ def test_odd_files_of_the_world(data, name, sound, pictures):
 )
 def test_seeking_in_real_files(data, name):
     path = data / "media" / "odd" / name
-    index = media.index_frames(path)
+    index = frames.index_frames(path)
     every = np.arange(min(len(index.pts), 150))
-    whole = {n: f.to_ndarray(format="gray").copy() for n, f in media.decode_frames(path, index, every)}
+    whole = {n: f.to_ndarray(format="gray").copy() for n, f in frames.decode_frames(path, index, every)}
     for number in range(0, len(every), 7):
-        ((_, frame),) = media.decode_frames(path, index, np.array([number]))
+        ((_, frame),) = frames.decode_frames(path, index, np.array([number]))
         np.testing.assert_array_equal(frame.to_ndarray(format="gray"), whole[number], err_msg=f"frame {number}")
 
 

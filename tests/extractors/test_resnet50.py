@@ -106,9 +106,9 @@ def test_missing_weights_say_what_where_and_how(tmp_path, monkeypatch):
     with pytest.raises(MissingWeights) as caught:
         ResNet50().prepare()
     for part in (
-        "resnet50 IMAGENET1K_V2",
+        "resnet50.IMAGENET1K_V2",
         str(tmp_path / "hub" / "checkpoints"),
-        "get_state_dict",
+        "feat weights get resnet50",
         "resnet50[weights=",
     ):
         assert part in str(caught.value)
@@ -122,10 +122,10 @@ def test_missing_weights_say_what_where_and_how(tmp_path, monkeypatch):
 
 def test_published_names_are_torchvisions():
     from featzoo.backends import torchvision_module
-    from featzoo.extractors.resnet50 import PUBLISHED
+    from featzoo.extractors.cnn import RESNET50
 
     torchvision_module()
     from torchvision.models import ResNet50_Weights
 
-    known = {name: w.url.rsplit("/", 1)[1] for name, w in ResNet50_Weights.__members__.items() if name != "DEFAULT"}
-    assert known == PUBLISHED
+    known = {name: w.url.rsplit("/", 1)[1] for name, w in ResNet50_Weights.__members__.items()}
+    assert known == RESNET50
