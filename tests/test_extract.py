@@ -230,7 +230,7 @@ def test_usual_extractors_that_cannot_run_are_left_out_with_the_reason(made, tmp
     why = {request: reason for reason, requests in left_out.items() for request in requests}
     assert set(why) | can == set(usual_extractors())
     assert "all clips are sound files" in why["frames"]
-    assert "hf download bert-base-uncased" in why["bert"]
+    assert "feat weights get bert-base-uncased" in why["bert"]
     assert "no weights of resnet50" in why["resnet50"]
     assert "transcript" in why["bert.minilm"]
 
@@ -246,5 +246,5 @@ def test_missing_weights_stop_the_run_with_their_text(store, tmp_path, monkeypat
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     from featzoo.extractors.bert import Bert
 
-    with pytest.raises(FeatzooError, match="hf download"):
+    with pytest.raises(FeatzooError, match="feat weights get"):
         extract_all(store, [Bert()], [Clip("a", words=words_of("x"))], jobs=1)

@@ -287,7 +287,7 @@ def test_weights_replaced_in_place_are_used(tmp_path, clips):
 )
 def test_missing_weights(tmp_path, monkeypatch, name, hub):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MissingWeights, match=rf"hf download {hub}.*{name}\[model=/path/to/folder\]"):
+    with pytest.raises(MissingWeights, match=rf"(?s)feat weights get {hub}.*{name}\[model=/path/to/folder\]"):
         KINDS[name]().prepare()
 
 

@@ -239,7 +239,7 @@ def test_a_head_is_built_again_from_its_assets(head):
         ({}, {"text": InputSpec(16)}, InvalidOption, "token ids as 'text'"),
         ({}, {"audio": InputSpec(1, True)}, InvalidOption, "needs features as 'audio'"),
         ({}, {"sound": InputSpec(1)}, InvalidOption, "no input 'sound'"),
-        ({}, {"text": InputSpec(1, True, "no/such-model")}, MissingWeights, "hf download no/such-model"),
+        ({}, {"text": InputSpec(1, True, "no/such-model")}, MissingWeights, "feat weights get no/such-model"),
     ],
 )
 def test_errors_say_what_is_wrong(tiny_bert, options, changes, kind, text):
