@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -104,64 +108,65 @@ def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
     cli_runs.evaluate(run, features, split, device)
 
 
+@dataclass(frozen=True)
+class Trials:
+    """What the commands take that train a recipe many times."""
+
+    recipe: str
+    features: Path
+    runs: Path
+    changes: dict[str, Any]
+    seeds: int
+    device: str
+    jobs: int
+
+
+def takes_trials(command: Callable[[Trials], None]) -> Callable[..., None]:
+    """A command whose arguments and options become one `Trials`."""
+
+    @wraps(command)
+    def gathered(
+        seeds: int, epochs: int | None, without: tuple[str, ...], changes: tuple[str, ...], **rest: Any
+    ) -> None:
+        from featzoo import cli_runs
+
+        table = cli_runs.overrides(changes, None, without)
+        command(Trials(changes=table if epochs is None else {**table, "training.epochs": epochs}, seeds=seeds, **rest))
+
+    for option in (
+        DEVICE,
+        JOBS,
+        click.option("--set", "changes", multiple=True, help="field=value of the recipe, for every variant."),
+        click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it."),
+        click.option("--epochs", type=int, help="Short for --set training.epochs=N."),
+        click.option("--seeds", default=1, show_default=True, help="Trainings of each variant."),
+        click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the folder is made."),
+        click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store."),
+        click.argument("recipe"),
+    ):
+        gathered = option(gathered)
+    return gathered
+
+
 @zoo.command()
-@click.argument("recipe")
-@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where RECIPE-ablation is made.")
-@click.option("--seeds", default=3, show_default=True, help="Trainings of each variant.")
-@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
-@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
-@click.option("--set", "changes", multiple=True, help="field=value of the recipe, for every variant.")
-@JOBS
-@DEVICE
-def ablate(
-    recipe: str,
-    features: Path,
-    runs: Path,
-    seeds: int,
-    epochs: int | None,
-    without: tuple[str, ...],
-    changes: tuple[str, ...],
-    jobs: int,
-    device: str,
-) -> None:
+@takes_trials
+def ablate(given: Trials) -> None:
     """Train RECIPE and each of its ablations, and print them beside the published table.
 
     Trainings that are finished are kept: the same command again goes on where it was stopped.
 
     \b
     zoo ablate psa-mf --features mosi --without vision --seeds 5
-    zoo ablate psa-mf --seeds 1 --epochs 2
+    zoo ablate psa-mf --epochs 2
     """
     from featzoo import cli_runs
 
-    table = cli_runs.overrides(changes, None, without)
-    if epochs is not None:
-        table["training.epochs"] = epochs
-    cli_runs.ablate(recipe, features, runs, table, seeds, device, jobs)
+    cli_runs.ablate(given.recipe, given.features, given.runs, given.changes, given.seeds, given.device, given.jobs)
 
 
 @zoo.command()
-@click.argument("recipe")
-@click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where RECIPE-layers is made.")
-@click.option("--seeds", default=1, show_default=True, help="Trainings of each layer.")
-@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
-@click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
-@click.option("--set", "changes", multiple=True, help="field=value of the recipe, for every variant.")
-@JOBS
-@DEVICE
-def layers(
-    recipe: str,
-    features: Path,
-    runs: Path,
-    seeds: int,
-    epochs: int | None,
-    without: tuple[str, ...],
-    changes: tuple[str, ...],
-    jobs: int,
-    device: str,
-) -> None:
+@takes_trials
+def layers(given: Trials) -> None:
     """Train RECIPE aligned at each hidden state of its encoder in turn, and draw the curve.
 
     Trainings that are finished are kept: the same command again goes on where it was stopped.
@@ -171,10 +176,7 @@ def layers(
     """
     from featzoo import cli_runs
 
-    table = cli_runs.overrides(changes, None, without)
-    if epochs is not None:
-        table["training.epochs"] = epochs
-    cli_runs.layers(recipe, features, runs, table, seeds, device, jobs)
+    cli_runs.layers(given.recipe, given.features, given.runs, given.changes, given.seeds, given.device, given.jobs)
 
 
 @zoo.command()
