@@ -150,7 +150,11 @@ def predict(
 
 
 # What a table of trials shows of each kind of target.
-SHOWN = {"sentiment": ("mae", "corr", "acc2_non0", "f1_non0"), "regression": ("mae", "corr", "ccc")}
+SHOWN = {
+    "sentiment": ("mae", "corr", "acc2_non0", "f1_non0"),
+    "regression": ("mae", "corr", "ccc"),
+    "traits": ("r_acc", "ccc", "r2"),
+}
 
 
 def train_seeds(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -183,11 +183,21 @@ def held(splits: Sequence[Split], choice: bool | Literal["auto"], device: torch.
     return [split.held_on(device) if wanted else split for split in splits]
 
 
-def statistics_of(features: Mapping[str, Sequence[Array | None]], specs: Mapping[str, InputSpec]) -> Statistics:
-    """Mean and standard deviation over every observed step, column by column, for the roles of `specs`."""
+def statistics_of(
+    features: Mapping[str, Sequence[Array | None]],
+    specs: Mapping[str, InputSpec],
+    to_range: Collection[str] = (),
+) -> Statistics:
+    """Mean and standard deviation over every observed step, column by column, for the roles of `specs`.
+
+    Those of `to_range` get their lowest value and their range instead, which scale them to 0 to 1.
+    """
     mean, std = {}, {}
     for role, spec in specs.items():
         arrays = [np.asarray(a, dtype=np.float64) for a in features[role] if a is not None]
+        if role in to_range:
+            mean[role], std[role] = _range(arrays, spec.width)
+            continue
         total, square, count = np.zeros(spec.width), np.zeros(spec.width), np.zeros(spec.width)
         for array in arrays:
             total += np.nansum(array, axis=0)  # (D,)
@@ -200,3 +210,14 @@ def statistics_of(features: Mapping[str, Sequence[Array | None]], specs: Mapping
         # A constant column's spread is rounding error, and dividing by it would blow up the next clip's.
         std[role] = np.where(spread > 1e-7 * np.abs(mean[role]), spread, 1.0)
     return Statistics(mean, std)
+
+
+def _range(arrays: Sequence[Array], width: int) -> tuple[Array, Array]:
+    """(D,) lowest values, and how far the highest are from them; 0 and 1 of a column that was never observed."""
+    lowest, highest = np.full(width, np.inf), np.full(width, -np.inf)
+    for array in arrays:
+        lowest = np.fmin(lowest, np.fmin.reduce(array, axis=0))  # (D,)
+        highest = np.fmax(highest, np.fmax.reduce(array, axis=0))  # (D,)
+    lowest = np.where(np.isfinite(lowest), lowest, 0.0)
+    spread = highest - lowest
+    return lowest, np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)

@@ -33,7 +33,7 @@ class Epoch:
         dev_mae: Mean absolute error on dev.
         rates: Parameter group to its learning rate at the end of the epoch.
         seconds: Wall time.
-        best: Whether no earlier epoch of the last stage had a lower dev MAE.
+        best: Whether no earlier epoch of the stage had a lower dev MAE (or loss, where that is what chooses).
     """
 
     epoch: int
@@ -73,7 +73,7 @@ class Progress:
         order: Draws the order of clips.
         result: So far, over all stages.
         number: Epochs done in this stage.
-        best_mae: Lowest dev MAE of this stage.
+        best_score: Lowest dev MAE (or loss, where that is what chooses) of this stage.
         best_number: The epoch of this stage that gave it.
     """
 
@@ -84,7 +84,7 @@ class Progress:
     order: np.random.Generator
     result: Trained
     number: int = 0
-    best_mae: float = math.inf
+    best_score: float = math.inf
     best_number: int = 0
 
     def state(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Progress:
         kept = {k: v for k, v in vars(self.schedule).items() if isinstance(v, int | float | list)}
         return {
             "stage": self.stage, "number": self.number,
-            "best_mae": self.best_mae, "best_number": self.best_number,
+            "best_score": self.best_score, "best_number": self.best_number,
             "head": self.head.state_dict(), "memory": self.head.memory,
             "optimizer": self.optimizer.state_dict(), "schedule": kept,
             "weights": self.result.weights, "epochs": [dataclasses.asdict(epoch) for epoch in self.result.epochs],
@@ -102,7 +102,7 @@ class Progress:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
-        self.number, self.best_mae, self.best_number = state["number"], state["best_mae"], state["best_number"]
+        self.number, self.best_score, self.best_number = state["number"], state["best_score"], state["best_number"]
         self.head.load_state_dict(state["head"])
         self.head.memory = state["memory"]
         self.optimizer.load_state_dict(state["optimizer"])

@@ -66,7 +66,7 @@ def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") 
     lacking: list[str] = []
     for role, wanted in recipe.inputs.items():
         if not wanted.features:
-            chosen[role] = Chosen("", None, InputSpec(1))
+            chosen[role] = Chosen("", None, InputSpec(1, given=False))
             continue
         for request in wanted.features:
             found = store.find(request)
@@ -86,7 +86,9 @@ def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") 
 def _spec(features: FeatureSet) -> InputSpec:
     first = features[features.ids()[0]].features
     model = str(features.provenance.get("model", "") or features.spec.get("model", ""))
-    return InputSpec(math.prod(first.shape[1:]), ids=first.dtype.kind in "iu", model=model)
+    # Bytes are pictures, not token ids.
+    ids = first.dtype.kind in "iu" and first.dtype != np.uint8
+    return InputSpec(math.prod(first.shape[1:]), ids=ids, model=model)
 
 
 def load_split(
@@ -128,7 +130,8 @@ def load_split(
         if split != "train":
             raise InvalidOption(f"the {split} split is standardised by the train split's statistics: pass them")
         standardised = {role: spec for role, spec in specs.items() if recipe.inputs[role].standardise}
-        statistics = statistics_of(features, standardised)
+        to_range = {role for role in standardised if recipe.inputs[role].standardise == "range"}
+        statistics = statistics_of(features, standardised, to_range)
     counts = Counts(
         clips=len(ids),
         without_target=without,
@@ -286,7 +289,7 @@ def same_sets(store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, An
     """
     chosen = {}
     for role, one in sets.items():
-        spec = InputSpec(one["width"], one["ids"], one["model"])
+        spec = InputSpec(one["width"], one["ids"], one["model"], bool(one["key"]))
         if not one["key"]:
             chosen[role] = Chosen("", None, spec)
             continue

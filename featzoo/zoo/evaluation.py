@@ -73,7 +73,8 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     values = measure(recipe, train_split, loaded, pred)
     stored = recorded[METRICS]["splits"].get(split, {}).get("head")
     stored = {k: float("nan") if v is None else v for k, v in stored.items()} if stored else None
-    score = partial(target_metrics, recipe.target.metrics, columns=recipe.target.columns)
+    target = recipe.target
+    score = partial(target_metrics, target.metrics, columns=target.columns, train=train_split.targets)
     spans = intervals(score, pred, loaded.targets)
     return Evaluation(run, split, loaded.counts, values["head"], constants(values), spans, stored)
 
@@ -87,7 +88,7 @@ def load_head(run: Path) -> Head:
     run = Path(run)
     recipe, recorded = _read(run)
     sets = recorded[FEATURES]["sets"]
-    specs = {role: InputSpec(one["width"], one["ids"], one["model"]) for role, one in sets.items()}
+    specs = {role: InputSpec(one["width"], one["ids"], one["model"], bool(one["key"])) for role, one in sets.items()}
     assets = {name: (run / name).read_text(encoding="utf-8") for name in recorded[FEATURES]["assets"]}
     head = make_head(recipe.head, recipe.options, specs, len(recipe.target.columns), assets)
     head.load_state_dict(load_file(run / WEIGHTS))

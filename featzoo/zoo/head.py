@@ -54,11 +54,13 @@ class InputSpec:
         width: D.
         ids: Whether the values are whole numbers.
         model: The transformers model whose tokenizer or weights made the set, "" if none did.
+        given: Whether there is a set; the recipe may go without.
     """
 
     width: int
     ids: bool = False
     model: str = ""
+    given: bool = True
 
 
 class Head(nn.Module):
@@ -77,6 +79,7 @@ class Head(nn.Module):
         roles: Role name to what is wanted of it.
         options_class: A frozen dataclass of everything that can be chosen.
         stages: Names of the training stages, in order.
+        by_loss: Stages whose best epoch has the lowest dev loss, not dev MAE: those that change no prediction.
         memory: What training keeps from step to step beside the weights (pseudo labels, earlier batches); not part of
             the model, but a resumed training needs it.
     """
@@ -84,6 +87,7 @@ class Head(nn.Module):
     roles: ClassVar[Mapping[str, Role]]
     options_class: ClassVar[type]
     stages: tuple[str, ...] = ("main",)
+    by_loss: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -116,6 +120,20 @@ class Head(nn.Module):
 
     def prepare(self, targets: Tensor) -> None:
         """Look once at the (N, K) train targets before training (class weights, output bias)."""
+
+    def begin(self, stage: str) -> None:
+        """Told before each of `stages`: what learns, and what `forward` predicts with. A new head is in the last."""
+
+    def reads(self, stage: str) -> tuple[str, ...] | None:
+        """The roles that `forward` needs in a stage; None for all of them."""
+        return None
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the parts that no longer learn in this stage make of the inputs: `forward` takes it in their place.
+
+        It is computed once before the stage, in evaluation mode. None if everything learns.
+        """
+        return None
 
     def see(self, rows: Tensor) -> None:
         """Told before each training step which of the train split's N clips come: (B,) their numbers."""

@@ -13,7 +13,8 @@ Metrics = dict[str, float]
 
 # Whether more is better, for tables and for choosing.
 HIGHER_IS_BETTER = {
-    "mae": False, "rmse": False, "corr": True, "ccc": True, "acc7": True, "acc5": True,
+    "mae": False, "rmse": False, "corr": True, "ccc": True, "r2": True, "r_acc": True, "r_acc_low": True,
+    "r_acc_high": True, "acc7": True, "acc5": True,
     "acc2_has0": True, "f1_has0": True, "acc2_non0": True, "f1_non0": True,
 }  # fmt: skip
 
@@ -68,17 +69,51 @@ def regression_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
     }
 
 
-def target_metrics(kind: str, pred: Array, truth: Array, columns: tuple[str, ...]) -> Metrics:
+def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLike | None = None) -> Metrics:
+    """The metrics of apparent personality: r_acc and r2 beside those of `regression_metrics`.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) annotations, 0 to 1.
+        train: (M,) annotations of the train split. With them, r_acc_low and r_acc_high are those of the clips below
+            their mean minus one standard deviation, and from their mean plus one on.
+
+    Returns:
+        r_acc is 1 - mae; r2 the coefficient of determination. NaN where a value does not exist.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = _pair(pred, truth)
+    common = regression_metrics(pred, truth)
+    found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth)}
+    if train is None:
+        return found
+    bounds = np.asarray(train, dtype=np.float64)
+    mean, std = float(bounds.mean()), float(bounds.std())
+    for name, rows in (("low", truth < mean - std), ("high", truth >= mean + std)):
+        found[f"r_acc_{name}"] = float(1 - np.abs(pred[rows] - truth[rows]).mean()) if rows.any() else float("nan")
+    return found
+
+
+def target_metrics(
+    kind: str, pred: Array, truth: Array, columns: tuple[str, ...], train: Array | None = None
+) -> Metrics:
     """Metrics of (N, K) predictions: of the one column, or the columns' mean and each one's as `column.name`.
 
     Args:
-        kind: `sentiment` or `regression`.
+        kind: `sentiment`, `regression` or `traits`.
         pred: (N, K) predictions.
         truth: (N, K) targets.
         columns: K target names.
+        train: (M, K) train targets, which bound the extremes of `traits`.
     """
-    measure = sentiment_metrics if kind == "sentiment" else regression_metrics
-    each = {name: measure(pred[:, k], truth[:, k]) for k, name in enumerate(columns)}
+    each = {}
+    for k, name in enumerate(columns):
+        if kind == "traits":
+            each[name] = trait_metrics(pred[:, k], truth[:, k], None if train is None else train[:, k])
+        else:
+            each[name] = (sentiment_metrics if kind == "sentiment" else regression_metrics)(pred[:, k], truth[:, k])
     if len(columns) == 1:
         return each[columns[0]]
     first = next(iter(each.values()))
@@ -92,14 +127,14 @@ def constant_metrics(kind: str, train: Array, truth: Array, columns: tuple[str, 
     """What the mean and the median of the train targets would score: the floor that a head must pass.
 
     Args:
-        kind: `sentiment` or `regression`.
+        kind: `sentiment`, `regression` or `traits`.
         train: (M, K) train targets.
         truth: (N, K) targets of the split that is scored.
         columns: K target names.
     """
     constants = {"train mean": train.mean(axis=0), "train median": np.median(train, axis=0)}
     return {
-        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns)
+        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns, train)
         for name, value in constants.items()
     }
 
@@ -164,6 +199,12 @@ def _pearson(pred: Array, truth: Array) -> float:
     if np.ptp(pred) == 0 or np.ptp(truth) == 0:
         return float("nan")
     return float(np.corrcoef(pred, truth)[0, 1])
+
+
+def _determination(pred: Array, truth: Array) -> float:
+    if np.ptp(truth) == 0:
+        return float("nan")
+    return float(1 - ((truth - pred) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
 
 
 def _rounded_accuracy(pred: Array, truth: Array, limit: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ class Input:
         features: Requests for feature sets; the first that the store holds is used. An empty list goes
             without: the head is trained with this input masked for every clip.
         rows: Every step, or only the `first` ([CLS] of a BERT set).
-        standardise: Subtract the train split's mean and divide by its standard deviation, column by column.
+        standardise: Subtract the train split's mean and divide by its standard deviation, column by column; or
+            `range`: scale the train split's lowest and highest value to 0 and 1.
         max_steps: The most steps that a clip keeps.
         longer: What is done with more: `cut` keeps the first steps (of token ids the last one too: it
             separates), `mean` averages equal spans.
@@ -31,7 +32,7 @@ class Input:
 
     features: tuple[str, ...]
     rows: Literal["all", "first"] = "all"
-    standardise: bool = False
+    standardise: bool | Literal["range"] = False
     max_steps: int = 500
     longer: Literal["cut", "mean"] = "cut"
     required: bool = False
@@ -50,12 +51,12 @@ class Target:
     Attributes:
         columns: Names of labels.
         range: Lowest and highest value that a label may have; empty for any.
-        metrics: `sentiment` (needs labels around 0) or `regression`.
+        metrics: `sentiment` (needs labels around 0), `regression` or `traits` (needs labels from 0 to 1).
     """
 
     columns: tuple[str, ...]
     range: tuple[float, ...] = ()
-    metrics: Literal["sentiment", "regression"] = "regression"
+    metrics: Literal["sentiment", "regression", "traits"] = "regression"
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -65,18 +66,37 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What is different in one of a head's training stages; 0 is not.
+
+    Attributes:
+        epochs: See `Training`.
+        batch_size: See `Training`.
+    """
+
+    epochs: int = 0
+    batch_size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch_size < 0:
+            raise ValueError(f"epochs and batch_size are not negative; got {self.epochs} and {self.batch_size}")
+
+
+@dataclass(frozen=True)
 class Training:
     """How a head is trained.
 
     Attributes:
         batch_size: Clips in a step, over all devices.
         epochs: The most passes over the train split, per stage.
+        stages: Name of a stage of the head to what is different there.
         learning_rates: Rate of each parameter group that the head names; `main` is always there.
         optimizer: `adam` (weight decay as L2) or `adamw` (decoupled).
         weight_decay: Of every group.
-        schedule: `constant`; `linear` or `cosine` down to 0 over all epochs; `plateau` halves the rates when
-            the dev MAE has not improved for more than `plateau` epochs.
+        schedule: `constant`; `linear` or `cosine` down to the share `end` of the rates over all epochs; `plateau`
+            halves the rates when the dev MAE has not improved for more than `plateau` epochs.
         plateau: See `schedule`.
+        end: See `schedule`.
         warmup: Share of all steps in which the rates rise from 0.
         clip: The norm that gradients are clipped to; 0 leaves them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
@@ -90,11 +110,13 @@ class Training:
 
     batch_size: int = 32
     epochs: int = 20
+    stages: Mapping[str, Stage] = field(default_factory=dict)
     learning_rates: Mapping[str, float] = field(default_factory=lambda: {"main": 1e-3})
     optimizer: Literal["adam", "adamw"] = "adamw"
     weight_decay: float = 1e-4
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
     plateau: int = 5
+    end: float = 0.0
     warmup: float = 0.0
     clip: float = 1.0
     patience: int = 10
@@ -109,6 +131,8 @@ class Training:
             raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
+        if not 0 <= self.end <= 1:
+            raise ValueError(f"end is a share in [0, 1]; got {self.end}")
         if (
             min(
                 self.clip,
@@ -121,6 +145,12 @@ class Training:
             < 0
         ):
             raise ValueError("clip, patience, plateau, weight_decay and learning rates are not negative")
+
+    def of(self, stage: str) -> Training:
+        """The settings of one stage."""
+        own = self.stages.get(stage, Stage())
+        epochs, batch_size = own.epochs or self.epochs, own.batch_size or self.batch_size
+        return replace(self, epochs=epochs, batch_size=batch_size)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from featzoo.zoo.recipes import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from torch.nn import Parameter
 
 
 def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: Sequence[str]) -> bytes:
@@ -127,7 +128,7 @@ def card(
     """
     best = trained.best.epoch if trained.best else 0
     total = sum(p.numel() for p in head.parameters())
-    learning = sum(p.numel() for p in head.parameters() if p.requires_grad)
+    learning = sum(p.numel() for p in _trained(head, recipe))
     parts = [
         f"# {name}",
         f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
@@ -151,6 +152,13 @@ def card(
         f"`zoo evaluate {name}` computes the table again from the weights and the features.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _trained(head: Head, recipe: Recipe) -> list[Parameter]:
+    """The parameters that learn in some stage."""
+    rates = recipe.training.learning_rates
+    groups = [group for stage in head.stages for group in head.parameter_groups(stage, rates)]
+    return list({id(p): p for group in groups for p in group["params"]}.values())
 
 
 def _sets(recipe: Recipe, sets: Mapping[str, Mapping[str, Any]]) -> str:

@@ -282,7 +282,7 @@ def measure(recipe: Recipe, train_split: Split, split: Split, pred: Array) -> di
     kind, columns = recipe.target.metrics, recipe.target.columns
     if not np.isfinite(pred).all():
         raise FeatzooError(f"{int((~np.isfinite(pred)).sum())} predictions of {split.name} are not finite numbers")
-    found = {"head": target_metrics(kind, pred, split.targets, columns)}
+    found = {"head": target_metrics(kind, pred, split.targets, columns, train_split.targets)}
     return found | constant_metrics(kind, train_split.targets, split.targets, columns)
 
 

@@ -15,7 +15,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor
 
-from featzoo.errors import FeatzooError, InvalidOption
+from featzoo.errors import FeatzooError, InvalidOption, suggestion
+from featzoo.zoo.activations import for_stage
 from featzoo.zoo.batches import Array, Split, held
 from featzoo.zoo.checkpoint import Checkpoint, Epoch, Progress, Trained
 from featzoo.zoo.head import Head
@@ -34,7 +35,7 @@ def train(
     on_step: Callable[[int, int], None] = lambda step, steps: None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train a head; it ends with the weights of the epoch whose dev MAE is lowest.
+    """Train a head; each stage ends with the weights of its epoch whose dev MAE (or `by_loss`, dev loss) is lowest.
 
     Args:
         head: A head; it is changed in place.
@@ -53,38 +54,48 @@ def train(
     order = np.random.default_rng(settings.seed)
     head.prepare(torch.from_numpy(train.targets.astype(np.float32)))
     head.to(accelerator.device)
-    train, dev = held((train, dev), settings.device_cache, accelerator.device)
-    per_epoch = math.ceil(len(train) / settings.batch_size)
-    total = per_epoch * settings.epochs * len(head.stages)
+    for name in settings.stages:
+        if name not in type(head).stages:  # a head may go without some of them
+            known = type(head).stages
+            raise InvalidOption(f"training.stages: this head has no stage '{name}'{suggestion(name, known)}")
+    per_epoch = {stage: math.ceil(len(train) / settings.of(stage).batch_size) for stage in head.stages}
+    total = sum(steps * settings.of(stage).epochs for stage, steps in per_epoch.items())
     saved = checkpoint.load() if checkpoint else None
     result = Trained()
     for index, stage in enumerate(head.stages):
         if saved and index < saved["stage"]:
             continue
-        groups = head.parameter_groups(stage, settings.learning_rates)
+        own = settings.of(stage)
+        head.begin(stage)
+        if saved and index == saved["stage"]:  # what is frozen is computed from these weights
+            head.load_state_dict(saved["head"])
+        read = [for_stage(head, split, stage, own.batch_size, accelerator.device) for split in (train, dev)]
+        seen, judged = held(read, own.device_cache, accelerator.device)
+        groups = head.parameter_groups(stage, own.learning_rates)
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=settings.weight_decay, fused=True))
-        schedule = Schedule(optimizer, settings, per_epoch * settings.epochs)
+        model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=own.weight_decay, fused=True))
+        schedule = Schedule(optimizer, own, per_epoch[stage] * own.epochs)
         at = Progress(index, head, optimizer, schedule, order, result)
         if saved and index == saved["stage"]:
             at.restore(saved)
-        while at.number < settings.epochs and not _stalled(at, settings):
-            started, before = time.perf_counter(), per_epoch * len(result.epochs)
+        while at.number < own.epochs and not _stalled(at, own):
+            started, before = time.perf_counter(), sum(per_epoch[epoch.stage] for epoch in result.epochs)
             step = partial(_told, on_step, before, total)
-            losses = _one_epoch(model, at, train, settings, accelerator, stage, step)
-            dev_losses, prediction = evaluate(head, dev, settings.batch_size, accelerator.device, stage)
+            losses = _one_epoch(model, at, seen, own, accelerator, stage, step)
+            dev_losses, prediction = evaluate(head, judged, own.batch_size, accelerator.device, stage)
             mae = float(np.abs(prediction - dev.targets).mean())
+            score = dev_losses["total"] if stage in head.by_loss else mae
             at.number += 1
-            if not math.isfinite(losses["total"] + mae):
+            if not math.isfinite(losses["total"] + score + mae):
                 said = f"train loss {losses['total']:g}, dev MAE {mae:g}"
                 raise FeatzooError(f"epoch {at.number} diverged ({said}): lower the learning rates")
-            schedule.observe(mae)
+            schedule.observe(score)
             rates = {g.get("name", "main"): g["lr"] for g in optimizer.param_groups}
             seconds = time.perf_counter() - started
-            epoch = Epoch(len(result.epochs) + 1, stage, losses, dev_losses, mae, rates, seconds, mae < at.best_mae)
+            epoch = Epoch(len(result.epochs) + 1, stage, losses, dev_losses, mae, rates, seconds, score < at.best_score)
             result.epochs.append(epoch)
             if epoch.best:
-                at.best_mae, at.best_number, result.best = mae, at.number, epoch
+                at.best_score, at.best_number, result.best = score, at.number, epoch
                 result.weights = {k: v.detach().cpu().clone() for k, v in head.state_dict().items()}
             on_epoch(epoch)
             if checkpoint:
@@ -204,13 +215,14 @@ class Schedule:
         if self.done <= warm:
             return self.done / warm
         left = (self.steps - self.done + 1) / max(1, self.steps - warm)
-        if self.settings.schedule == "linear":
-            return left
-        return (1 - math.cos(math.pi * left)) / 2 if self.settings.schedule == "cosine" else 1.0
+        if self.settings.schedule == "cosine":
+            left = (1 - math.cos(math.pi * left)) / 2
+        end = self.settings.end
+        return end + (1 - end) * left if self.settings.schedule in ("linear", "cosine") else 1.0
 
-    def observe(self, mae: float) -> None:
+    def observe(self, score: float) -> None:
         """After an epoch: the `plateau` schedule halves the rates when dev has not improved for a while."""
-        self.best, self.since = (mae, 0) if mae < self.best else (self.best, self.since + 1)
+        self.best, self.since = (score, 0) if score < self.best else (self.best, self.since + 1)
         if self.settings.schedule == "plateau" and self.since > self.settings.plateau:
             self.factor, self.since = self.factor / 2, 0
 

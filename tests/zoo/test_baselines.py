@@ -35,6 +35,7 @@ SMALL = {
     "mult": {"width": 8, "heads": 2, "layers": 2, "recall_layers": 1},
     "psa-mf": {"hidden": 8, "wide": 12},
     "self-mm": {"audio": 4, "vision": 4, "text": 8, "fusion": 8},
+    "siamese": {"backbone": "none", "audio_limits": False, "hidden": 8, "fused": 8, "embedding": 4, "siamese": 8},
     "tfn": {"text_hidden": 8, "text": 4, "audio": 8, "vision": 8, "fused": 8, "limits": [-3.0, 3.0]},
 }
 LENGTHS = {"text": [6, 3, 9, 1, 4, 2], "audio": [2, 7, 0, 3, 4, 1], "vision": [4, 0, 1, 2, 9, 0]}

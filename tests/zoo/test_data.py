@@ -8,7 +8,9 @@ import pytest
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures
+from featzoo.zoo.batches import statistics_of
 from featzoo.zoo.data import choose, describe, load_split, shorten
+from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipes import find_recipe
 
 from .conftest import fill, make_clips, sets_for
@@ -195,3 +197,10 @@ def test_shorten():
     assert shorten(steps, 4, "mean").ravel().tolist() == [1.0, 3.0, 5.5, 8.0]
     ids = np.array([101, 7, 8, 9, 102])[:, None]
     assert shorten(ids, 3, "mean").ravel().tolist() == [101, 7, 102]
+
+
+def test_to_a_range_are_the_lowest_and_the_highest_observed_value():
+    features = {"audio": [np.array([[1.0, 5.0, np.nan]]), None, np.array([[3.0, 5.0, np.nan], [np.nan, 5.0, np.nan]])]}
+    found = statistics_of(features, {"audio": InputSpec(3)}, {"audio"})
+    assert found.mean["audio"].tolist() == [1.0, 5.0, 0.0]
+    assert found.std["audio"].tolist() == [2.0, 1.0, 1.0]  # a constant column and an unseen one are not divided

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, mean_squared_error
+from sklearn.metrics import f1_score, mean_squared_error, r2_score
 
 from featzoo.zoo.metrics import (
     HIGHER_IS_BETTER,
@@ -17,6 +17,7 @@ from featzoo.zoo.metrics import (
     regression_metrics,
     sentiment_metrics,
     target_metrics,
+    trait_metrics,
     weighted_f1,
 )
 
@@ -106,7 +107,8 @@ def test_table_is_aligned_and_shows_dashes():
 
 
 def test_every_metric_says_which_way_is_better():
-    keys = {*sentiment_metrics([1.0], [1.0]), *regression_metrics([1.0], [1.0])}
+    keys = {*sentiment_metrics([1.0], [1.0]), *trait_metrics([1.0], [1.0], [1.0])}
+    assert set(regression_metrics([1.0], [1.0])) < keys
     assert keys == set(HIGHER_IS_BETTER)
 
 
@@ -114,3 +116,39 @@ def test_recipes_and_metrics_import_no_torch():
     code = "import sys, featzoo.zoo as z; z.recipes(); print(sorted({'torch', 'av', 'h5py'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=40))
+def test_trait_metrics_are_one_minus_mae_and_scikit_learns_r2(pairs):
+    pred, truth = np.array(pairs).T
+    found = trait_metrics(pred, truth)
+    assert found["r_acc"] == pytest.approx(1 - np.abs(pred - truth).mean(), abs=1e-12)
+    assert found["mae"] == pytest.approx(1 - found["r_acc"], abs=1e-12)
+    if np.ptp(truth) > 1e-6:
+        # The same sums in another order, over a small variance.
+        assert found["r2"] == pytest.approx(r2_score(truth, pred), rel=1e-6, abs=1e-9)
+    elif np.ptp(truth) == 0:
+        assert math.isnan(found["r2"])
+
+
+def test_extremes_are_those_of_the_train_split():
+    """Train mean .5, deviation .25: below .25 is low (.25 is not), from .75 on is high."""
+    train, truth = [0.25, 0.75], [0.2, 0.25, 0.5, 0.75, 1.0]
+    found = trait_metrics([0.3, 0.0, 0.0, 0.7, 0.6], truth, train)
+    assert found["r_acc_low"] == pytest.approx(0.9)
+    assert found["r_acc_high"] == pytest.approx(1 - (0.05 + 0.4) / 2)
+    none = trait_metrics([0.5, 0.5], [0.5, 0.4], train)
+    assert math.isnan(none["r_acc_low"])
+    assert math.isnan(none["r_acc_high"])
+
+
+def test_trait_tables_have_the_mean_and_each_trait_and_the_floor():
+    truth = np.array([[0.1, 0.2], [0.9, 0.6], [0.5, 0.4]])
+    found = target_metrics("traits", truth + 0.1, truth, ("openness", "agreeableness"), truth)
+    assert found["r_acc"] == pytest.approx(0.9)
+    assert found["openness.r_acc_low"] == pytest.approx(0.9)
+    assert "r_acc_low" not in target_metrics("traits", truth, truth, ("openness", "agreeableness"))
+    floor = constant_metrics("traits", truth, truth, ("openness", "agreeableness"))["train mean"]
+    assert floor["openness.r_acc"] == pytest.approx(1 - 0.8 / 3)
+    assert floor["openness.r2"] == pytest.approx(0.0)
+    assert {key.partition(".")[2] or key for key in found} <= set(HIGHER_IS_BETTER)

@@ -105,3 +105,14 @@ def test_unknown_recipes(tmp_path):
         find_recipe("psamf")
     with pytest.raises(InvalidOption, match="cannot read"):
         find_recipe(tmp_path / "none.toml")
+
+
+def test_stages_have_their_own_settings_and_fall_back_on_the_recipes():
+    training = find_recipe("siamese").training
+    assert (training.of("vision").epochs, training.of("vision").batch_size) == (80, 22)
+    assert (training.of("text").epochs, training.of("text").batch_size) == (50, 128)
+    assert training.of("baseline") == training
+    with pytest.raises(InvalidOption, match="not negative"):
+        find_recipe("siamese", {"training.stages.text.epochs": -1})
+    with pytest.raises(InvalidOption, match="end is a share"):
+        find_recipe("siamese", {"training.end": 1.5})

@@ -151,6 +151,19 @@ def test_schedules(schedule, expected):
     assert found == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("schedule", "last"), [("linear", 0.1 + 0.9 / 4), ("cosine", 0.1 + 0.45 * (1 - 0.5**0.5))])
+def test_schedules_end_at_a_share_of_the_rate(schedule, last):
+    """Keras's PolynomialDecay of power 1, one step before its end."""
+    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1.0}])
+    made = Schedule(optimizer, Training(schedule=schedule, end=0.1), 4)
+    found = []
+    for _ in range(4):
+        made.step()
+        found.append(optimizer.param_groups[0]["lr"])
+    assert found[0] == pytest.approx(1.0)
+    assert found[-1] == pytest.approx(last)
+
+
 def test_plateau_halves_after_its_epochs_without_progress():
     optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1.0}])
     made = Schedule(optimizer, Training(schedule="plateau", plateau=2), 100)
