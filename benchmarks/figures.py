@@ -19,12 +19,12 @@ def verdict(what: str, figure: float, target: float, detail: str, most: bool = F
     if not passed:
         missed.append(what)
     bound = f"{'<=' if most else '>='} {target:g}"
-    print(f"{'PASS' if passed else 'MISS'}  {what:<44} {figure:>8.2f}  {bound:<8} {detail}", flush=True)
+    print(f"{'PASS' if passed else 'MISS'}  {what:<57} {figure:>8.2f}  {bound:<8} {detail}", flush=True)
 
 
 def note(what: str, figure: float, detail: str) -> None:
     """Print a figure that has no target."""
-    print(f"      {what:<44} {figure:>8.2f}  {'':<8} {detail}", flush=True)
+    print(f"      {what:<57} {figure:>8.2f}  {'':<8} {detail}", flush=True)
 
 
 def best(

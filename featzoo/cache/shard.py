@@ -193,6 +193,9 @@ def read_header(path: Path) -> Header:
     except FileNotFoundError as error:
         raise VanishedShard(f"{path} is gone") from error
     except (OSError, KeyError, RuntimeError, ValueError) as error:
+        # Deleted while HDF5 was opening it, a file is not always "not found": its size could not be asked for.
+        if not path.exists():
+            raise VanishedShard(f"{path} is gone") from error
         raise StoreError(f"{path} is damaged: {error}") from error
 
 

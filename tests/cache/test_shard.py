@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from featzoo.cache import shard
 from featzoo.cache.shard import Entry, clip_digest, read_header, write_shard
 from featzoo.errors import StoreError
 from featzoo.sequence import FeatureSequence
@@ -45,3 +46,17 @@ def test_a_folder_that_is_not_there(tmp_path):
         write_shard(tmp_path / "none", "spec", [entry])
     with pytest.raises(StoreError, match="is gone"):
         read_header(tmp_path / "none.h5")
+
+
+def test_a_shard_deleted_while_it_is_opened_is_gone_not_damaged(tmp_path, monkeypatch):
+    """HDF5 then says that it cannot retrieve the file's stat info, with no errno."""
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"x")
+
+    def deleted_meanwhile(*arguments, **options):
+        path.unlink()
+        raise OSError("Unable to synchronously open file (can't retrieve stat info for file)")
+
+    monkeypatch.setattr(shard.h5py, "File", deleted_meanwhile)
+    with pytest.raises(shard.VanishedShard, match="is gone"):
+        shard.read_header(path)
