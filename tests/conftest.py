@@ -9,8 +9,13 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+# A property is true or not however busy the machine is.
+hypothesis.settings.register_profile("featzoo", deadline=None)
+hypothesis.settings.load_profile("featzoo")
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
