@@ -331,4 +331,5 @@ def test_memory_does_not_grow_with_the_video(tmp_path):
         state, rows, _, peak = done.stdout.split()
         assert (state, rows) == ("stored", f"({count},")
         peaks.append(int(peak))
-    assert peaks[1] - peaks[0] < 20, peaks
+    # Allocators differ by some 20 MB from run to run; an unbounded window made it 190.
+    assert peaks[1] - peaks[0] < 45, peaks
