@@ -201,7 +201,7 @@ def test_the_other_is_written_to_and_packed_meanwhile(ours, other):
         merges += 1
     writer.stdout.close()
     assert writer.returncode == 0
-    assert merges >= 2
+    assert merges >= 1
     merge(ours, other)
     assert stored(ours, "busy") == sorted((f"c{i}", float(i)) for i in range(60))
     assert list(check_store(FeatureStore(ours.path))) == []

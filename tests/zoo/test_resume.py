@@ -21,10 +21,12 @@ SLOW = SMALL | {"training.epochs": 5, "training.checkpoint_seconds": 0, "trainin
 # Dies for good while its third epoch is under way.
 KILLED = """
 import os, signal, sys, json
+import torch
 from pathlib import Path
 from featzoo.zoo import train as module
 from featzoo.zoo.runs import train_recipe
 
+torch.set_num_threads(1)
 whole, count = module._one_epoch, 0
 def dies(*arguments):
     global count
@@ -36,6 +38,15 @@ module._one_epoch = dies
 store, runs, changes = sys.argv[1:]
 train_recipe("psa-mf", Path(store), Path(runs), json.loads(changes), "cpu", folder="killed")
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Sums of float32 depend on how many threads share them; other tests change the number in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
