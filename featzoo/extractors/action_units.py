@@ -18,7 +18,7 @@ from featzoo.extractors.contract import UNKEYED, ModelExtractor
 from featzoo.extractors.faces import Pictures, chosen, pictures, same_size
 from featzoo.extractors.facet_columns import FACET
 from featzoo.extractors.pyfeat_process import PyFeat, Question, Settings, Table
-from featzoo.sequence import Array, FeatureSequence, concatenate
+from featzoo.sequence import Array, FeatureSequence
 from featzoo.weight_places import chosen_folder, hub_caches, hub_name, pyfeat_folders
 from featzoo.weights import file_digest
 
@@ -172,10 +172,6 @@ class ActionUnits(ModelExtractor):
             FeatureSequence(values[a:b].astype(np.float32), sample.intervals, names)
             for sample, a, b in zip(samples, edges[:-1], edges[1:], strict=True)
         ]
-
-    def extract(self, clip: Clip) -> FeatureSequence:
-        """The features of one clip, on the CPU; holds a piece of it at a time."""
-        return concatenate([part for piece in self.load(clip) for part in self.encode([piece])])
 
     def _weights(self) -> tuple[tuple[str, str, str], ...]:
         """Repository, file name and path of all files that py-feat will ask for.

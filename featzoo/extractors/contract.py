@@ -161,8 +161,8 @@ class ModelExtractor(Extractor):
         raise TypeError(f"{type(self).__name__} defines no encode(samples)")
 
     def extract(self, clip: Clip) -> FeatureSequence:
-        """The features of one clip, on the CPU."""
-        return concatenate(self.encode(list(self.load(clip))))
+        """The features of one clip, on the CPU; holds one sample at a time."""
+        return concatenate([part for sample in self.load(clip) for part in self.encode([sample])])
 
 
 def _keyed(extractor: Extractor, option: dataclasses.Field[Any]) -> bool:

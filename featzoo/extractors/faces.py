@@ -14,7 +14,7 @@ import numpy as np
 from featzoo.backends import check, require, torchvision_module
 from featzoo.clips import Clip
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
-from featzoo.sequence import Array, FeatureSequence, concatenate
+from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights import file_digest
 
 POINTS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
@@ -118,10 +118,6 @@ class Faces(ModelExtractor):
             FeatureSequence(rows[a:b].astype(np.float32), sample.intervals, NAMES)
             for sample, a, b in zip(samples, edges[:-1], edges[1:], strict=True)
         ]
-
-    def extract(self, clip: Clip) -> FeatureSequence:
-        """The features of one clip, on the CPU; holds a piece of it at a time."""
-        return concatenate([part for piece in self.load(clip) for part in self.encode([piece])])
 
     def rows(self, images: Sequence[Array], device: str = "cpu") -> Array:
         """The columns for pictures as they are, whatever `longest` says.
