@@ -15,6 +15,7 @@ from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, StoreEr
 from featzoo.zoo.batches import Array, Counts, Split, Statistics, statistics_of
 from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipes import Input, Recipe
+from featzoo.zoo.siblings import siblings
 
 if TYPE_CHECKING:
     from featzoo.cache.featureset import FeatureSet
@@ -118,7 +119,7 @@ def load_split(
     clips = _of_split(every, split)
     known = {name for clip in every.values() for name in clip.labels}
     targets, without = _targets(clips, recipe, known)
-    held = {role: set(one.features.ids()) if one.features is not None else set() for role, one in chosen.items()}
+    held = _held(recipe, chosen, clips)
     required = [role for role in chosen if recipe.inputs[role].required]
     left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
     ids = tuple(i for i in targets if all(i in held[r] for r in required))
@@ -157,7 +158,7 @@ def load_clips(
     Returns:
         A split whose targets are NaN.
     """
-    held = {role: set(one.features.ids()) if one.features is not None else set() for role, one in chosen.items()}
+    held = _held(recipe, chosen, store.clips())
     required = [role for role in chosen if recipe.inputs[role].required]
     kept = tuple(i for i in ids if all(i in held[role] for role in required))
     features = _features(recipe, chosen, held, kept)
@@ -168,12 +169,22 @@ def load_clips(
 
 
 def _features(
-    recipe: Recipe, chosen: Mapping[str, Chosen], held: Mapping[str, set[str]], ids: Sequence[str]
+    recipe: Recipe, chosen: Mapping[str, Chosen], held: Mapping[str, Mapping[str, str]], ids: Sequence[str]
 ) -> dict[str, list[Array | None]]:
     return {
-        role: [_read(one, i, recipe.inputs[role]) if i in held[role] else None for i in ids]
+        role: [_read(one, held[role][i], recipe.inputs[role]) if i in held[role] else None for i in ids]
         for role, one in chosen.items()
     }
+
+
+def _held(recipe: Recipe, chosen: Mapping[str, Chosen], clips: Mapping[str, Clip]) -> dict[str, dict[str, str]]:
+    """Role to clip id to the clip whose features it reads, of those that the store holds."""
+    held: dict[str, dict[str, str]] = {}
+    for role, one in chosen.items():
+        there = set(one.features.ids()) if one.features is not None else set()
+        found = siblings(recipe.inputs[role].of, clips, clips) if there else {}
+        held[role] = {i: other for i, other in found.items() if other in there}
+    return held
 
 
 def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:

@@ -28,6 +28,8 @@ class Input:
         longer: What is done with more: `cut` keeps the first steps (of token ids the last one too: it
             separates), `mean` averages equal spans.
         required: Leave a clip out that lacks this input, instead of masking it.
+        of: Whose features are read: the clip's own (`itself`), those of the `previous` or `next` utterance of the
+            same video, or of the sibling with that name (`en`: the clip `row/en` for `row/fr`); of the same split.
     """
 
     features: tuple[str, ...]
@@ -36,6 +38,7 @@ class Input:
     max_steps: int = 500
     longer: Literal["cut", "mean"] = "cut"
     required: bool = False
+    of: str = "itself"
 
     def __post_init__(self) -> None:
         if self.required and not self.features:
