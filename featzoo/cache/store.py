@@ -20,7 +20,7 @@ from featzoo.cache.shard import FORMAT, Entry, check_id
 from featzoo.clips import Clip
 from featzoo.digests import ContentDigests
 from featzoo.errors import MissingFeatures, StoreError
-from featzoo.extractors.contract import COMMON_OPTIONS, spec_digest
+from featzoo.extractors.contract import COMMON_OPTIONS, spec_digest, unwritten_defaults
 from featzoo.sequence import Array, FeatureSequence
 
 # Features are written when so many bytes are waiting.
@@ -101,11 +101,12 @@ class FeatureStore:
                 return found
         wanted = plugins.parse(request)
         bare = "." not in wanted.name and bool(wanted.options)
+        unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
         fitting = [
             found
             for found in sets
             if wanted.name == (found.name.split(".")[0] if bare else found.name)
-            and all(found.options.get(key) == value for key, value in wanted.options.items())
+            and all({**unwritten, **found.options}.get(key) == value for key, value in wanted.options.items())
         ]
         if len(fitting) > 1:
             unasked = COMMON_OPTIONS - wanted.options.keys()

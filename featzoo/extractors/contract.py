@@ -198,6 +198,20 @@ def make_extractor(request: str) -> Extractor:
     return made
 
 
+def unwritten_defaults(name: str) -> dict[str, Any]:
+    """Options that enter a key only where they are used, with the value that goes without saying.
+
+    Args:
+        name: An extractor's; none that is known has no such options.
+    """
+    try:
+        found, _ = plugins.find(plugins.EXTRACTORS, name)
+    except FeatzooError:
+        return {}
+    listed = dataclasses.fields(found) if issubclass(found, Extractor) else ()
+    return {option.name: option.default for option in listed if option.metadata.get("unless_default")}
+
+
 def usual_extractors() -> list[str]:
     """The requests that a run without `-x` tries: every registered extractor's usual configurations."""
     requests = []

@@ -191,6 +191,14 @@ def test_two_specs_are_two_sets_and_an_ambiguous_request_says_so(store):
     assert {s.key for s in store.sets()} == {one.key, two.key}
 
 
+def test_a_default_that_is_not_in_the_key_may_be_asked_for(store):
+    cut = store.add("bert", {"a": sequence(1)}, spec={"options": {"output": "tokens"}})
+    both = store.add("bert", {"a": sequence(2)}, spec={"options": {"output": "tokens", "keep": "both"}})
+    assert store["bert[keep=head]"].key == cut.key
+    assert store["bert[keep=both]"].key == both.key
+    assert store.find("bert[keep=tail]") is None
+
+
 def test_what_is_missing_is_named_with_the_command(store):
     with pytest.raises(MissingFeatures, match=r"holds no 'egemaps'.*feat extract FOLDER -x 'egemaps'"):
         store["egemaps"]
