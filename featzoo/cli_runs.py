@@ -12,7 +12,7 @@ import click
 
 from featzoo.errors import InvalidOption
 from featzoo.recipe import parse_value
-from featzoo.zoo.metrics import align, format_metrics, number
+from featzoo.zoo.metrics import align, format_metrics, number, shown
 from featzoo.zoo.recipes import find_recipe, recipes, to_toml
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ def resume(run: Path, device: str) -> None:
 
 
 def _print_run(run: Run) -> None:
+    from accelerate.state import PartialState
+
+    if not PartialState().is_main_process:  # of the processes of one training the first speaks
+        return
     for role, key in run.used.items():
         click.echo(f"{role}: {key or 'without'}")
     click.echo(f"{run.epochs} epochs in {run.seconds:.0f} s; dev chose epoch {run.best_epoch}")
@@ -111,7 +115,9 @@ def compare(a: Sequence[Path], b: Sequence[Path], split: str) -> None:
     from featzoo.zoo.compare import compare as difference
 
     rows = [["metric", f"A ({len(a)})", f"B ({len(b)})", "A - B", f"{100 * LEVEL:.0f} % interval", ""]]
-    for key, one in difference(a, b, split).items():
+    found = difference(a, b, split)
+    for key in shown(found):
+        one = found[key]
         span = f"{number(one.interval[0])} to {number(one.interval[1])}"
         rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
     click.echo(f"{split}: means over runs; paired bootstrap over clips, {RESAMPLES} resamples")
@@ -154,6 +160,7 @@ SHOWN = {
     "sentiment": ("mae", "corr", "acc2_non0", "f1_non0"),
     "regression": ("mae", "corr", "ccc"),
     "traits": ("r_acc", "ccc", "r2"),
+    "binary": ("ba", "f1", "ece"),
 }
 
 
@@ -217,7 +224,7 @@ def _trials(
     from featzoo.zoo.trials import run_trials, table
 
     resolved = find_recipe(recipe, next(iter(wanted.values())))
-    shown = SHOWN[resolved.target.metrics]
+    columns = SHOWN[resolved.target.metrics]
     seeds = range(resolved.training.seed, resolved.training.seed + count)
     total = count * len(wanted)
     done = 0
@@ -225,7 +232,7 @@ def _trials(
     def tell(trial: Trial) -> None:
         nonlocal done
         done += 1
-        scores = "  ".join(f"{key} {trial.metrics['valid'][key]:.4f}" for key in shown)
+        scores = "  ".join(f"{key} {trial.metrics['valid'][key]:.4f}" for key in columns)
         took = "was there" if trial.kept else f"{trial.seconds:.0f} s"
         click.echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: dev {scores}  ({took})", err=True)
 
@@ -233,7 +240,7 @@ def _trials(
     for split in ("valid", "test"):
         if all(split in trial.metrics for trial in trials):
             click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
-            click.echo(align(table(resolved, trials, split, shown)))
+            click.echo(align(table(resolved, trials, split, columns)))
     click.echo(f"runs: {folder}")
     return trials
 

@@ -40,6 +40,7 @@ class Counts:
         left_out: Role to clips left out, because the recipe requires it.
         missing: Role to clips used without it (masked).
         unobserved: Role to the number of NaN values.
+        unlabelled: Used without their labels.
     """
 
     clips: int
@@ -47,6 +48,7 @@ class Counts:
     left_out: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
     unobserved: Mapping[str, int] = field(default_factory=dict)
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,11 @@ class Split:
         name: train, valid or test.
         ids: N clip ids.
         features: Role to N arrays (T, D), or None where a clip lacks the role.
-        targets: (N, K) float64.
+        targets: (N, K) float64; NaN where a label is missing that a head can do without.
         specs: Role to width and kind of its features.
         statistics: What features are standardised by; roles that are not in it stay as they are.
         counts: What became of the clips.
+        costs: What `lengths` gives, where it is not to be told from the features.
     """
 
     name: str
@@ -93,9 +96,15 @@ class Split:
     specs: Mapping[str, InputSpec]
     statistics: Statistics
     counts: Counts
+    costs: Array | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labels(self) -> Array:
+        """(M, K) targets of the clips that have them all."""
+        return self.targets[~np.isnan(self.targets).any(axis=1)]
 
     def batch(self, rows: Sequence[int] | Array) -> Batch:
         """The clips `rows`, padded to the longest of them."""
@@ -124,6 +133,8 @@ class Split:
 
     def lengths(self) -> Array:
         """(N,) steps of each clip's costliest role, relative to that role's longest clip."""
+        if self.costs is not None:
+            return self.costs
         total = np.zeros(len(self))
         for arrays in self.features.values():
             steps = np.array([0 if a is None else len(a) for a in arrays], dtype=np.float64)

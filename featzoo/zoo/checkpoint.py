@@ -10,15 +10,20 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from accelerate.state import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
 from featzoo.errors import FeatzooError
+from featzoo.zoo.average import WeightAverage
 from featzoo.zoo.head import Head
 from featzoo.zoo.records import write
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,9 @@ class Epoch:
         dev_mae: Mean absolute error on dev.
         rates: Parameter group to its learning rate at the end of the epoch.
         seconds: Wall time.
-        best: Whether no earlier epoch of the stage had a lower dev MAE (or loss, where that is what chooses).
+        best: Whether no earlier epoch of the stage was as good, by what chooses.
+        chosen_by: Name of what chooses: `MAE`, `loss` or `BA` (mean balanced accuracy).
+        score: Its value.
     """
 
     epoch: int
@@ -44,6 +51,8 @@ class Epoch:
     rates: dict[str, float]
     seconds: float
     best: bool
+    chosen_by: str
+    score: float
 
 
 @dataclass
@@ -72,8 +81,9 @@ class Progress:
         schedule: Of this stage; its plain attributes are kept.
         order: Draws the order of clips.
         result: So far, over all stages.
+        average: Of this stage's weights.
         number: Epochs done in this stage.
-        best_score: Lowest dev MAE (or loss, where that is what chooses) of this stage.
+        best_rank: Lowest `Verdict.rank` of this stage.
         best_number: The epoch of this stage that gave it.
     """
 
@@ -83,77 +93,94 @@ class Progress:
     schedule: Any
     order: np.random.Generator
     result: Trained
+    average: WeightAverage
     number: int = 0
-    best_score: float = math.inf
+    best_rank: tuple[float, ...] = (math.inf,)
     best_number: int = 0
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values; `restore` takes them."""
+        """Tensors and plain values; `restore` takes them. Asked for by all processes of a training together."""
         kept = {k: v for k, v in vars(self.schedule).items() if isinstance(v, int | float | list)}
         return {
             "stage": self.stage, "number": self.number,
-            "best_score": self.best_score, "best_number": self.best_number,
-            "head": self.head.state_dict(), "memory": self.head.memory,
+            "best_rank": self.best_rank, "best_number": self.best_number,
+            "head": self.head.state_dict(), "average": self.average.state(),
             "optimizer": self.optimizer.state_dict(), "schedule": kept,
             "weights": self.result.weights, "epochs": [dataclasses.asdict(epoch) for epoch in self.result.epochs],
             "best": self.result.best and self.result.best.epoch,
-            "order": self.order.bit_generator.state, "random": _random_state(),
+            "order": self.order.bit_generator.state,
+            "own": gather_object([{"memory": self.head.memory, "random": _random_state()}]),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
-        self.number, self.best_score, self.best_number = state["number"], state["best_score"], state["best_number"]
+        self.number, self.best_rank, self.best_number = state["number"], tuple(state["best_rank"]), state["best_number"]
         self.head.load_state_dict(state["head"])
-        self.head.memory = state["memory"]
+        self.average.restore(state["average"])
+        own = state["own"][PartialState().process_index]
+        self.head.memory = own["memory"]
         self.optimizer.load_state_dict(state["optimizer"])
         vars(self.schedule).update(state["schedule"])
         self.result.weights = state["weights"]
         self.result.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         self.result.best = self.result.epochs[state["best"] - 1] if state["best"] else None
         self.order.bit_generator.state = state["order"]
-        _set_random_state(state["random"])
+        _set_random_state(own["random"])
 
 
 class Checkpoint:
     """A file that holds the newest state, written whole or not at all.
 
     Args:
-        path: The file; other processes of one training add their rank to its name.
+        path: The file; the first of several processes writes it, all read it.
         seconds: It is written after an epoch, no more often than this.
-        rank: Of this process.
     """
 
-    def __init__(self, path: Path, seconds: float, rank: int = 0) -> None:
-        self.path = path if rank == 0 else path.with_name(f"{path.stem}-{rank}{path.suffix}")
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
         self.seconds, self._since = seconds, time.monotonic()
 
     def offer(self, progress: Progress) -> None:
-        """Keep the state, if the last one is old enough."""
-        if time.monotonic() - self._since < self.seconds:
+        """Keep the state, if the last one is old enough by the first process's clock."""
+        if not of_first(time.monotonic() - self._since >= self.seconds):
             return
-        out = io.BytesIO()
-        torch.save(progress.state(), out)
-        write(self.path, out.getvalue())
+        state = progress.state()
+        if PartialState().is_main_process:
+            out = io.BytesIO()
+            torch.save(state, out)
+            write(self.path, out.getvalue())
         self._since = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The newest state; None where there is none yet.
 
         Raises:
-            FeatzooError: If the file is damaged.
+            FeatzooError: If the file is damaged, or of another number of processes.
         """
         if not self.path.is_file():
             return None
         try:
             # Tensors and plain values only: a run folder may come from elsewhere.
-            return dict(torch.load(self.path, map_location="cpu", weights_only=True))
+            state = dict(torch.load(self.path, map_location="cpu", weights_only=True))
         except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
             said = str(error).partition("\n")[0]
             raise FeatzooError(f"{self.path} is damaged ({said}): delete it, and the run starts over") from error
+        before, now = len(state["own"]), PartialState().num_processes
+        if before != now:
+            raise FeatzooError(f"{self.path} is of a training by {before} processes, not {now}: go on with {before}")
+        return state
 
     def remove(self) -> None:
         """The training is finished."""
-        self.path.unlink(missing_ok=True)
+        if PartialState().is_main_process:
+            self.path.unlink(missing_ok=True)
+
+
+def of_first(value: T) -> T:
+    """What the first of a training's processes gives; all ask at the same point. With one process, `value`."""
+    held = [value]
+    broadcast_object_list(held)
+    return held[0]
 
 
 def _random_state() -> dict[str, Any]:

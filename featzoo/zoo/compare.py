@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from featzoo.errors import FeatzooError
 from featzoo.zoo.batches import Array
-from featzoo.zoo.metrics import Metrics, target_metrics
+from featzoo.zoo.binary_metrics import rows_of
+from featzoo.zoo.metrics import Metrics, measure_of
 from featzoo.zoo.recipes import read
 
 RESAMPLES = 1000
@@ -41,25 +42,20 @@ class Difference:
 
 
 def intervals(
-    measure: Callable[[Array, Array], Metrics],
-    pred: Array,
-    truth: Array,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    measure: Callable[[Array], Metrics], units: Array, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> dict[str, Interval]:
     """Percentile bootstrap intervals over clips; the same clips are drawn every time.
 
     Args:
-        measure: Metrics of (N, K) predictions and truths.
-        pred: (N, K).
-        truth: (N, K).
-        resamples: How often N clips are drawn with replacement.
+        measure: Metrics of the clips with some row numbers.
+        units: (N,) numbers of what is drawn: clips of one number, such as a text in several languages, together.
+        resamples: How often as many units as there are are drawn with replacement.
         level: Share of resamples in an interval.
 
     Returns:
         Metric to (low, high); NaN resamples (no correlation of a constant) are left out.
     """
-    return _percentiles([measure(pred[rows], truth[rows]) for rows in _draws(len(truth), resamples)], level)
+    return _percentiles([measure(rows) for rows in _draws(units, resamples)], level)
 
 
 def compare(
@@ -67,7 +63,8 @@ def compare(
 ) -> dict[str, Difference]:
     """The paired difference between two sides of one or more runs each (seeds) on the same clips.
 
-    In each resample the same clips are drawn for every run, and each side's metric is its runs' mean.
+    In each resample the same clips are drawn for every run, the languages of one text together, and each side's metric
+    is its runs' mean.
 
     Args:
         a: Run folders.
@@ -84,17 +81,18 @@ def compare(
     for other in [one for side in sides for one in side]:
         if other.ids != first.ids or other.columns != first.columns or not np.array_equal(other.truth, first.truth):
             raise FeatzooError(f"{other.run} and {first.run} do not predict the same clips of {split}: not comparable")
-    columns, truth = first.columns, first.truth
+    columns, truth, ids = first.columns, first.truth, first.ids
+    measures = [[measure_of(first.kind, one.pred, truth, columns, ids=ids) for one in side] for side in sides]
 
-    def measure(side: Sequence[_Predictions], rows: Array) -> Metrics:
-        each = [target_metrics(first.kind, one.pred[rows], truth[rows], columns) for one in side]
+    def mean(side: Sequence[Callable[[Array], Metrics]], rows: Array) -> Metrics:
+        each = [measure(rows) for measure in side]
         return {key: float(np.mean([values[key] for values in each])) for key in each[0]}
 
     whole = np.arange(len(truth))
-    means = [measure(side, whole) for side in sides]
+    means = [mean(side, whole) for side in measures]
     drawn = []
-    for rows in _draws(len(truth), resamples):
-        ours, theirs = (measure(side, rows) for side in sides)
+    for rows in _draws(rows_of(ids), resamples):
+        ours, theirs = (mean(side, rows) for side in measures)
         drawn.append({key: ours[key] - theirs[key] for key in ours})
     spans = _percentiles(drawn, level)
     return {key: Difference(means[0][key], means[1][key], spans[key]) for key in means[0]}
@@ -127,9 +125,13 @@ def _predictions(run: Path, split: str) -> _Predictions:
     return _Predictions(run, recipe.target.metrics, columns, tuple(row["id"] for row in rows), truth, pred)
 
 
-def _draws(count: int, resamples: int) -> Array:
-    """(resamples, count) row numbers, the same ones every time."""
-    return np.random.default_rng(0).integers(0, count, size=(resamples, count))
+def _draws(units: Array, resamples: int) -> Iterator[Array]:
+    """Row numbers of as many units as there are, the same ones every time."""
+    sizes = np.bincount(units)
+    order, starts = np.argsort(units, kind="stable"), np.cumsum(sizes) - sizes
+    for drawn in np.random.default_rng(0).integers(0, len(sizes), size=(resamples, len(sizes))):
+        own = sizes[drawn]
+        yield order[np.repeat(starts[drawn] - (np.cumsum(own) - own), own) + np.arange(own.sum())]
 
 
 def _percentiles(drawn: Sequence[Mapping[str, float]], level: float) -> dict[str, Interval]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, StoreEr
 from featzoo.zoo.batches import Array, Counts, Split, Statistics, statistics_of
 from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipes import Input, Recipe
-from featzoo.zoo.siblings import siblings
+from featzoo.zoo.siblings import member, siblings
 
 if TYPE_CHECKING:
     from featzoo.cache.featureset import FeatureSet
@@ -118,7 +118,7 @@ def load_split(
     every = store.clips()
     clips = _of_split(every, split)
     known = {name for clip in every.values() for name in clip.labels}
-    targets, without = _targets(clips, recipe, known)
+    targets, without = _targets(clips, recipe, known, split == "train")
     held = _held(recipe, chosen, clips)
     required = [role for role in chosen if recipe.inputs[role].required]
     left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
@@ -139,6 +139,7 @@ def load_split(
         left_out={role: n for role, n in left_out.items() if role},
         missing={role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))},
         unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
+        unlabelled=sum(math.isnan(targets[i][0]) for i in ids),
     )
     return Split(split, ids, features, np.array([targets[i] for i in ids]), specs, statistics, counts)
 
@@ -201,9 +202,30 @@ def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
     return found
 
 
-def _targets(clips: Mapping[str, Clip], recipe: Recipe, known: set[str]) -> tuple[dict[str, list[float]], int]:
-    """Clip id to its K labels, and how many clips lack one."""
+def chooses(dev: Split, recipe: Recipe) -> Split:
+    """The dev clips that choose the epoch: those in the target's languages.
+
+    Raises:
+        MissingFeatures: If there is none.
+    """
+    languages = recipe.target.languages
+    if not languages:
+        return dev
+    rows = [row for row, clip in enumerate(dev.ids) if member(clip)[1] in languages]
+    if not rows:
+        wanted = " or ".join(languages)
+        raise MissingFeatures(f"no {dev.name} clip in {wanted} (target.languages): expected ids such as row/en")
+    features = {role: [arrays[row] for row in rows] for role, arrays in dev.features.items()}
+    return replace(dev, ids=tuple(dev.ids[row] for row in rows), features=features, targets=dev.targets[rows])
+
+
+def _targets(
+    clips: Mapping[str, Clip], recipe: Recipe, known: set[str], train: bool
+) -> tuple[dict[str, list[float]], int]:
+    """Clip id to its K labels, and how many clips lack one or, to train on, may not show theirs."""
     wanted, limits = recipe.target.columns, recipe.target.range
+    languages = recipe.target.languages if train else ()
+    hidden = {i for i in clips if languages and member(i)[1] not in languages}
     for name in wanted:
         if known and name not in known:
             raise InvalidOption(
@@ -216,9 +238,15 @@ def _targets(clips: Mapping[str, Clip], recipe: Recipe, known: set[str]) -> tupl
         for name, value in zip(wanted, values, strict=True):
             if math.isinf(value) or (limits and (value < limits[0] or value > limits[1])):
                 allowed = f"{limits[0]:g} to {limits[1]:g}" if limits else "finite"
-                raise InvalidClips(f"clip '{i}': {name} is {value:g}; recipe {recipe.name} expects {allowed}")
-        if not any(math.isnan(value) for value in values):
+                raise InvalidClips(
+                    f"clip '{i}': {name} is {value:g}; recipe {recipe.name} expects {allowed}: correct the label, or "
+                    "--set target.range=[LOWEST,HIGHEST]"
+                )
+        lacks = i in hidden or any(math.isnan(value) for value in values)
+        if not lacks:
             targets[i] = values
+        elif train and recipe.target.unlabelled:
+            targets[i] = [math.nan] * len(wanted)
     return targets, len(clips) - len(targets)
 
 
@@ -287,13 +315,16 @@ def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
     }
 
 
-def same_sets(store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Chosen]:
+def same_sets(
+    store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]], without: Collection[str] = ()
+) -> dict[str, Chosen]:
     """The sets that a run was trained on, digest for digest.
 
     Args:
         store: To look in.
         run: The run's folder, for the message.
         sets: Role to what `describe` recorded.
+        without: Roles whose set may be missing: they are masked then.
 
     Raises:
         StoreError: If the store does not hold the very same sets.
@@ -306,6 +337,9 @@ def same_sets(store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, An
             continue
         found = store.find(one["key"])
         if found is None or found.digest != one["digest"]:
+            if role in without:
+                chosen[role] = Chosen("", None, spec)
+                continue
             other = store.find(one["request"])
             holds = f"{other.key}, made with other settings or weights" if other else "no set of that name"
             raise StoreError(

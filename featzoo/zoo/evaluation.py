@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.zoo import records
-from featzoo.zoo.batches import Counts, Statistics
+from featzoo.zoo.batches import Counts, Split, Statistics
+from featzoo.zoo.binary_metrics import rows_of
 from featzoo.zoo.compare import Interval, intervals
 from featzoo.zoo.data import SPLITS, load_split, same_sets
-from featzoo.zoo.head import Head, InputSpec, make_head
-from featzoo.zoo.metrics import Metrics, target_metrics
+from featzoo.zoo.head import Head, InputSpec, make_head, roles_for_losses
+from featzoo.zoo.metrics import Metrics, measure_of
 from featzoo.zoo.recipes import Recipe, read
 from featzoo.zoo.runs import ENVIRONMENT, FEATURES, METRICS, RECIPE, STATISTICS, WEIGHTS, constants, measure
 from featzoo.zoo.train import accelerator_on, evaluate
@@ -52,7 +53,8 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
 
     Args:
         run: The run's folder.
-        store: A feature store; by default the one that it was trained on.
+        store: A feature store, of the same or another data set; by default the one that it was trained on, whose
+            train split gives the constant predictors where `store` has none.
         split: train, valid (or dev) or test.
         device: auto, cpu, cuda, cuda:<number> or mps.
 
@@ -63,20 +65,39 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     recipe, recorded = _read(run)
     split = SPLITS.get(split, split)
     opened = FeatureStore(store or Path(recorded[ENVIRONMENT]["store"]))
-    chosen = same_sets(opened, run, recorded[FEATURES]["sets"])
+    chosen = same_sets(opened, run, recorded[FEATURES]["sets"], roles_for_losses(recipe.head))
     statistics = records.read_statistics(run / STATISTICS)
     loaded = load_split(opened, recipe, split, chosen, statistics)
-    train_split = load_split(opened, recipe, "train", chosen, statistics)
+    train_split = _train_split(opened, run, recipe, recorded, statistics)
     accelerator = accelerator_on(device, "no")
     head = load_head(run).to(accelerator.device)
     _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
     values = measure(recipe, train_split, loaded, pred)
     stored = recorded[METRICS]["splits"].get(split, {}).get("head")
+    if stored and _predicted(run, split) != list(loaded.ids):
+        stored = None  # of other clips
     stored = {k: float("nan") if v is None else v for k, v in stored.items()} if stored else None
     target = recipe.target
-    score = partial(target_metrics, target.metrics, columns=target.columns, train=train_split.targets)
-    spans = intervals(score, pred, loaded.targets)
+    score = measure_of(target.metrics, pred, loaded.targets, target.columns, train_split.labels, loaded.ids)
+    spans = intervals(score, rows_of(loaded.ids))
     return Evaluation(run, split, loaded.counts, values["head"], constants(values), spans, stored)
+
+
+def _train_split(
+    opened: FeatureStore, run: Path, recipe: Recipe, recorded: Mapping[str, Any], statistics: Statistics
+) -> Split:
+    """The store's train split, else that of the store that the run was trained on."""
+    sets, without = recorded[FEATURES]["sets"], roles_for_losses(recipe.head)
+    if any(SPLITS.get(clip.split or "", "") == "train" for clip in opened.clips().values()):
+        return load_split(opened, recipe, "train", same_sets(opened, run, sets, without), statistics)
+    own = FeatureStore(Path(recorded[ENVIRONMENT]["store"]))
+    return load_split(own, recipe, "train", same_sets(own, run, sets, without), statistics)
+
+
+def _predicted(run: Path, split: str) -> list[str]:
+    """Ids of the clips whose predictions the run recorded."""
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return [row["id"] for row in csv.DictReader(file) if row["split"] == split]
 
 
 def load_head(run: Path) -> Head:

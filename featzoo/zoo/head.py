@@ -40,10 +40,14 @@ class Role:
     Attributes:
         description: In a line, for `zoo show`.
         ids: Whether it is token ids (T, 1) rather than features (T, D).
+        optional: Whether a recipe need not name it; the head then has no part for it.
+        for_losses: Only `losses` need what `forward` makes of it: the head predicts without.
     """
 
     description: str
     ids: bool = False
+    optional: bool = False
+    for_losses: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ class Head(nn.Module):
     def distil(self, inputs: Inputs) -> Inputs | None:
         """What the parts that no longer learn in this stage make of the inputs: `forward` takes it in their place.
 
-        It is computed once before the stage, in evaluation mode. None if everything learns.
+        It is computed once before the stage, in evaluation mode. An input that is given back itself, the very object,
+        stays as the store has it; one that is not given back is no longer read. None if everything learns.
         """
         return None
 
@@ -186,6 +191,15 @@ def find_head(name: str) -> type[Head]:
     return found
 
 
+def roles_for_losses(name: str) -> frozenset[str]:
+    """The roles of a head that it predicts without.
+
+    Raises:
+        UnknownName: If no head has the name.
+    """
+    return frozenset(role for role, wanted in find_head(name).roles.items() if wanted.for_losses)
+
+
 def make_head(
     name: str,
     options: Mapping[str, Any],
@@ -212,8 +226,12 @@ def make_head(
         if role not in cls.roles:
             raise InvalidOption(f"head {name} has no input '{role}'{suggestion(role, cls.roles)}")
     for role, wanted in cls.roles.items():
+        if wanted.optional and role not in inputs:
+            continue
         if role not in inputs:
             raise InvalidOption(f"head {name} needs the input '{role}': {wanted.description}")
+        if wanted.for_losses and not inputs[role].given:
+            continue
         if wanted.ids and not inputs[role].ids:
             raise InvalidOption(f"head {name} needs token ids as '{role}', such as bert.ids; the set holds features")
         if inputs[role].ids and not wanted.ids:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from featzoo.zoo import binary_metrics
+from featzoo.zoo.binary_metrics import Cells, languages_of
 
 Array = npt.NDArray[Any]
 Metrics = dict[str, float]
@@ -14,8 +17,10 @@ Metrics = dict[str, float]
 # Whether more is better, for tables and for choosing.
 HIGHER_IS_BETTER = {
     "mae": False, "rmse": False, "corr": True, "ccc": True, "r2": True, "r_acc": True, "r_acc_low": True,
-    "r_acc_high": True, "acc7": True, "acc5": True,
+    "r_acc_high": True, "acc7": True, "acc5": True, "mult_acc2": True, "mult_acc3": True, "mult_acc5": True, "f1": True,
     "acc2_has0": True, "f1_has0": True, "acc2_non0": True, "f1_non0": True,
+    "sd_ratio": True,  # up to 1
+    **binary_metrics.HIGHER_IS_BETTER,
 }  # fmt: skip
 
 
@@ -51,6 +56,35 @@ def sentiment_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
     }
 
 
+def sims_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
+    """The metrics of CH-SIMS and CH-SIMS v2, as MMSA computes them, for labels from -1 to 1.
+
+    Args:
+        pred: (N,) predicted sentiment; what lies beyond -1 to 1 counts as the bound, also in mae and corr.
+        truth: (N,) annotated sentiment, -1 to 1.
+
+    Returns:
+        mae; corr (Pearson); mult_acc2 (up to 0, above), mult_acc3 (bounds -0.1 and 0.1), mult_acc5 (and -0.7, 0.7); a
+        bound belongs to the class below it; f1 of the two classes, weighted by their size. NaN where a value does not
+        exist.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = (np.clip(values, -1.0, 1.0) for values in _pair(pred, truth))
+    classes = {
+        2: (truth > 0, pred > 0),
+        3: _binned(truth, pred, (-0.1, 0.1)),
+        5: _binned(truth, pred, (-0.7, -0.1, 0.1, 0.7)),
+    }
+    return {
+        "mae": float(np.abs(pred - truth).mean()),
+        "corr": _pearson(pred, truth),
+        **{f"mult_acc{count}": accuracy(*pair) for count, pair in classes.items()},
+        "f1": weighted_f1(*classes[2]),
+    }
+
+
 def regression_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
     """mae, rmse, corr (Pearson) and ccc (Lin's concordance) of (N,) predictions; NaN where there is none.
 
@@ -79,14 +113,16 @@ def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLik
             their mean minus one standard deviation, and from their mean plus one on.
 
     Returns:
-        r_acc is 1 - mae; r2 the coefficient of determination. NaN where a value does not exist.
+        r_acc is 1 - mae; r2 the coefficient of determination; sd_ratio the predictions' standard deviation over the
+        truth's: below 1, predictions have regressed to the mean. NaN where a value does not exist.
 
     Raises:
         ValueError: If the shapes differ, nothing is given, or a value is not finite.
     """
     pred, truth = _pair(pred, truth)
     common = regression_metrics(pred, truth)
-    found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth)}
+    spread = float(pred.std() / truth.std()) if np.ptp(truth) else float("nan")
+    found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth), "sd_ratio": spread}
     if train is None:
         return found
     bounds = np.asarray(train, dtype=np.float64)
@@ -96,24 +132,56 @@ def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLik
     return found
 
 
+# By kind, those that need nothing but predictions and truths.
+OF_ONE = {"sentiment": sentiment_metrics, "sims": sims_metrics, "regression": regression_metrics}
+
+
 def target_metrics(
-    kind: str, pred: Array, truth: Array, columns: tuple[str, ...], train: Array | None = None
+    kind: str,
+    pred: Array,
+    truth: Array,
+    columns: tuple[str, ...],
+    train: Array | None = None,
+    ids: Sequence[str] = (),
 ) -> Metrics:
     """Metrics of (N, K) predictions: of the one column, or the columns' mean and each one's as `column.name`.
 
     Args:
-        kind: `sentiment`, `regression` or `traits`.
+        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
         pred: (N, K) predictions.
         truth: (N, K) targets.
         columns: K target names.
         train: (M, K) train targets, which bound the extremes of `traits`.
+        ids: N clip ids, which tell `binary` the languages.
     """
+    return measure_of(kind, pred, truth, columns, train, ids)(np.arange(len(truth)))
+
+
+def measure_of(
+    kind: str,
+    pred: Array,
+    truth: Array,
+    columns: tuple[str, ...],
+    train: Array | None = None,
+    ids: Sequence[str] = (),
+) -> Callable[[Array], Metrics]:
+    """What gives the metrics of the clips with some row numbers, for many draws; arguments as for `target_metrics`."""
+    if kind == "binary":
+        return Cells.of(pred, truth, columns, languages_of(ids)).metrics
+
+    def measure(rows: Array) -> Metrics:
+        return _of_columns(kind, pred[rows], truth[rows], columns, train)
+
+    return measure
+
+
+def _of_columns(kind: str, pred: Array, truth: Array, columns: tuple[str, ...], train: Array | None) -> Metrics:
     each = {}
     for k, name in enumerate(columns):
         if kind == "traits":
             each[name] = trait_metrics(pred[:, k], truth[:, k], None if train is None else train[:, k])
         else:
-            each[name] = (sentiment_metrics if kind == "sentiment" else regression_metrics)(pred[:, k], truth[:, k])
+            each[name] = OF_ONE[kind](pred[:, k], truth[:, k])
     if len(columns) == 1:
         return each[columns[0]]
     first = next(iter(each.values()))
@@ -123,18 +191,21 @@ def target_metrics(
     return found
 
 
-def constant_metrics(kind: str, train: Array, truth: Array, columns: tuple[str, ...]) -> dict[str, Metrics]:
+def constant_metrics(
+    kind: str, train: Array, truth: Array, columns: tuple[str, ...], ids: Sequence[str] = ()
+) -> dict[str, Metrics]:
     """What the mean and the median of the train targets would score: the floor that a head must pass.
 
     Args:
-        kind: `sentiment`, `regression` or `traits`.
+        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
         train: (M, K) train targets.
         truth: (N, K) targets of the split that is scored.
         columns: K target names.
+        ids: N clip ids, which tell `binary` the languages.
     """
     constants = {"train mean": train.mean(axis=0), "train median": np.median(train, axis=0)}
     return {
-        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns, train)
+        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns, train, ids)
         for name, value in constants.items()
     }
 
@@ -161,13 +232,28 @@ def format_metrics(
     constant: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, tuple[float, float]] | None = None,
 ) -> str:
-    """A small aligned table: one row per metric, the head's value first, constant predictors beside it."""
+    """A small aligned table: one row per metric, the head's value first, constant predictors beside it.
+
+    A line under it says which metrics do not exist, and why.
+    """
     between = ["95 % interval"] if intervals else []
     rows = [["metric", "head", *between, *constant]]
-    for key, value in metrics.items():
+    for key in shown(metrics):
+        value = metrics[key]
         span = [f"{number(intervals[key][0])} to {number(intervals[key][1])}"] if intervals else []
         rows.append([key, number(value), *span, *(number(c.get(key, float("nan"))) for c in constant.values())])
-    return align(rows)
+    lacking = [key for key in shown(metrics) if key.endswith("ba") and np.isnan(metrics[key])]
+    reason = f"\nno balanced accuracy, because all labels are alike: {', '.join(lacking)}" if lacking else ""
+    undefined = [key for key in shown(metrics) if key not in lacking and np.isnan(metrics[key])]
+    if undefined:
+        reason += f"\nnot defined here, because all labels or all predictions are alike: {', '.join(undefined)}"
+    return align(rows) + reason
+
+
+def shown(metrics: Iterable[str]) -> list[str]:
+    """The metrics that tables show: all, but of `binary` ones only the balanced accuracy of each label and language."""
+    names = list(metrics)
+    return [key for key in names if "ba" not in names or "." not in key or key.endswith(".ba")]
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:
@@ -205,6 +291,12 @@ def _determination(pred: Array, truth: Array) -> float:
     if np.ptp(truth) == 0:
         return float("nan")
     return float(1 - ((truth - pred) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
+
+
+def _binned(truth: Array, pred: Array, bounds: Sequence[float]) -> tuple[Array, Array]:
+    """The number of bounds that lie below each value; in 32 bit, as MMSA, where a label of 0.1 is the bound 0.1."""
+    edges = np.asarray(bounds, dtype=np.float32)
+    return tuple(np.searchsorted(edges, values.astype(np.float32)) for values in (truth, pred))  # type: ignore[return-value]
 
 
 def _rounded_accuracy(pred: Array, truth: Array, limit: float) -> float:

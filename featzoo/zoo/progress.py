@@ -55,7 +55,8 @@ class TrainingProgress:
         """Print an epoch's line; a star marks the best so far."""
         terms = "  ".join(f"{name} {value:.4f}" for name, value in epoch.losses.items())
         star = " *" if epoch.best else ""
-        self.line(f"epoch {epoch.epoch:3d}  {terms}  dev MAE {epoch.dev_mae:.4f}  {epoch.seconds:.1f} s{star}")
+        dev = f"dev {epoch.chosen_by} {epoch.score:.4f}"
+        self.line(f"epoch {epoch.epoch:3d}  {terms}  {dev}  {epoch.seconds:.1f} s{star}")
 
     def line(self, text: str) -> None:
         """Print a line above the bar."""

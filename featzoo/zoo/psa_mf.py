@@ -17,7 +17,9 @@ from featzoo.zoo.layers import Clip, CrossAttention, MaskedLSTM, masked_average
 from featzoo.zoo.losses import absolute_error, half_distance, info_nce, masked_mean
 
 MODALITIES = ("vision", "audio")
+CONTEXT = ("before", "after")
 CONFIG = "encoder.json"
+ALIGNED = "text-aligned"  # beside the roles: what a kept text's aligned hidden state was
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Options:
         weights: Of l1, l_ccl, l_ps and l_clm, in this order.
         modality_dropout: Share of training clips whose sound is left out, and of those whose picture is; the head
             learns to go without. Not in the paper.
-        frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
+        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
+            What those before the fusion layers give is computed once before training and kept.
         attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
             zero steps and attends to all of them; 500 does so here.
         pre_fusion: Whether the pseudo tokens join the text for the fusion layers (the published ablation's row;
@@ -105,7 +108,10 @@ class PsaMf(Head):
         - Any encoder of BERT architecture, any number of layers; `pooling = mean` for encoders that were
           trained with mean pooling. Where the personality vector is of another width than the encoder, a
           linear layer maps it.
+        - Context, not in the paper: where a recipe names `before` or `after` (the neighbouring utterance's
+          features, `of = "previous"` and `"next"`), their mean makes one more pseudo token for the fusion layers.
         - Texts are cut by the recipe (`max_steps`), not at 50 tokens.
+        - Layers can be frozen (`frozen_layers`); they are then as in evaluation mode.
         - The recipe `psa-mf.official` sets every switch as the released code has it: with its weights it gives
           that code's prediction and loss terms. What it does not repeat: the choice of the epoch by test
           loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
@@ -116,6 +122,8 @@ class PsaMf(Head):
         "text": Role("token ids of the transcript, special tokens included", ids=True),
         "personality": Role("one vector per clip from a frozen encoder that knows personality"),
         "vision": Role("a sequence of what is seen"),
+        "before": Role("features of the previous utterance of the video", optional=True),
+        "after": Role("features of the next utterance of the video", optional=True),
         "audio": Role("a sequence of what is heard"),
     }
     options_class: ClassVar[type] = Options
@@ -137,11 +145,14 @@ class PsaMf(Head):
                 f"head psa-mf: this encoder has {layers} layers and {layers + 1} hidden states; "
                 f"fusion_layers = {options.fusion_layers} or align_layer = {options.align_layer} does not fit"
             )
+        # The hidden state that training starts from: frozen layers that see pseudo tokens give something new each time.
+        self.kept = min(self.encoder.frozen, self.text_layers)
         personality, hidden = inputs["personality"].width, options.hidden
         self.personality = nn.Identity() if personality == wide else nn.Linear(personality, wide)
         self.recurrent = nn.ModuleDict({m: MaskedLSTM(inputs[m].width, hidden) for m in MODALITIES})
         self.summary = nn.ModuleDict({m: nn.Linear(hidden, hidden) for m in MODALITIES})
         self.pseudo = nn.ModuleDict({m: nn.Linear(hidden, wide) for m in MODALITIES})
+        self.context = nn.ModuleDict({r: nn.Linear(inputs[r].width, wide) for r in CONTEXT if r in inputs})
         self.match = nn.ModuleDict({m: Clip(wide, wide, options.clip) for m in MODALITIES})
         self.align_sentiment = nn.Linear(wide, hidden)
         self.align_target = nn.Linear(wide, hidden)
@@ -169,31 +180,32 @@ class PsaMf(Head):
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K), and the logits and similarities of the contrastive terms."""
         text = inputs["text"]
-        if text.values.shape[1] > self.encoder.longest:
-            raise InvalidOption(
-                f"a text of {text.values.shape[1]} tokens; the encoder has positions for "
-                f"{self.encoder.longest}: lower inputs.text.max_steps"
-            )
         if self.training and self.options.modality_dropout:
             inputs = {**inputs, **{m: _dropped(inputs[m], self.options.modality_dropout) for m in MODALITIES}}
         given = inputs["personality"]
         vector = given.values[:, 0]  # (B, P)
         steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
         # Text alone up to layer N, then with the pseudo tokens.
-        states = [self.encoder.embed(text.values)]  # (B, T, H)
-        states += self.encoder.run(states[0], text.mask, 0, self.text_layers)
-        extra = torch.stack([pseudo[m] for m in MODALITIES], dim=1)  # (B, 2, H)
-        there = torch.stack([inputs[m].mask.any(dim=1) for m in MODALITIES], dim=1)  # (B, 2)
-        joined = torch.cat([states[-1], extra], dim=1)  # (B, T + 2, H)
-        mask = torch.cat([text.mask, there & self.options.pre_fusion], dim=1)  # (B, T + 2)
-        above = self.encoder.run(joined, mask, self.text_layers, len(self.encoder.layers))
-        outputs = {
-            f"clm_{m}": _pairs(self.match[m], self._pool(states[-1], text), pseudo[m], there[:, i])
-            for i, m in enumerate(MODALITIES)
-        }
-        aligned = [*states, *above][self.align]  # (B, T or T + 2, H)
-        outputs |= self._align(self._pool(aligned, text), vector, given.mask[:, 0])
-        main = self.text(self._pool(above[-1], text))  # (B, h)
+        states = {self.kept: text.values} if text.values.is_floating_point() else self._embedded(text)  # (B, T, H)
+        first = max(states)
+        states |= enumerate(self.encoder.run(states[first], text.mask, first, self.text_layers), first + 1)
+        last = states[self.text_layers]
+        for role, unit in self.context.items():
+            mean = masked_average(inputs[role].values, inputs[role].mask)  # (B, D)
+            pseudo[role] = F.relu(unit(mean))  # (B, H)
+        extra = torch.stack(list(pseudo.values()), dim=1)  # (B, 2 to 4, H)
+        there = torch.stack([inputs[role].mask.any(dim=1) for role in pseudo], dim=1)  # (B, 2 to 4)
+        joined = torch.cat([last, extra], dim=1)  # (B, T + 2 to 4, H)
+        mask = torch.cat([text.mask, there & self.options.pre_fusion], dim=1)  # (B, T + 2 to 4)
+        layers = len(self.encoder.layers)
+        states |= enumerate(self.encoder.run(joined, mask, self.text_layers, layers), self.text_layers + 1)
+        pooled = self._pool(last, text)  # (B, H)
+        outputs = {f"clm_{m}": _pairs(self.match[m], pooled, pseudo[m], there[:, i]) for i, m in enumerate(MODALITIES)}
+        # A state below the first is in the inputs, pooled.
+        aligned = self._pool(states[self.align], text) if self.align in states else inputs[ALIGNED].values[:, 0]
+        outputs |= self._align(aligned, vector, given.mask[:, 0])
+        fused = self._pool(states[layers], text)  # (B, H)
+        main = self.text(fused)  # (B, h)
         if self.options.enhanced_fusion:
             attended = {m: self._attend(m, main, steps[m], inputs[m].mask) for m in MODALITIES}
             outputs["prediction"] = self._fuse(main, attended)
@@ -201,6 +213,28 @@ class PsaMf(Head):
             given_summary = [summary[m] * there[:, i, None] for i, m in enumerate(MODALITIES)]
             outputs["prediction"] = self.out(torch.cat([*given_summary, main], dim=-1))  # (B, K)
         return outputs
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """The text after its frozen layers, and the state that is aligned if it is one before."""
+        if self.kept < 0:
+            return None
+        text = inputs["text"]
+        states = self._embedded(text)  # (B, T, H)
+        states |= enumerate(self.encoder.run(states[0], text.mask, 0, self.kept), 1)
+        found = {**inputs, "text": _kept(states[self.kept], text.mask)}
+        if self.align < self.kept:
+            pooled = self._pool(states[self.align], text)[:, None]  # (B, 1, H)
+            found[ALIGNED] = _kept(pooled, torch.ones_like(text.mask[:, :1]))
+        return found
+
+    def _embedded(self, text: Padded) -> dict[int, Tensor]:
+        """Hidden state 0 (B, T, H) of token ids (B, T)."""
+        if text.values.shape[1] > self.encoder.longest:
+            raise InvalidOption(
+                f"a text of {text.values.shape[1]} tokens; the encoder has positions for "
+                f"{self.encoder.longest}: lower inputs.text.max_steps"
+            )
+        return {0: self.encoder.embed(text.values, text.mask)}  # (B, T, H)
 
     def _listen_and_look(self, inputs: Inputs, vector: Tensor) -> tuple[dict[str, Tensor], ...]:
         """By modality: the LSTM's outputs (B, T, h), a summary (B, h) and the pseudo token (B, H)."""
@@ -242,7 +276,7 @@ class PsaMf(Head):
         return prediction
 
     def _pool(self, states: Tensor, text: Padded) -> Tensor:
-        """What stands for the text: (B, T or T + 2, H) to (B, H), the pseudo tokens left out."""
+        """What stands for the text: (B, T or more, H) to (B, H), the pseudo tokens left out."""
         words = states[:, : text.mask.shape[1]]  # (B, T, H)
         return words[:, 0] if self.options.pooling == "cls" else masked_average(words, text.mask)  # (B, H)
 
@@ -270,7 +304,7 @@ class PsaMf(Head):
         return groups({"main": [p for p in learning if id(p) not in first], "encoder": encoder}, lr)
 
     def _encoder_side(self) -> list[nn.Parameter]:
-        modules = [self.encoder, self.personality, self.pseudo, self.match]
+        modules = [self.encoder, self.personality, self.pseudo, self.match, self.context]
         return [p for module in modules for p in module.parameters()]
 
     def _main(self) -> list[nn.Parameter]:
@@ -294,6 +328,11 @@ def _encoder(options: Options, text: InputSpec, assets: Mapping[str, str] | None
     if options.frozen_layers >= 0:
         encoder.freeze(options.frozen_layers)
     return encoder
+
+
+def _kept(states: Tensor, mask: Tensor) -> Padded:
+    """(B, T, H) of the true steps of (B, T) `mask`."""
+    return Padded(states, mask, mask[:, :, None].expand(states.shape))  # (B, T, H)
 
 
 def _dropped(given: Padded, share: float) -> Padded:

@@ -54,12 +54,18 @@ class Target:
     Attributes:
         columns: Names of labels.
         range: Lowest and highest value that a label may have; empty for any.
-        metrics: `sentiment` (needs labels around 0), `regression` or `traits` (needs labels from 0 to 1).
+        languages: Those whose labels are learnt and choose the epoch, by the end of a clip's id (`row/en`); empty for
+            all. Train clips in others are left out, or kept without labels. Metrics are of all languages.
+        unlabelled: Keep train clips without labels, for a head that learns from more than labels.
+        metrics: `sentiment` (needs labels around 0), `sims` (labels from -1 to 1), `regression`, `traits` (needs labels from 0 to 1) or `binary`
+            (needs labels 0 and 1, and a head that predicts probabilities).
     """
 
     columns: tuple[str, ...]
     range: tuple[float, ...] = ()
-    metrics: Literal["sentiment", "regression", "traits"] = "regression"
+    languages: tuple[str, ...] = ()
+    unlabelled: bool = False
+    metrics: Literal["sentiment", "sims", "regression", "traits", "binary"] = "regression"
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -103,10 +109,15 @@ class Training:
         warmup: Share of all steps in which the rates rise from 0.
         clip: The norm that gradients are clipped to; 0 leaves them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
+        average: Dev and test are predicted by a running average of the weights of which each step keeps this share
+            (0.99 is about the last 100 steps); 0 takes the weights as they are.
         group_by_length: Batch clips of like length (in shuffled pools): less padding.
         checkpoint_seconds: After how long the state that `zoo train --resume` needs is written again.
         device_cache: Keep train and dev on the device and pad there: no copying in the loop. `auto` does it on
             a GPU where they take at most a quarter of its free memory. The numbers are the same.
+        gradient_checkpointing: The layers of an encoder keep their inputs alone and are computed again for the
+            gradients: less memory, about a third more time, the same numbers.
+        compile: Compile the layers of an encoder for training. Evaluation is never compiled.
         precision: `no` is 32 bit; `bf16`, `fp16` are automatic mixed precision in training.
         seed: Of weights, order and dropout.
     """
@@ -123,8 +134,11 @@ class Training:
     warmup: float = 0.0
     clip: float = 1.0
     patience: int = 10
+    average: float = 0.0
     group_by_length: bool = True
     device_cache: bool | Literal["auto"] = "auto"
+    gradient_checkpointing: bool = False
+    compile: bool = False
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpoint_seconds: float = 60.0
     seed: int = 1111
@@ -132,6 +146,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.epochs < 1:
             raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is a share in [0, 1); got {self.average}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
         if not 0 <= self.end <= 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featzoo.zoo.batches import Array, Counts, Split
+from featzoo.zoo.binary_metrics import reliability
 from featzoo.zoo.checkpoint import Epoch, Trained
 from featzoo.zoo.head import Head
 from featzoo.zoo.metrics import format_metrics
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
 
-def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: Sequence[str]) -> bytes:
-    """A PNG: loss terms by epoch, dev MAE with the chosen epoch marked, predicted against true values.
+def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: Sequence[str], kind: str) -> bytes:
+    """A PNG: loss terms by epoch, dev MAE or BA with the chosen epoch marked, predicted against true values.
 
     Args:
         trained: What training gave.
         predicted: Splits and their (N, K) predictions; the first two are drawn.
         columns: K target names.
+        kind: The recipe's `target.metrics`; of `binary`, the share of yes is drawn against its predicted probability.
     """
     # Drawn without pyplot: no global state, no display, safe in any thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,7 +38,10 @@ def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: 
     losses, dev, scatter = figure.subplots(1, 3)
     _draw_losses(losses, trained.epochs)
     _draw_dev(dev, trained)
-    _draw_scatter(scatter, predicted[:2], columns)
+    if kind == "binary":
+        _draw_reliability(scatter, predicted[:2], columns)
+    else:
+        _draw_scatter(scatter, predicted[:2], columns)
     out = io.BytesIO()
     FigureCanvasAgg(figure).print_png(out)
     return out.getvalue()
@@ -81,13 +86,17 @@ def _draw_losses(axes: Axes, epochs: Sequence[Epoch]) -> None:
 
 def _draw_dev(axes: Axes, trained: Trained) -> None:
     numbers = [epoch.epoch for epoch in trained.epochs]
-    axes.plot(numbers, [epoch.dev_mae for epoch in trained.epochs], marker=".", color="tab:blue")
+    accuracy = trained.epochs[-1].chosen_by == "BA"  # a stage that the loss chooses has its dev MAE too
+    scores = [epoch.score if accuracy else epoch.dev_mae for epoch in trained.epochs]
+    axes.plot(numbers, scores, marker=".", color="tab:blue")
     if trained.best is not None:
+        score = scores[trained.best.epoch - 1]
         axes.axvline(trained.best.epoch, color="tab:red", linestyle="--", linewidth=1)
-        axes.plot(trained.best.epoch, trained.best.dev_mae, "o", color="tab:red",
-                  label=f"chosen: epoch {trained.best.epoch}, {trained.best.dev_mae:.3f}")  # fmt: skip
+        axes.plot(trained.best.epoch, score, "o", color="tab:red",
+                  label=f"chosen: epoch {trained.best.epoch}, {score:.3f}")  # fmt: skip
         axes.legend(fontsize="small")
-    axes.set(title="Dev MAE", xlabel="epoch", ylabel="mean absolute error")
+    name = "balanced accuracy" if accuracy else "mean absolute error"
+    axes.set(title=f"Dev {'BA' if accuracy else 'MAE'}", xlabel="epoch", ylabel=name)
     axes.grid(alpha=0.3)
     axes.locator_params(axis="x", integer=True)
 
@@ -100,6 +109,20 @@ def _draw_scatter(axes: Axes, predicted: Sequence[tuple[Split, Array]], columns:
     ends = [float(everything.min()), float(everything.max())]
     axes.plot(ends, ends, color="grey", linewidth=1)
     axes.set(title=f"Predicted against true {', '.join(columns)}", xlabel="true", ylabel="predicted")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+
+
+def _draw_reliability(axes: Axes, predicted: Sequence[tuple[Split, Array]], columns: Sequence[str]) -> None:
+    """Share of yes by predicted probability, all labels together; a marker's area is its bin's share of them."""
+    for (split, pred), colour in zip(predicted, ("tab:orange", "tab:blue"), strict=False):
+        probability, share, size = reliability(pred.ravel(), split.targets.ravel())
+        axes.plot(probability, share, color=colour, linewidth=1, label=f"{split.name} ({len(split)} clips)")
+        axes.scatter(probability, share, s=600 * size / size.sum(), color=colour, alpha=0.5, linewidths=0)
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, label="calibrated")
+    name = columns[0] if len(columns) == 1 else f"{len(columns)} labels together"
+    axes.set(title=f"Reliability, {name}", xlabel="predicted probability of 1", ylabel="share of 1")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
 
@@ -136,6 +159,7 @@ def card(
         f"the weights are those of epoch {best}, which has the lowest mean absolute error on the dev split. "
         "The test split took no part in any choice.",
         "![Curves and predictions](curves.png)",
+        *(["![Distribution of predictions beside the truth](traits.png)"] if recipe.target.metrics == "traits" else []),
         "## Results",
     ]
     for split, values in metrics.items():

@@ -19,18 +19,20 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, MissingFeatures
 from featzoo.zoo import records, report
 from featzoo.zoo.batches import Array, Counts, Split
-from featzoo.zoo.checkpoint import Checkpoint, Epoch, Trained
-from featzoo.zoo.data import Chosen, choose, describe, load_split, same_sets
+from featzoo.zoo.checkpoint import Checkpoint, Epoch, Trained, of_first
+from featzoo.zoo.data import Chosen, choose, chooses, describe, load_split, same_sets
 from featzoo.zoo.head import Head, make_head
+from featzoo.zoo.judge import judge_of
 from featzoo.zoo.metrics import Metrics, constant_metrics, target_metrics
 from featzoo.zoo.progress import TrainingProgress
 from featzoo.zoo.recipes import Recipe, find_recipe, read, to_toml
 from featzoo.zoo.train import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.trait_plots import trait_distributions
 
 # What a run folder holds; metrics.json is written last, so a folder without it is unfinished.
 RECIPE, WEIGHTS, STATISTICS = "recipe.toml", "weights.safetensors", "statistics.safetensors"
 FEATURES, ENVIRONMENT, METRICS, LOG = "features.json", "environment.json", "metrics.json", "metrics.jsonl"
-STATE = "resume.pt"
+STATE, TRAITS = "resume.pt", "traits.png"
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def _train(
     first = accelerator.is_main_process
     train_split = load_split(opened, recipe, "train", chosen)
     dev = load_split(opened, recipe, "valid", chosen, train_split.statistics)
+    choosing = chooses(dev, recipe)
     test = _test(opened, recipe, chosen, train_split)
     seed_everything(recipe.training.seed)
     head = make_head(recipe.head, recipe.options, train_split.specs, len(recipe.target.columns))
@@ -130,17 +133,23 @@ def _train(
         head.parameter_groups(stage, recipe.training.learning_rates)
     counts = {split.name: split.counts for split in (train_split, dev, test) if split}
     environment = records.environment(str(accelerator.device), opened.path)
-    if not resumed and (path / RECIPE).exists():
-        raise FeatzooError(f"{path} holds a run already: `zoo train --resume {path}` goes on with it")
     if first and not resumed:
+        if (path / RECIPE).exists():
+            raise FeatzooError(f"{path} holds a run already: `zoo train --resume {path}` goes on with it")
         _begin(path, recipe, head, train_split, describe(chosen), counts, environment)
-    checkpoint = Checkpoint(path / STATE, recipe.training.checkpoint_seconds, accelerator.process_index)
+    path = of_first(path)  # its name may be drawn at random
+    if not first:  # dropout of its own
+        seed_everything(recipe.training.seed + accelerator.process_index)
+    checkpoint = Checkpoint(path / STATE, recipe.training.checkpoint_seconds)
     with TrainingProgress(recipe.training.batch_size, first) as progress:
         _announce(progress, chosen, recipe, counts)
         log = _Log(path, head, progress) if first else _Silent()
         if resumed:
             log.cut(checkpoint.load())
-        trained = train(head, train_split, dev, recipe.training, accelerator, log.epoch, progress.step, checkpoint)
+        judge = judge_of(recipe.target.metrics)
+        trained = train(
+            head, train_split, choosing, recipe.training, accelerator, log.epoch, progress.step, checkpoint, judge
+        )
         log.close()
     predicted = [
         (split, evaluate(head, split, recipe.training.batch_size, accelerator.device, head.stages[-1])[1])
@@ -150,8 +159,14 @@ def _train(
     metrics = {split.name: measure(recipe, train_split, split, pred) for split, pred in predicted}
     seconds = time.perf_counter() - started
     if first:
+        if recipe.target.metrics == "traits":
+            split, pred = predicted[-1]
+            title = f"{path.name}: {split.name}, {len(split)} clips"
+            drawn = trait_distributions(pred, split.targets, train_split.labels, recipe.target.columns, title)
+            records.write(path / TRAITS, drawn)
         _finish(path, recipe, head, trained, predicted, metrics, counts, environment, describe(chosen), seconds)
     checkpoint.remove()
+    accelerator.wait_for_everyone()  # until the run is written
     return Run(
         path, recipe.name, {role: one.key for role, one in chosen.items()}, counts,
         {split: values["head"] for split, values in metrics.items()},
@@ -193,8 +208,9 @@ def _announce(
         progress.line(f"{role}: {one.key or 'none, as the recipe says'}{among}")
     for split, count in counts.items():
         notes = [f"{count.without_target} without a label"] if count.without_target else []
+        notes += [f"{count.unlabelled} used without their labels"] if count.unlabelled else []
         notes += [f"{n} left out, no {role}" for role, n in count.left_out.items()]
-        notes += [f"{n} without {role}, masked" for role, n in count.missing.items()]
+        notes += [f"{n} without {role}, masked" for role, n in count.missing.items() if chosen[role].key]
         notes += [f"{n} values of {role} not observed" for role, n in count.unobserved.items()]
         progress.line(f"{split}: {count.clips} clips{'; ' if notes else ''}{', '.join(notes)}")
 
@@ -235,6 +251,8 @@ class _Log(_Silent):
             for name, value in values.items():
                 self.events.add_scalar(f"{kind}/{name}", value, epoch.epoch)
         self.events.add_scalar("valid/mae", epoch.dev_mae, epoch.epoch)
+        if epoch.chosen_by == "BA":
+            self.events.add_scalar("valid/ba", epoch.score, epoch.epoch)
         if epoch.best:
             records.write_weights(self.path / WEIGHTS, self.head.state_dict())
 
@@ -257,7 +275,7 @@ def _finish(
 ) -> None:
     head.export(path)
     records.write(path / "predictions.csv", records.predictions_csv(recipe.target.columns, predicted))
-    records.write(path / "curves.png", report.curves(trained, predicted, recipe.target.columns))
+    records.write(path / "curves.png", report.curves(trained, predicted, recipe.target.columns, recipe.target.metrics))
     text = report.card(path.name, recipe, head, sets, counts, metrics, trained, environment)
     records.write(path / "README.md", text)
     best = trained.best.epoch if trained.best else 0
@@ -282,8 +300,8 @@ def measure(recipe: Recipe, train_split: Split, split: Split, pred: Array) -> di
     kind, columns = recipe.target.metrics, recipe.target.columns
     if not np.isfinite(pred).all():
         raise FeatzooError(f"{int((~np.isfinite(pred)).sum())} predictions of {split.name} are not finite numbers")
-    found = {"head": target_metrics(kind, pred, split.targets, columns, train_split.targets)}
-    return found | constant_metrics(kind, train_split.targets, split.targets, columns)
+    found = {"head": target_metrics(kind, pred, split.targets, columns, train_split.labels, split.ids)}
+    return found | constant_metrics(kind, train_split.labels, split.targets, columns, split.ids)
 
 
 def constants(values: Mapping[str, Metrics]) -> dict[str, Metrics]:

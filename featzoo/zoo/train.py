@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -12,14 +13,17 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
 from torch import Tensor
 
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.zoo.activations import for_stage
+from featzoo.zoo.average import WeightAverage
 from featzoo.zoo.batches import Array, Split, held
-from featzoo.zoo.checkpoint import Checkpoint, Epoch, Progress, Trained
+from featzoo.zoo.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
+from featzoo.zoo.encoder_training import set_up_encoders
 from featzoo.zoo.head import Head
+from featzoo.zoo.judge import Judge, Verdict, by_error, by_loss
 from featzoo.zoo.recipes import Training
 
 POOL = 16  # batches whose clips are shuffled, then sorted by length, together
@@ -34,8 +38,9 @@ def train(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
     checkpoint: Checkpoint | None = None,
+    judge: Judge = by_error,
 ) -> Trained:
-    """Train a head; each stage ends with the weights of its epoch whose dev MAE (or `by_loss`, dev loss) is lowest.
+    """Train a head; each stage ends with the weights of the epoch that dev chooses.
 
     Args:
         head: A head; it is changed in place.
@@ -46,14 +51,16 @@ def train(
         on_epoch: Called after every epoch.
         on_step: Called after every step with the steps done and the most that there can be.
         checkpoint: Where the state after an epoch is kept; what it holds is where training goes on.
+        judge: Which epoch is the best; in the stages of `Head.by_loss` it is that of the lowest dev loss.
 
     Raises:
-        FeatzooError: If the loss or the dev MAE is not finite.
-        InvalidOption: If a learning rate is missing or not used.
+        FeatzooError: If the loss or dev's score is not finite.
+        InvalidOption: If a learning rate is missing or not used, or encoders cannot be run as asked.
     """
     order = np.random.default_rng(settings.seed)
-    head.prepare(torch.from_numpy(train.targets.astype(np.float32)))
+    head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
     head.to(accelerator.device)
+    set_up_encoders(head, settings, accelerator.device)
     for name in settings.stages:
         if name not in type(head).stages:  # a head may go without some of them
             known = type(head).stages
@@ -74,30 +81,41 @@ def train(
         groups = head.parameter_groups(stage, own.learning_rates)
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=own.weight_decay, fused=True))
+        # Mixed precision is the loop's, not the head's: evaluation is in 32 bit.
+        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         schedule = Schedule(optimizer, own, per_epoch[stage] * own.epochs)
-        at = Progress(index, head, optimizer, schedule, order, result)
+        average = WeightAverage(head, own.average)
+        at = Progress(index, head, optimizer, schedule, order, result, average)
         if saved and index == saved["stage"]:
             at.restore(saved)
         while at.number < own.epochs and not _stalled(at, own):
             started, before = time.perf_counter(), sum(per_epoch[epoch.stage] for epoch in result.epochs)
             step = partial(_told, on_step, before, total)
             losses = _one_epoch(model, at, seen, own, accelerator, stage, step)
-            dev_losses, prediction = evaluate(head, judged, own.batch_size, accelerator.device, stage)
-            mae = float(np.abs(prediction - dev.targets).mean())
-            score = dev_losses["total"] if stage in head.by_loss else mae
-            at.number += 1
-            if not math.isfinite(losses["total"] + score + mae):
-                said = f"train loss {losses['total']:g}, dev MAE {mae:g}"
-                raise FeatzooError(f"epoch {at.number} diverged ({said}): lower the learning rates")
-            schedule.observe(score)
-            rates = {g.get("name", "main"): g["lr"] for g in optimizer.param_groups}
-            seconds = time.perf_counter() - started
-            epoch = Epoch(len(result.epochs) + 1, stage, losses, dev_losses, mae, rates, seconds, score < at.best_score)
-            result.epochs.append(epoch)
-            if epoch.best:
-                at.best_score, at.best_number, result.best = score, at.number, epoch
-                result.weights = {k: v.detach().cpu().clone() for k, v in head.state_dict().items()}
-            on_epoch(epoch)
+            with average.in_place():
+                # One judgement for all processes: on unlike devices digits differ, and with them when to stop.
+                dev_losses, prediction = of_first(evaluate(head, judged, own.batch_size, accelerator.device, stage))
+                mae = float(np.abs(prediction - dev.targets).mean())
+                at.number += 1
+                chosen_by = by_loss if stage in head.by_loss else judge
+                verdict = (
+                    chosen_by(dev, prediction, dev_losses["total"]) if math.isfinite(mae) else Verdict("MAE", mae, ())
+                )
+                if not math.isfinite(losses["total"] + verdict.score):
+                    said = f"train loss {losses['total']:g}, dev {verdict.name} {verdict.score:g}"
+                    raise FeatzooError(f"epoch {at.number} diverged ({said}): lower the learning rates")
+                schedule.observe(verdict.rank[0])
+                rates = {g.get("name", "main"): g["lr"] for g in optimizer.param_groups}
+                seconds = time.perf_counter() - started
+                best = verdict.rank < at.best_rank
+                epoch = Epoch(
+                    len(result.epochs) + 1, stage, losses, dev_losses, mae, rates, seconds, best, *verdict[:2]
+                )  # fmt: skip
+                result.epochs.append(epoch)
+                if best:
+                    at.best_rank, at.best_number, result.best = verdict.rank, at.number, epoch
+                    result.weights = {k: v.detach().cpu().clone() for k, v in head.state_dict().items()}
+                on_epoch(epoch)
             if checkpoint:
                 checkpoint.offer(at)
         head.load_state_dict(result.weights)
@@ -139,6 +157,7 @@ def _one_epoch(
             accelerator.clip_grad_norm_(model.parameters(), settings.clip)
         at.schedule.step()
         at.optimizer.step()
+        at.average.update()
         for name, term in {**terms, "total": loss}.items():
             sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
         on_step(done)
@@ -245,7 +264,13 @@ def accelerator_on(device: str, precision: str) -> Accelerator:
     if not AcceleratorState._shared_state or AcceleratorState().num_processes == 1:
         # Accelerate keeps one state per process; a second training here may choose anew.
         AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=kind == "cpu", mixed_precision=precision)
+    handlers = [
+        # A process that is gone must not keep the others waiting; one that writes pictures may.
+        InitProcessGroupKwargs(timeout=timedelta(minutes=10)),
+        # A modality that no clip of a batch has leaves its layers without a gradient.
+        DistributedDataParallelKwargs(find_unused_parameters=True),
+    ]
+    return Accelerator(cpu=kind == "cpu", mixed_precision=precision, kwargs_handlers=handlers)
 
 
 def seed_everything(seed: int) -> None:

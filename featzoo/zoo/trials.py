@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError
+from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.weights import locate
 from featzoo.zoo.data import choose
 from featzoo.zoo.head import find_head
@@ -116,6 +116,11 @@ def run_trials(
     """
     from joblib import Parallel, delayed, parallel_config
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InvalidOption(
+            "several trainings in one command cannot share processes: give each its own, `torchrun ... zoo train "
+            "RECIPE --seed N`, or train several at the same time in one process each with -j"
+        )
     plan = [
         Planned(variant, {**changes, "training.seed": seed}, seed, folder / f"{_slug(variant)}-s{seed}")
         for variant, changes in wanted.items()

@@ -30,10 +30,10 @@ def test_the_interval_is_scipys(noisy):
     """Two percentile bootstraps with other draws: their ends differ by resampling noise, under 3 % of MAE here."""
     truth, (pred, *_) = noisy
 
-    def mae(p, t):
-        return {"mae": float(np.abs(p - t).mean())}
+    def mae(rows):
+        return {"mae": float(np.abs(pred[rows] - truth[rows]).mean())}
 
-    ours = intervals(mae, pred[:, None], truth[:, None], resamples=4000)["mae"]
+    ours = intervals(mae, np.arange(400), resamples=4000)["mae"]
     theirs = scipy.stats.bootstrap(
         (np.abs(pred - truth),), np.mean, n_resamples=4000, method="percentile", rng=1
     ).confidence_interval
@@ -41,12 +41,29 @@ def test_the_interval_is_scipys(noisy):
 
 
 def test_nan_resamples_are_left_out():
-    pred = np.array([[1.0], [1.0], [2.0]])
+    pred = np.array([1.0, 1.0, 2.0])
 
-    def correlation(p, t):
-        return {"corr": float("nan") if np.ptp(p) == 0 else 1.0}
+    def correlation(rows):
+        return {"corr": float("nan") if np.ptp(pred[rows]) == 0 else 1.0}
 
-    assert intervals(correlation, pred, pred, resamples=50)["corr"] == (1.0, 1.0)
+    assert intervals(correlation, np.arange(3), resamples=50)["corr"] == (1.0, 1.0)
+
+
+def test_the_languages_of_a_text_are_drawn_together():
+    """What the rows of one unit share has the spread of that many independent values, not of all."""
+    units = np.array([3, 0, 1, 2, 0, 3, 1, 2, 0])
+    seen = []
+
+    def count(rows):
+        seen.append(np.bincount(rows, minlength=9))
+        return {"n": float(len(rows))}
+
+    intervals(count, units, resamples=200)
+    for times in seen:
+        for unit in range(4):
+            assert len(set(times[units == unit])) == 1
+        drawn = [times[units == unit][0] for unit in range(4)]
+        assert sum(drawn) == 4
 
 
 def test_a_real_difference_is_clear_and_noise_is_not(tmp_path, noisy):

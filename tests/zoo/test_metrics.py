@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, mean_squared_error, r2_score
+from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_score
 
+from featzoo.zoo.binary_metrics import binary_metrics
 from featzoo.zoo.metrics import (
     HIGHER_IS_BETTER,
     constant_metrics,
     format_metrics,
     regression_metrics,
     sentiment_metrics,
+    sims_metrics,
     target_metrics,
     trait_metrics,
     weighted_f1,
@@ -103,13 +105,15 @@ def test_table_is_aligned_and_shows_dashes():
     assert lines[0].split() == ["metric", "head", "train", "mean"]
     assert lines[1].split() == ["mae", "0.5000", "1.2500"]
     assert lines[2].split() == ["corr", "-", "-"]
-    assert len(set(map(len, lines))) == 1
+    assert len(set(map(len, lines[:3]))) == 1
+    assert lines[3:] == ["not defined here, because all labels or all predictions are alike: corr"]
 
 
 def test_every_metric_says_which_way_is_better():
-    keys = {*sentiment_metrics([1.0], [1.0]), *trait_metrics([1.0], [1.0], [1.0])}
+    keys = {*sentiment_metrics([1.0], [1.0]), *trait_metrics([1.0], [1.0], [1.0]), *sims_metrics([1.0], [1.0])}
     assert set(regression_metrics([1.0], [1.0])) < keys
-    assert keys == set(HIGHER_IS_BETTER)
+    probabilities = binary_metrics([[0.1], [0.1]], [[0], [0]], ["a"], ["en", "fr"])
+    assert keys | {key for key in probabilities if "." not in key} == set(HIGHER_IS_BETTER)
 
 
 def test_recipes_and_metrics_import_no_torch():
@@ -124,6 +128,8 @@ def test_trait_metrics_are_one_minus_mae_and_scikit_learns_r2(pairs):
     found = trait_metrics(pred, truth)
     assert found["r_acc"] == pytest.approx(1 - np.abs(pred - truth).mean(), abs=1e-12)
     assert found["mae"] == pytest.approx(1 - found["r_acc"], abs=1e-12)
+    if np.ptp(truth) > 0:
+        assert found["sd_ratio"] == pytest.approx(np.std(pred) / np.std(truth))
     if np.ptp(truth) > 1e-6:
         # The same sums in another order, over a small variance.
         assert found["r2"] == pytest.approx(r2_score(truth, pred), rel=1e-6, abs=1e-9)
@@ -152,3 +158,36 @@ def test_trait_tables_have_the_mean_and_each_trait_and_the_floor():
     assert floor["openness.r_acc"] == pytest.approx(1 - 0.8 / 3)
     assert floor["openness.r2"] == pytest.approx(0.0)
     assert {key.partition(".")[2] or key for key in found} <= set(HIGHER_IS_BETTER)
+
+
+def mmsa_classes(values, bounds):
+    """MMSA's loop: class i is what lies above bound i, up to and with bound i + 1."""
+    found = values.copy()
+    for i in range(len(bounds) - 1):
+        found[np.logical_and(values > bounds[i], values <= bounds[i + 1])] = i
+    return found
+
+
+sims_values = st.one_of(st.sampled_from([-1.0, -0.7, -0.1, 0.0, 0.1, 0.6, 0.7, 1.0]), st.floats(-1.5, 1.5, width=32))
+
+
+@given(st.lists(st.tuples(sims_values, st.integers(-5, 5)), min_size=2, max_size=40))
+def test_sims_metrics_are_mmsas(pairs):
+    """In 32 bit, as there; the definition is that of MMSA's __eval_sims_regression, F1 scikit-learn's."""
+    pred = np.array([p for p, _ in pairs], dtype=np.float32)
+    truth = np.array([t / 5 for _, t in pairs], dtype=np.float32)
+    found = sims_metrics(pred, truth)
+    p, t = np.clip(pred, -1, 1), np.clip(truth, -1, 1)
+    bounds = {2: [-1.01, 0.0, 1.01], 3: [-1.01, -0.1, 0.1, 1.01], 5: [-1.01, -0.7, -0.1, 0.1, 0.7, 1.01]}
+    classes = {n: (mmsa_classes(t, each), mmsa_classes(p, each)) for n, each in bounds.items()}
+    for n, (true, guessed) in classes.items():
+        assert found[f"mult_acc{n}"] == accuracy_score(true, guessed)
+    assert found["f1"] == pytest.approx(f1_score(*classes[2], average="weighted"), abs=1e-12)
+    assert found["mae"] == pytest.approx(np.abs(p.astype(float) - t).mean(), abs=1e-12)
+
+
+def test_sims_metrics_by_hand():
+    found = sims_metrics([-2.0, -0.1, 0.05, 0.4, 0.9], [-0.8, -0.2, 0.0, 0.2, 0.6])
+    # Clipped, the errors are .2, .1, .05, .2, .3; 0.05 is above 0, in the class of 0 with bounds, 0.6 and 0.9 differ.
+    assert found["mae"] == pytest.approx(0.17)
+    assert (found["mult_acc2"], found["mult_acc3"], found["mult_acc5"]) == (0.8, 1.0, 0.8)

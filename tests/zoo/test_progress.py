@@ -3,7 +3,9 @@
 from featzoo.zoo.progress import TrainingProgress
 from featzoo.zoo.train import Epoch
 
-EPOCH = Epoch(3, "main", {"l1": 0.5, "total": 0.5}, {"l1": 0.4, "total": 0.4}, 0.25, {"main": 1e-3}, 1.5, True)
+EPOCH = Epoch(
+    3, "main", {"l1": 0.5, "total": 0.5}, {"l1": 0.4, "total": 0.4}, 0.25, {"main": 1e-3}, 1.5, True, "MAE", 0.25
+)
 
 
 def show():

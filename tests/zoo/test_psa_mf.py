@@ -1,5 +1,6 @@
 """PSA-MF against transformers and formulas written out; padding, order, missing parts, options, errors."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,12 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from featzoo.backends import transformers_module
+from featzoo.clips import Clip
 from featzoo.errors import InvalidOption, MissingWeights, UnknownName
+from featzoo.zoo.activations import for_stage
 from featzoo.zoo.batches import Counts, Split, Statistics
 from featzoo.zoo.encoder import pretrained, untrained
 from featzoo.zoo.head import InputSpec, find_head, make_head
 from featzoo.zoo.psa_mf import PsaMf
+from featzoo.zoo.runs import train_recipe
 
+from .conftest import SMALL, fill, sets_for
 from .oracles import h
 
 LENGTHS = {"text": [6, 3, 9, 1], "personality": [1, 1, 1, 1], "vision": [4, 0, 1, 2], "audio": [2, 7, 0, 3]}
@@ -58,7 +63,8 @@ def test_the_encoder_is_transformers_own(tiny_bert):
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]).bool()
     with torch.no_grad():
         expected = bert(ids, attention_mask=mask.long(), output_hidden_states=True).hidden_states
-        found = [encoder.embed(ids), *encoder.run(encoder.embed(ids), mask, 0, 3)]
+        embedded = encoder.embed(ids, mask)
+        found = [embedded, *encoder.run(embedded, mask, 0, 3)]
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours[mask], theirs[mask], atol=1e-6, rtol=1e-6)
 
@@ -109,7 +115,7 @@ def test_every_loss_term_is_its_formula(head):
         for i in range(4):
             ids = batch.inputs["text"].values[i : i + 1, : LENGTHS["text"][i]]
             full = torch.ones_like(ids, dtype=torch.bool)
-            states = [head.encoder.embed(ids)]
+            states = [head.encoder.embed(ids, full)]
             states += head.encoder.run(states[0], full, 0, 3)
             rows["s11"].append(states[2][0, 0])  # 3 layers: N = 2
             rows["s10"].append(states[1][0, 0])  # and hidden state L - 2 = 1 is aligned
@@ -188,6 +194,42 @@ def test_nothing_flows_into_inputs_or_frozen_layers(tiny_bert):
     assert not {id(p) for p in frozen} & {id(p) for p in grouped}
 
 
+@pytest.mark.parametrize(("frozen", "align"), [(0, -3), (1, 1), (2, -3), (2, 2), (2, 0), (3, 1), (3, -1)])
+def test_kept_layers_give_what_they_would_compute(tiny_bert, frozen, align):
+    """Predictions, losses and gradients in training, dropout included: frozen layers draw none."""
+    options = {"hidden": 8, "wide": 12, "frozen_layers": frozen, "align_layer": align}
+    torch.manual_seed(0)
+    head = make_head("psa-mf", options, specs(tiny_bert), 1)
+    whole = split()
+    kept = for_stage(head, whole, "main", 3, torch.device("cpu"))  # in batches of 3, not of 4 as below
+    assert kept.features["text"][0].shape == (6, 16)
+    assert ("text-aligned" in kept.features) == (head.align < min(frozen, 2))
+    assert all(kept.features[m] == whole.features[m] for m in ("personality", "vision", "audio"))
+    found = []
+    for batch in (whole.batch([2, 0, 1, 3]), kept.batch([2, 0, 1, 3])):
+        torch.manual_seed(1)
+        head.train().zero_grad()
+        outputs = head(batch.inputs)
+        sum(head.losses(outputs, batch.targets, "main").values()).backward()
+        found.append((outputs["prediction"].detach(), {n: p.grad for n, p in head.named_parameters()}))
+    (prediction, gradients), (other, others) = found
+    torch.testing.assert_close(other, prediction, atol=1e-6, rtol=1e-6)
+    assert [n for n, g in gradients.items() if g is None] == [n for n, g in others.items() if g is None]
+    for name, gradient in gradients.items():
+        if gradient is not None:
+            torch.testing.assert_close(others[name], gradient, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_frozen_layers_have_no_dropout(tiny_bert):
+    head = make_head("psa-mf", {"hidden": 8, "wide": 12, "frozen_layers": 2}, specs(tiny_bert), 1).train()
+    text = split().batch(range(4)).inputs["text"]
+    embedded = head.encoder.embed(text.values, text.mask)
+    once, again = (head.encoder.run(embedded, text.mask, 0, 3) for _ in range(2))
+    assert torch.equal(once[1], again[1])
+    assert not torch.equal(once[2], again[2])
+    assert make_head("psa-mf", {"hidden": 8}, specs(tiny_bert), 1).distil(split().batch([0]).inputs) is None
+
+
 def test_groups_hold_every_parameter_once(head):
     made = head.parameter_groups("main", {"main": 1e-3, "encoder": 1e-5})
     held = [id(p) for group in made for p in group["params"]]
@@ -255,9 +297,9 @@ def test_a_missing_role_is_named(tiny_bert):
 
 def test_encoders_of_another_kind_are_refused(tmp_path, tiny_bert):
     transformers = transformers_module()
-    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    transformers.RobertaModel(transformers.RobertaConfig(vocab_size=20, **small)).save_pretrained(tmp_path)
-    with pytest.raises(InvalidOption, match="is a roberta model"):
+    small = {"dim": 8, "n_layers": 1, "n_heads": 1, "hidden_dim": 8}
+    transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=20, **small)).save_pretrained(tmp_path)
+    with pytest.raises(InvalidOption, match=r"is a distilbert model; .* bert, roberta, xlm-roberta"):
         make_head("psa-mf", {}, specs(tmp_path), 1)
 
 
@@ -300,7 +342,7 @@ def test_without_enhanced_fusion_summaries_stand_side_by_side(tiny_bert):
         outputs = made(inputs)
         _, last = made.recurrent["audio"](inputs["audio"].values, inputs["audio"].mask)
         audio = made.summary["audio"](last)
-        states = made.encoder.embed(inputs["text"].values)
+        states = made.encoder.embed(inputs["text"].values, inputs["text"].mask)
         vector = made.personality(inputs["personality"].values[:, 0])
         token = F.relu(made.pseudo["audio"](audio) + vector)
         states = made.encoder.run(states, inputs["text"].mask, 0, 2)[-1]
@@ -328,3 +370,48 @@ def test_modality_dropout_is_for_training_only(tiny_bert):
         dropped = made.train()(whole.batch([0, 1]).inputs)["prediction"]
     assert (full - without).abs().max() > 1e-4
     torch.testing.assert_close(dropped, without, atol=1e-5, rtol=1e-5)
+
+
+def test_neighbouring_utterances_are_pseudo_tokens_and_missing_ones_are_masked(tiny_bert):
+    torch.manual_seed(0)
+    wider = specs(tiny_bert, before=InputSpec(4), after=InputSpec(4))
+    head = make_head("psa-mf", {"hidden": 8, "wide": 12}, wider, 1).eval()
+    rng = np.random.default_rng(1)
+    plain = split()
+    around = {
+        "before": [None, *(rng.normal(size=(t, 4)).astype(np.float32) for t in (2, 5, 1))],
+        "after": [rng.normal(size=(3, 4)).astype(np.float32), None, None, None],
+    }
+    whole = dataclasses.replace(plain, features=plain.features | around, specs=wider)
+    together = predict(head, whole, range(4))
+    for row in range(4):  # alone, without padding of anything
+        torch.testing.assert_close(predict(head, whole, [row])[0], together[row], rtol=0, atol=1e-5)
+    changed = dataclasses.replace(
+        whole, features=whole.features | {"before": [None, *(2 * a for a in around["before"][1:])]}
+    )
+    moved = (predict(head, changed, range(4)) - together).abs()[:, 0]
+    assert moved[0] == 0  # it has no previous utterance
+    assert (moved[1:] > 1e-6).all()
+    alone = dataclasses.replace(whole, features=plain.features | {"before": [None] * 4, "after": [None] * 4})
+    torch.manual_seed(0)
+    without = make_head("psa-mf", {"hidden": 8, "wide": 12}, specs(tiny_bert), 1).eval()
+    without.load_state_dict({k: v for k, v in head.state_dict().items() if not k.startswith("context.")})
+    torch.testing.assert_close(predict(head, alone, range(4)), predict(without, plain, range(4)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["psa-mf.context", "psa-mf.strong"])
+def test_recipes_with_context_train(recipe, tmp_path, tiny_bert):
+    rng = np.random.default_rng(0)
+    clips = [
+        Clip(f"{split}-{video}$_${n}", start=float(n), split=split, labels={"sentiment": float(rng.integers(-3, 4))})
+        for split in ("train", "valid", "test") for video in range(2) for n in range(4)
+    ]  # fmt: skip
+    store = fill(tmp_path / "features", clips, sets_for(clips), tiny_bert)
+    for name, width in (("wavlm", 6), ("clip", 7)):
+        store.add(name, {clip.id: rng.normal(size=(3, width)).astype(np.float32) for clip in clips})
+    run = train_recipe(recipe, store.path, tmp_path, SMALL, "cpu")
+    assert (
+        run.counts["train"].missing["before"] == run.counts["train"].missing["after"] == 2
+    )  # at either end of a video
+    assert run.used["before"].startswith("bert.minilm-")
+    assert math.isfinite(run.metrics["test"]["mae"])

@@ -10,10 +10,14 @@ import torch
 
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption
-from featzoo.zoo.batches import Batch
+from featzoo.zoo.batches import Batch, Counts, Split, Statistics
 from featzoo.zoo.data import load_split
-from featzoo.zoo.head import Head, Padded, make_head
+from featzoo.zoo.evaluation import evaluate_run
+from featzoo.zoo.head import Head, InputSpec, Padded, make_head
+from featzoo.zoo.judge import judge_of
+from featzoo.zoo.psa_mf import PsaMf
 from featzoo.zoo.recipes import Training, find_recipe
+from featzoo.zoo.runs import train_recipe
 from featzoo.zoo.train import Schedule, accelerator_on, evaluate, seed_everything, shuffled, train
 
 from .conftest import SMALL, fill, make_clips, sets_for
@@ -124,6 +128,71 @@ def test_stages_run_in_order_and_dev_is_only_evaluated(splits):
     assert [epoch.stage for epoch in result.epochs] == ["first", "second"]
 
 
+class Table(Head):
+    """Predicts the row of its epoch, whatever it is told to learn."""
+
+    roles = {}
+    by_loss = ("loss",)
+
+    def __init__(self, rows, stage="main"):
+        super().__init__(None, {}, 1)
+        self.stages, self.rows, self.epoch = (stage,), torch.tensor(rows), -1
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def train(self, mode=True):
+        """Called with True once an epoch."""
+        self.epoch += mode
+        return super().train(mode)
+
+    def forward(self, inputs):
+        """The number of the clip is its only feature."""
+        chosen = self.rows[self.epoch, inputs["audio"].values[:, 0, 0].long()]
+        return {"prediction": chosen[:, None] + 0 * self.unused}
+
+    def losses(self, outputs, targets, stage):
+        """Binary cross entropy."""
+        return {"bce": torch.nn.functional.binary_cross_entropy(outputs["prediction"], targets)}
+
+
+# Six clips of yes, two of no. Error and loss like the first row best; balanced accuracy (11/12) the others, of which
+# the third has the lowest loss.
+EPOCHS = [
+    [0.9] * 8,
+    [0.55, 0.55, 0.55, 0.55, 0.55, 0.05, 0.45, 0.45],
+    [0.60, 0.60, 0.60, 0.60, 0.60, 0.10, 0.40, 0.40],
+    [0.52, 0.52, 0.52, 0.52, 0.52, 0.05, 0.48, 0.48],
+]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "stage", "chosen", "name", "score"),
+    [
+        ("regression", "main", 1, "MAE", 0.3),
+        ("regression", "loss", 1, "loss", 0.6547),
+        ("binary", "main", 3, "BA", 11 / 12),
+    ],
+)
+def test_what_the_recipe_is_after_chooses_the_epoch(metrics, stage, chosen, name, score):
+    truth = np.array([[1.0]] * 6 + [[0.0]] * 2)
+    features = {"audio": [np.array([[number]], dtype=np.float32) for number in range(8)]}
+    split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
+    settings = Training(batch_size=3, epochs=4, learning_rates={"main": 0.0})
+    result = train(
+        Table(EPOCHS, stage), split, split, settings, accelerator_on("cpu", "no"), judge=judge_of(metrics)
+    )  # fmt: skip
+    assert result.best.epoch == chosen
+    assert (result.best.chosen_by, result.best.score) == (name, pytest.approx(score, abs=1e-4))
+    assert [epoch.epoch for epoch in result.epochs if epoch.best] == ([1, 2, 3] if metrics == "binary" else [1])
+
+
+def test_a_dev_split_of_one_class_cannot_choose():
+    truth, features = np.ones((8, 1)), {"audio": [np.array([[n]], dtype=np.float32) for n in range(8)]}
+    split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
+    settings = Training(epochs=1, learning_rates={"main": 0.0})
+    with pytest.raises(FeatzooError, match=r"dev cannot choose an epoch: target 1 .* all 8 labels are 1"):
+        train(Table(EPOCHS), split, split, settings, accelerator_on("cpu", "no"), judge=judge_of("binary"))
+
+
 @pytest.mark.parametrize("grouped", [True, False])
 def test_every_clip_is_drawn_once_an_epoch_and_in_another_order(splits, grouped):
     _, first, _ = splits
@@ -175,9 +244,53 @@ def test_plateau_halves_after_its_epochs_without_progress():
     assert rates == [1.0, 1.0, 1.0, 0.5, 0.5]
 
 
-def test_bf16_trains(splits):
-    _, result = fit(splits, epochs=1, precision="bf16")
-    assert math.isfinite(result.best.dev_mae)
+def test_bf16_trains_near_32_bit(splits):
+    """Mixed precision: products have 8 bits, so terms differ by about 2^-8 of themselves; weights keep their 32."""
+    recipe, first, dev = splits
+    found = {}
+    for precision in ("no", "bf16"):
+        accelerator = accelerator_on("cpu", precision)
+        seed_everything(0)
+        head = make_head("psa-mf", recipe.options, first.specs, 1)
+        for module in head.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        products = set()
+        dense = head.encoder.layers[0].output.dense
+        dense.register_forward_hook(lambda module, given, out, seen=products: seen.add(out.dtype))
+        found[precision] = train(head, first, dev, dataclasses.replace(recipe.training, epochs=2), accelerator)
+        # Dev is judged in 32 bit.
+        assert products == {torch.float32, torch.bfloat16 if precision == "bf16" else torch.float32}
+        assert {p.dtype for p in head.parameters()} == {torch.float32}
+    for plain, mixed in zip(found["no"].epochs, found["bf16"].epochs, strict=True):
+        assert mixed.losses != plain.losses
+        assert mixed.losses == pytest.approx(plain.losses, rel=0.02)
+        assert mixed.dev_mae == pytest.approx(plain.dev_mae, rel=0.02)
+
+
+def test_a_run_in_mixed_precision_is_evaluated_as_it_was_scored(small_store, tmp_path):
+    run = train_recipe("psa-mf", small_store, tmp_path, SMALL | {"training.precision": "bf16"}, "cpu")
+    assert evaluate_run(run.path, small_store, "test", "cpu").metrics == run.metrics["test"]
+
+
+@pytest.mark.parametrize("settings", [{"gradient_checkpointing": True}, {"device_cache": True}])
+def test_what_saves_time_or_memory_changes_no_digit(splits, settings):
+    one, other = (fit(splits, **each)[1] for each in ({"device_cache": False}, settings))
+    assert [(e.losses, e.dev_losses) for e in one.epochs] == [(e.losses, e.dev_losses) for e in other.epochs]
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_a_training_on_kept_layers_is_the_same_training(splits, frozen, monkeypatch):
+    """Rounding aside: the frozen layers meet other batches when they are computed once."""
+    recipe, first, dev = splits
+    recipe = dataclasses.replace(recipe, options={**recipe.options, "frozen_layers": frozen})
+    _, kept = fit((recipe, first, dev), epochs=3)
+    monkeypatch.setattr(PsaMf, "distil", lambda self, inputs: None)
+    _, computed = fit((recipe, first, dev), epochs=3)
+    for one, other in zip(kept.epochs, computed.epochs, strict=True):
+        assert one.losses == pytest.approx(other.losses, rel=1e-5)
+        assert one.dev_mae == pytest.approx(other.dev_mae, rel=1e-5)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:99", "cpu0"])
@@ -218,10 +331,3 @@ def test_plateau_is_told_of_dev(splits):
     assert [epoch.rates["encoder"] for epoch in result.epochs] == [1e-30, 1e-30]
     _, result = fit(splits, epochs=6, patience=4, schedule="plateau", plateau=2, warmup=0.0, learning_rates=rates)
     assert [epoch.rates["encoder"] for epoch in result.epochs] == [1e-30] * 4 + [5e-31]
-
-
-def test_held_on_the_device_or_not_the_numbers_are_the_same(splits):
-    one, other = (fit(splits, device_cache=choice)[1] for choice in (False, True))
-    assert [epoch.losses for epoch in one.epochs] == [epoch.losses for epoch in other.epochs]
-    assert [epoch.dev_losses for epoch in one.epochs] == [epoch.dev_losses for epoch in other.epochs]
-    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)

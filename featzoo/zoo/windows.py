@@ -1,0 +1,95 @@
+"""Long texts as windows that an encoder reads one by one, each between the special tokens that it expects."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from featzoo.zoo.head import Padded
+
+
+class Folded(NamedTuple):
+    """The windows of a batch of texts.
+
+    Attributes:
+        text: (P, W) token ids or (P, W, H) hidden states, a window a row.
+        there: (B, N) bool: the text that each window is of, and its place in it, row by row.
+    """
+
+    text: Padded
+    there: Tensor
+
+    def unfolded(self, states: Tensor) -> Padded:
+        """(P, W, H) hidden states, the windows of a text one after the other: (B, N * W, H)."""
+        count, size = self.there.shape[1], states.shape[1]
+        values = states.new_zeros(*self.there.shape, *states.shape[1:])  # (B, N, W, H)
+        mask = torch.zeros(*values.shape[:3], dtype=torch.bool, device=values.device)  # (B, N, W)
+        values[self.there], mask[self.there] = states, self.text.mask
+        values, mask = values.flatten(1, 2), mask.flatten(1, 2)  # (B, N * W, H), (B, N * W)
+        values = values * mask[:, :, None]
+        return Padded(values, mask, mask[:, :, None].expand(len(values), count * size, values.shape[2]))
+
+    def average(self, vectors: Tensor) -> Tensor:
+        """(P, H) vectors of windows to (B, H) of texts, each window counting as often as it has tokens; 0 of none."""
+        tokens = self.text.mask.sum(dim=1).to(vectors.dtype)  # (P,)
+        owner = self.there.nonzero()[:, 0]  # (P,)
+        total = vectors.new_zeros(len(self.there), vectors.shape[1]).index_add(0, owner, vectors * tokens[:, None])
+        count = vectors.new_zeros(len(self.there)).index_add(0, owner, tokens)  # (B,)
+        return total / count.clamp(min=1.0)[:, None]  # (B, H)
+
+
+def framed(text: Padded, size: int) -> Padded:
+    """Put a text's own first and last token, which are special, around each window of it.
+
+    Args:
+        text: (B, T) token ids; true ones first.
+        size: W tokens of a window, special ones included; at least 3.
+
+    Returns:
+        (B, T') ids, the windows one after the other: every one but a text's last has W tokens.
+    """
+    steps = text.mask.sum(dim=1)  # (B,)
+    inner = (steps - 2).clamp(min=0)  # (B,)
+    windows = torch.where(steps > 2, (inner + size - 3) // (size - 2), 1)  # (B,)
+    length = torch.where(steps > 2, inner + 2 * windows, steps)  # (B,)
+    place = torch.arange(max(1, int(length.max())), device=length.device)  # (T',)
+    mask = place < length[:, None]  # (B, T')
+    within = place % size  # (T',)
+    source = (place // size * (size - 2) + within).expand(mask.shape)  # (B, T')
+    ends = (within == size - 1) | (place == length[:, None] - 1)  # (B, T')
+    source = torch.where(ends, steps[:, None] - 1, source)
+    source = torch.where(within == 0, 0, source)  # also of a text that is one token long
+    ids = text.values.gather(1, source.clamp(0, max(text.values.shape[1] - 1, 0))) * mask  # (B, T')
+    return Padded(ids, mask, mask)
+
+
+def folded(text: Padded, size: int, drawn: int = 0) -> Folded:
+    """The windows of texts that `framed` or `Folded.unfolded` has laid out.
+
+    Args:
+        text: (B, T') ids or (B, T', H) states.
+        size: W tokens of a window.
+        drawn: Take so many of each text, at random; 0 takes all.
+    """
+    more = -text.mask.shape[1] % size
+    values = torch.cat([text.values, text.values.new_zeros(len(text.values), more, *text.values.shape[2:])], dim=1)
+    mask = torch.cat([text.mask, text.mask.new_zeros(len(text.mask), more)], dim=1)  # (B, N * W)
+    values, mask = values.unflatten(1, (-1, size)), mask.unflatten(1, (-1, size))  # (B, N, W, ...), (B, N, W)
+    first = torch.arange(mask.shape[1], device=mask.device) == 0  # (N,)
+    there = mask.any(dim=2) | first  # (B, N); an encoder reads at least one window, if an empty one
+    if drawn:
+        there = there & _some(there, drawn)
+    values, mask = values[there], mask[there]  # (P, W, ...), (P, W)
+    longest = max(1, int(mask.sum(dim=1).max()))  # short texts need not be padded to a whole window
+    values, mask = values[:, :longest], mask[:, :longest]
+    observed = mask if values.dim() == 2 else mask[:, :, None].expand(values.shape)
+    return Folded(Padded(values, mask, observed), there)
+
+
+def _some(there: Tensor, count: int) -> Tensor:
+    """(B, N) bool: `count` at random of those that are there, or all."""
+    chance = torch.rand(there.shape, device=there.device).masked_fill(~there, -1.0)  # (B, N)
+    rank = chance.argsort(dim=1, descending=True).argsort(dim=1)  # (B, N)
+    return rank < count
