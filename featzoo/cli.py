@@ -9,7 +9,10 @@ import click
 
 from featzoo import __version__
 from featzoo.cli_align import align
-from featzoo.cli_exchange_tables import export_, import_
+from featzoo.cli_augment import augment
+from featzoo.cli_exchange_tables import export_
+from featzoo.cli_exchange_texts import import_
+from featzoo.cli_leakage import probe_leakage
 from featzoo.cli_options import DEVICE, FOLDER, STORE, Commands
 from featzoo.cli_transcribe import transcribe
 from featzoo.cli_weights import takes_weights, weights
@@ -40,6 +43,7 @@ def feat() -> None:
 @click.argument("sources", nargs=-1, type=FOLDER)
 @click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
 @click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
+@click.option("--clips", "pattern", metavar="PATTERN", help="Only clips whose ids fit, such as '*/en'.")
 @STORE
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
 @DEVICE
@@ -63,6 +67,7 @@ def extract(
     sources: tuple[Path, ...],
     extractors: str | None,
     recipe: str | None,
+    pattern: str | None,
     store: Path,
     jobs: int,
     device: str,
@@ -94,6 +99,7 @@ def extract(
     failed = cli_extract.run(
         sources, extractors, recipe, store, jobs=jobs, device=device, dry_run=dry_run, retry=retry,
         timeout=timeout, verbose=verbose, memory=memory, backend=backend, scheduler=scheduler, rank=rank, world=world,
+        pattern=pattern,
     )  # fmt: skip
     if failed:
         raise SystemExit(1)
@@ -257,3 +263,5 @@ feat.add_command(transcribe)
 feat.add_command(weights)
 feat.add_command(import_)
 feat.add_command(export_)
+zoo.add_command(augment)
+zoo.add_command(probe_leakage)

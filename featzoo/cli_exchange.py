@@ -12,6 +12,7 @@ from featzoo.cli_options import FOLDER, STORE, Commands
 if TYPE_CHECKING:
     from featzoo.cache.exchange.account import Account
 
+MEDIA = click.option("--media", type=FOLDER, metavar="DIR", help="Link the clips to the media files below DIR.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Read and check everything, say what would be written, stop.")
 
 
@@ -23,8 +24,9 @@ def import_() -> None:
 @import_.command()
 @click.argument("folder", type=FOLDER)
 @STORE
+@MEDIA
 @DRY_RUN
-def mosi(folder: Path, store: Path, dry_run: bool) -> None:
+def mosi(folder: Path, store: Path, media: Path | None, dry_run: bool) -> None:
     """CMU-MOSI from FOLDER: labels .csd, official folds, transcripts, utterance-level audio and video.
 
     \b
@@ -34,40 +36,45 @@ def mosi(folder: Path, store: Path, dry_run: bool) -> None:
     """
     from featzoo.cache.exchange.mosi import import_mosi
 
-    _account(import_mosi(folder, store, dry_run))
+    _account(import_mosi(folder, store, dry_run, media))
 
 
 @import_.command(name="first-impressions")
 @click.argument("folder", type=FOLDER)
 @STORE
+@click.option("--dev-share", type=float, default=0.0, metavar="SHARE", help="Where test annotations are lacking: make "
+              "dev of so many of train's videos, and validation the test split.")  # fmt: skip
 @DRY_RUN
-def first_impressions(folder: Path, store: Path, dry_run: bool) -> None:
+def first_impressions(folder: Path, store: Path, dev_share: float, dry_run: bool) -> None:
     """ChaLearn First Impressions V2 from FOLDER: annotation and transcription pickles, clips.
 
     \b
     feat import first-impressions FOLDER -o fi
+    feat import first-impressions FOLDER -o fi --dev-share 0.1
     feat extract -o fi -x bert.minilm-ids
     zoo train personality-bert --features fi
     """
     from featzoo.cache.exchange.first_impressions import import_first_impressions
 
-    _account(import_first_impressions(folder, store, dry_run))
+    _account(import_first_impressions(folder, store, dry_run, dev_share))
 
 
 @import_.command(name="csd")
 @click.argument("file", type=FOLDER)
 @STORE
 @click.option("--name", help="Of the feature set; default: the sequence's own.")
+@click.option("--cut", is_flag=True, help="Entries are recordings: cut them into the parts that the store knows.")
 @DRY_RUN
-def import_csd(file: Path, store: Path, name: str | None, dry_run: bool) -> None:
+def import_csd(file: Path, store: Path, name: str | None, cut: bool, dry_run: bool) -> None:
     """CMU-MultimodalSDK's .csd FILE as a feature set. Exit status 1 if an entry cannot be read.
 
     \b
-    feat import csd CMU_MOSEI_COVAREP.csd -o mosei
+    feat import csd words.csd
+    feat import csd CMU_MOSEI_COVAREP.csd -o mosei --cut      after feat import mosei
     """
     from featzoo.cache.exchange.csd import import_csd as read
 
-    _account(read(file, store, name, dry_run))
+    _account(read(file, store, name, dry_run, cut))
 
 
 @import_.command(name="mmsa")

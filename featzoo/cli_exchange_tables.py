@@ -132,3 +132,20 @@ def mfn(folder: Path, store: Path, **options: Any) -> None:
     feat import mfn new_data/pom -o pom
     """
     _account(_call("import", "mfn")(folder, store, **options))
+
+
+@import_.command(name="youtube-personality")
+@click.argument("folder", type=FOLDER)
+@STORE
+@DRY_RUN
+def youtube_personality(folder: Path, store: Path, dry_run: bool) -> None:
+    """The YouTube Personality data set in FOLDER: 404 vlogs' words, features and impressions of the Big Five.
+
+    \b
+    feat import youtube-personality FOLDER -o yt
+    feat extract -o yt -x 'bert.minilm[output=words]'
+    zoo evaluate runs/siamese-text-... --features yt
+    """
+    from featzoo.cache.exchange.youtube_personality import import_youtube_personality
+
+    _account(import_youtube_personality(folder, store, dry_run))

@@ -27,6 +27,13 @@ VIDEOS = {
 MEDIA = IMAGES | SOUNDS | VIDEOS
 # Columns of a manifest that are not labels.
 COLUMNS = ("id", "path", "start", "end", "text", "split")
+# MMSA's columns, and what `feat import mmsa` calls its labels.
+MMSA_LABELS = {
+    "label": "sentiment",
+    "label_T": "sentiment_text",
+    "label_A": "sentiment_audio",
+    "label_V": "sentiment_vision",
+}
 SPLITS = {"dev": "valid", "val": "valid", "validation": "valid", "training": "train", "testing": "test"}
 
 
@@ -236,7 +243,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _mmsa_layout(folder: Path) -> Iterator[Clip]:
-    """MMSA-FET's data sets: label.csv and Raw/<video_id>/<clip_id>.*, ids `video$_$clip` as in its files."""
+    """MMSA-FET's data sets: label.csv and Raw/<video_id>/<clip_id>.*, ids and labels as `feat import mmsa` has them."""
     for row in _rows(folder / "label.csv"):
         if not row.get("video_id") or not row.get("clip_id"):
             raise InvalidClips(f"{folder / 'label.csv'}: a row has no video_id or no clip_id")
@@ -246,7 +253,11 @@ def _mmsa_layout(folder: Path) -> Iterator[Clip]:
         clip = Clip(f"{video}$_${number}", files[0] if files else place / f"{number}.mp4")
         if not clip.file.resolve().is_relative_to(folder.resolve()):
             raise InvalidClips(f"{folder / 'label.csv'}: '{video}' leads out of the folder")
-        row = {key: value for key, value in row.items() if key not in ("video_id", "clip_id", "annotation")}
+        row = {
+            MMSA_LABELS.get(key, key): value
+            for key, value in row.items()
+            if key not in ("video_id", "clip_id", "annotation")
+        }
         yield _described(_with_transcript(clip), row | {"split": row.pop("mode", "")}, folder / "label.csv")
 
 

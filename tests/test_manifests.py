@@ -201,8 +201,8 @@ def test_mmsa_layout(tmp_path):
     first, second, third = find_clips(tmp_path).clips
     assert first.id == "v[1]$_$0001"
     assert first.path == tmp_path / "Raw" / "v[1]" / "0001.mp4"
-    assert (first.split, first.text, first.labels) == ("train", "so good", {"label": 2.4, "label_T": 1.0})
-    assert (second.split, second.labels) == ("valid", {"label": -3.0})
+    assert (first.split, first.text, first.labels) == ("train", "so good", {"sentiment": 2.4, "sentiment_text": 1.0})
+    assert (second.split, second.labels) == ("valid", {"sentiment": -3.0})
     assert (third.split, third.path.exists()) == ("test", False)
 
 

@@ -132,8 +132,7 @@ def bring_in(arrival: Arrival, store_path: Path, dry_run: bool = False) -> Accou
         InvalidClips: If nothing of it can be read.
         StoreError: If the store cannot be written, or its sets have other columns.
     """
-    wrong = {clip.id: why for clip in arrival.clips if (why := _wrong_id(clip.id))}
-    given = [clip for clip in arrival.clips if clip.id not in wrong]
+    given, wrong = _sorted_out(arrival.clips)
     clips = Counter(clip.split or "no split" for clip in given)
     if dry_run and store_path.is_dir() and any(store_path.iterdir()):
         FeatureStore(store_path)  # says so if it is something else
@@ -150,6 +149,20 @@ def bring_in(arrival: Arrival, store_path: Path, dry_run: bool = False) -> Accou
     return account
 
 
+def _sorted_out(clips: Sequence[Clip]) -> tuple[list[Clip], dict[str, str]]:
+    """The clips that a store can hold, and why it cannot hold the others; of two with one id the first counts."""
+    given: dict[str, Clip] = {}
+    refused = {}
+    for clip in clips:
+        if why := _wrong_id(clip.id):
+            refused[clip.id] = why
+        elif clip.id in given:
+            refused[f"{clip.id} (again)"] = f"its id occurs already in {given[clip.id].split or 'the file'}"
+        else:
+            given[clip.id] = clip
+    return list(given.values()), refused
+
+
 def _wrong_id(clip_id: str) -> str:
     """Why no store can hold such an id, else empty."""
     try:
@@ -163,7 +176,9 @@ def _merged(known: Clip, new: Clip) -> Clip:
     merged = replace(known, split=new.split or known.split, labels={**known.labels, **new.labels})
     if not known.words:
         merged = replace(merged, words=new.words, problem=new.problem)
-    return merged if known.end is not None or known.path else replace(merged, start=new.start, end=new.end)
+    if known.path is None and (new.path is not None or known.end is None):
+        merged = replace(merged, path=new.path, start=new.start, end=new.end)
+    return merged
 
 
 def _one_set(incoming: Incoming, store_path: Path, dry_run: bool) -> Imported:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,8 +17,10 @@ import numpy as np
 
 from featzoo.cache.exchange.account import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.cache.exchange.outgoing import Outgoing, deliver
+from featzoo.cache.exchange.split_files import said
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
+from featzoo.clips import Clip
 from featzoo.errors import InvalidClips, StoreError
 
 # What the SDK asks for. "dimension namescomputational sequence version" is its own slip, a missing comma: newer
@@ -40,7 +43,9 @@ METADATA = (
 )
 
 
-def import_csd(path: Path, store_path: Path, name: str | None = None, dry_run: bool = False) -> Account:
+def import_csd(
+    path: Path, store_path: Path, name: str | None = None, dry_run: bool = False, cut: bool = False
+) -> Account:
     """Put a .csd file into a store as one feature set; entries keep their names, times and columns.
 
     Args:
@@ -48,9 +53,11 @@ def import_csd(path: Path, store_path: Path, name: str | None = None, dry_run: b
         store_path: Made if it is not there.
         name: Of the set; by default the sequence's root name in small letters.
         dry_run: Whether only to say what would come in.
+        cut: Whether entries are recordings, to be cut into the clips `recording$_$3` that the store knows: a clip gets
+            the rows whose middle lies from its start to before its end, with times from its start.
 
     Raises:
-        InvalidClips: If it is not a .csd file, or no entry can be read.
+        InvalidClips: If it is not a .csd file, no entry can be read, or the store knows no clip of a recording.
     """
     try:
         with h5py.File(path, "r", locking=False) as file:
@@ -61,19 +68,50 @@ def import_csd(path: Path, store_path: Path, name: str | None = None, dry_run: b
             metadata = read_metadata(root["metadata"]) if "metadata" in root else {}
             label = name or re.sub(r"[^a-z0-9.]+", "-", str(metadata.get("root name") or roots[0]).lower()).strip("-")
             columns = _columns(metadata)
-            incoming = Incoming(
-                label,
-                ((unquote(entry), partial(_rows, group, columns)) for entry, group in root["data"].items()),
-                {"csd": roots[0], "version": str(metadata.get("computational sequence version", ""))},
-                {"source": path.name, "csd": metadata},
-            )
-            return bring_in(Arrival([incoming]), store_path, dry_run)
+            options = {"csd": roots[0], "version": str(metadata.get("computational sequence version", ""))}
+            data, notes = {unquote(entry): group for entry, group in root["data"].items()}, Counter[str]()
+            if cut:
+                entries = _segments(data, columns, store_path, notes)
+                options["cut"] = "segments"
+            else:
+                entries = ((entry, partial(_rows, group, columns)) for entry, group in data.items())
+            incoming = Incoming(label, entries, options, {"source": path.name, "csd": metadata})
+            return bring_in(Arrival([incoming], notes=said(notes)), store_path, dry_run)
     except OSError as error:
         raise InvalidClips(f"{path} cannot be read as HDF5 (a truncated download?): {error}") from error
 
 
 def _rows(group: h5py.Group, columns: tuple[str, ...]) -> Rows:
     return Rows(group["features"][:], group["intervals"][:], columns)
+
+
+def _segments(
+    data: Mapping[str, h5py.Group], columns: tuple[str, ...], store_path: Path, notes: Counter[str]
+) -> Iterator[tuple[str, Callable[[], Rows]]]:
+    """The store's clips that lie in the recordings; a recording is read once for all of its clips."""
+    known = FeatureStore(store_path).clips().values() if store_path.is_dir() else ()
+    clips = [clip for clip in known if "$_$" in clip.id and clip.end is not None]
+    if not clips:
+        raise InvalidClips(
+            f"{store_path} knows no part of a recording (a clip `recording$_$3` with start and end): import labels "
+            "with times first, such as feat import mosei"
+        )
+    inside = [clip for clip in clips if _recording(clip) in data]
+    notes["the file has no entry of their recording"] += len(clips) - len(inside)
+    read = lru_cache(maxsize=1)(lambda recording: tuple(data[recording][key][:] for key in ("features", "intervals")))
+
+    def rows(clip: Clip) -> Rows:
+        features, times = read(_recording(clip))
+        middle = times.mean(axis=1)
+        own = (middle >= clip.start) & (middle < (clip.end or 0.0))
+        notes["no row lies in their time"] += not own.any()
+        return Rows(features[own], times[own] - clip.start, columns)
+
+    yield from ((clip.id, partial(rows, clip)) for clip in sorted(inside, key=_recording))
+
+
+def _recording(clip: Clip) -> str:
+    return clip.id.rpartition("$_$")[0]
 
 
 def read_metadata(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 from featzoo.cache.exchange.account import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.cache.exchange.unpickle import load_pickle
 from featzoo.clips import Clip
-from featzoo.errors import InvalidClips
+from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.transcripts import words_of
 
 # The distribution's names of its parts, and the splits that they are.
@@ -30,7 +32,7 @@ LABELS = {
 STABILITY = "note: the column `neuroticism` of the distribution is emotional stability, and is called so here"
 
 
-def import_first_impressions(folder: Path, store: Path, dry_run: bool = False) -> Account:
+def import_first_impressions(folder: Path, store: Path, dry_run: bool = False, dev_share: float = 0.0) -> Account:
     """Put First Impressions V2 into a store: clips with split, six labels in 0..1, words, and media where they are.
 
     Read are `annotation_{training,validation,test}.pkl`; the words from `transcription_*.pkl` as distributed,
@@ -42,9 +44,13 @@ def import_first_impressions(folder: Path, store: Path, dry_run: bool = False) -
         folder: Of the distribution.
         store: Made if it is not there.
         dry_run: Whether only to say what would come in.
+        dev_share: Where the test split's annotations are lacking: this share of the train split's videos becomes the
+            dev split, the same ones every time, and the distribution's validation split becomes test. 0 leaves the
+            splits as they are.
 
     Raises:
         InvalidClips: If there is no annotation file, or one does not hold what the distribution's does.
+        InvalidOption: If the share is not in [0, 1), or the test split's annotations are there.
         RefusedPickle: If a pickle holds more than arrays and plain containers.
     """
     parts = {part: folder / f"annotation_{part}.pkl" for part in PARTS}
@@ -55,6 +61,11 @@ def import_first_impressions(folder: Path, store: Path, dry_run: bool = False) -
     clips = [clip for part, path in parts.items() for clip in _clips(folder, part, path, media)]
     silent = sum(not clip.words for clip in clips)
     notes = [STABILITY, f"{sum(clip.path is not None for clip in clips)} clips have media, {silent} have no words"]
+    if dev_share:
+        if "test" in parts:
+            raise InvalidOption(f"--dev-share {dev_share:g}: {parts['test'].name} is there, so validation can be dev")
+        clips, note = _inner_dev(clips, dev_share)
+        notes.append(note)
     return bring_in(Arrival(list(_audio(folder, clips)), clips, {}, notes), store, dry_run)
 
 
@@ -68,6 +79,31 @@ def _clips(folder: Path, part: str, path: Path, media: Mapping[str, Path]) -> It
             ours: float(traits[theirs][name]) for theirs, ours in LABELS.items() if name in traits.get(theirs, {})
         }
         yield Clip(id=name, path=media.get(name), words=words_of(texts.get(name, "")), split=PARTS[part], labels=labels)
+
+
+def _inner_dev(clips: Sequence[Clip], share: float) -> tuple[list[Clip], str]:
+    """Some of train's videos become dev, validation becomes test; and what to know of it."""
+    if not 0 < share < 1:
+        raise InvalidOption(f"--dev-share is a share of the train split's videos, such as 0.1; got {share:g}")
+    videos = {_video(clip) for clip in clips if clip.split == "train"}
+    # By digest: the same videos whatever the order of the file, and no fewer of those whose names come late.
+    drawn = set(sorted(videos, key=lambda name: hashlib.sha256(name.encode()).digest())[: round(share * len(videos))])
+    made = [
+        replace(clip, split="test" if clip.split == "valid" else "valid" if _video(clip) in drawn else "train")
+        for clip in clips
+    ]
+    seen = {_video(clip) for clip in made if clip.split == "train"}
+    test = [clip for clip in made if clip.split == "test"]
+    also = sum(_video(clip) in seen for clip in test)
+    return made, (
+        f"note: dev is {len(drawn)} of the train split's {len(videos)} videos, test the distribution's validation "
+        f"split; {also} of its {len(test)} clips are of videos that train has clips of too"
+    )
+
+
+def _video(clip: Clip) -> str:
+    """The YouTube id: `J4GQm9j0JZ0` of `J4GQm9j0JZ0.003.mp4`."""
+    return clip.id.rsplit(".", 2)[0]
 
 
 def _texts(folder: Path, part: str) -> Mapping[str, str]:

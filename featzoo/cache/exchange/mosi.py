@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 
 from featzoo.cache.exchange.account import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.cache.exchange.mertools import only, read_transcripts
+from featzoo.cache.exchange.raw_media import link_media
 from featzoo.clips import Clip
 from featzoo.errors import InvalidClips
 from featzoo.sequence import Array
@@ -19,7 +21,7 @@ from featzoo.transcripts import words_of
 
 LABELS = "CMU_MOSI_Opinion_Labels.csd"
 FOLDS = "standard_folds.json"
-TRANSCRIPTS = "mertools_cmumosi_transcription-engchi-polish.csv"
+TRANSCRIPTS = "*transcription*.csv"
 UTTERANCES = Path("bc-lstm") / "data"
 SPLITS = {"standard_train_fold": "train", "standard_valid_fold": "valid", "standard_test_fold": "test"}
 LEAK = (
@@ -33,7 +35,7 @@ COVAREP = (
 )  # fmt: skip
 
 
-def import_mosi(folder: Path, store: Path, dry_run: bool = False) -> Account:
+def import_mosi(folder: Path, store: Path, dry_run: bool = False, media: Path | None = None) -> Account:
     """Put CMU-MOSI into a store: 2,199 clips with words, split and label `sentiment`, two feature sets.
 
     Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
@@ -46,20 +48,25 @@ def import_mosi(folder: Path, store: Path, dry_run: bool = False) -> Account:
     ours reads them.
 
     Args:
-        folder: With the label .csd, the folds, a transcript table and the bc-LSTM release's `data`.
+        folder: With the label .csd, the folds, a transcript table and, for features, the bc-LSTM release's `data`.
         store: Made if it is not there.
         dry_run: Whether only to say what would come in.
+        media: Recordings or cut clips, such as `Raw/<video>/<clip>.mp4`, to link the clips to.
 
     Raises:
         InvalidClips: If a file is missing or does not fit the others.
     """
-    for name in (LABELS, FOLDS, TRANSCRIPTS, UTTERANCES / "transcripts.csv"):
+    for name in (LABELS, FOLDS):
         if not (folder / name).is_file():
             raise InvalidClips(f"{folder} lacks {name}: CMU-MOSI is imported from local files, see docs")
     clips = {clip.id: clip for clip in _clips(folder)}
+    linked, said = link_media(list(clips.values()), media) if media else (list(clips.values()), [])
+    if not (folder / UTTERANCES / "transcripts.csv").is_file():
+        said.append(f"no features: {folder} has no {UTTERANCES}, the bc-LSTM release")
+        return bring_in(Arrival([], linked, notes=said), store, dry_run)
     video = tuple(f"visual_{i}" for i in range(100))
     sets = [_set(folder, "covarep", "audio", COVAREP, clips), _set(folder, "bc-lstm-video", "video", video, clips)]
-    return bring_in(Arrival(sets, list(clips.values()), notes=["warning: " + LEAK]), store, dry_run)
+    return bring_in(Arrival(sets, linked, notes=[*said, "warning: " + LEAK]), store, dry_run)
 
 
 def _set(folder: Path, name: str, kind: str, columns: Sequence[str], clips: Mapping[str, Clip]) -> Incoming:
@@ -80,19 +87,21 @@ def _seconds(clip: Clip) -> float:
 def _clips(folder: Path) -> Iterator[Clip]:
     folds = json.loads((folder / FOLDS).read_text(encoding="utf-8"))
     split = {video: SPLITS[fold] for fold, videos in folds.items() for video in videos}
-    with (folder / TRANSCRIPTS).open(encoding="utf-8-sig", newline="") as file:
-        texts = {row["name"]: row["english"] for row in csv.DictReader(file)}
+    table = only(folder, TRANSCRIPTS)
+    if table is None:
+        raise InvalidClips(f"{folder} lacks a table of transcripts, {TRANSCRIPTS} with columns name and english")
+    texts = read_transcripts(table, "english")
     with h5py.File(folder / LABELS, "r", locking=False) as file:
         (root,) = file.keys()
         for video, group in file[root]["data"].items():
             for number, (score, (start, end)) in enumerate(
                 zip(group["features"][:, 0], group["intervals"][:], strict=True), start=1
             ):
-                name = f"{video}_{number}"
+                name = f"{video}$_${number}"
                 if name not in texts or video not in split:
                     raise InvalidClips(f"{folder / LABELS}: '{name}' has no transcript or no fold")
                 yield Clip(
-                    id=f"{video}$_${number}",
+                    id=name,
                     start=float(start),
                     end=float(end),
                     words=words_of(texts[name]),

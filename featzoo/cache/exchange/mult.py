@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from featzoo.cache.exchange.split_files import (
     read_split_file,
     said,
 )
+from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.sequence import Array
@@ -40,9 +43,10 @@ def import_mult(
 ) -> Account:
     """Put a MulT pickle into a store: clips with splits and labels, sets `mult-text`, `-audio` and `-vision`.
 
-    An id of three parts, (video, start, end), becomes `video[start,end]`, and the times are the clip's; one without
-    times, or of one part, stays as it is; without ids clips are called `train$_$0`. There are no words in such a
-    file. MulT fills up in front; as no lengths are given, rows that are zero in all modalities of one length go,
+    An id of three parts, (video, start, end), is the clip `video$_$3` that the store knows by these times, as after
+    `feat import mosei`, and so gets its words; else it becomes `video[start,end]`, and the times are the clip's. One
+    without times, or of one part, stays as it is; without ids clips are called `train$_$0`. There are no words in such
+    a file. MulT fills up in front; as no lengths are given, rows that are zero in all modalities of one length go,
     at both ends.
 
     Args:
@@ -59,6 +63,7 @@ def import_mult(
     """
     file = read_split_file(path)
     named = {split: [_named(split, content, i) for i in range(_count(content))] for split, content in _all(file)}
+    named, found = _as_known(named, store_path)
     where, refused = places({split: [clip.id for clip in clips] for split, clips in named.items()})
     remarks: Counter[str] = Counter()
 
@@ -71,7 +76,8 @@ def import_mult(
     sets = [modality(file, key, where, f"{name}-{key}", extent) for key in MODALITIES]
     given = {split: _labels(split, content, labels) for split, content in _all(file)}
     clips = [_labelled(named[place.split][place.number], given[place.split][place.number]) for place in where]
-    arrival = Arrival([each for each in sets if each is not None], clips, refused, said(remarks))
+    notes = chain([f"{found} clips are known to the store by video and times"] if found else [], said(remarks))
+    arrival = Arrival([each for each in sets if each is not None], clips, refused, notes)
     return bring_in(arrival, store_path, dry_run)
 
 
@@ -98,6 +104,33 @@ def _named(split: str, content: Mapping[str, Any], number: int) -> Clip:
     start, end = _second(parts[1]), _second(parts[2])
     timed = {"start": start, "end": end} if start is not None and end is not None and start <= end else {}
     return Clip(f"{parts[0]}[{parts[1]},{parts[2]}]", split=split, **timed)  # type: ignore[arg-type]
+
+
+def _as_known(named: Mapping[str, Sequence[Clip]], store_path: Path) -> tuple[dict[str, list[Clip]], int]:
+    """The clips by the ids of the store's that lie at the same place of a video, and how many there are."""
+    held = FeatureStore(store_path).clips().values() if (store_path / "STORE.json").is_file() else ()
+    timed = [clip for clip in held if "$_$" in clip.id and clip.end is not None]
+    near = [(-1, 0, 1)] * 2  # tenths of a second, for what was rounded or cut on the way
+    ids = {
+        (clip.id.rpartition("$_$")[0], start + left, end + right): clip.id
+        for clip in timed
+        for start, end in [_tenths(clip)]
+        for left, right in product(*near)
+    }
+    found = 0
+
+    def known(clip: Clip) -> Clip:
+        nonlocal found
+        name = ids.get((clip.id.rpartition("[")[0], *_tenths(clip))) if clip.end is not None else None
+        found += name is not None
+        return replace(clip, id=name) if name is not None else clip
+
+    return {split: [known(clip) for clip in clips] for split, clips in named.items()}, found
+
+
+def _tenths(clip: Clip) -> tuple[int, int]:
+    """Start and end in tenths of a second; some recordings are said to begin before their start."""
+    return round(max(clip.start, 0.0) * 10), round((clip.end or 0.0) * 10)
 
 
 def _second(text: str) -> float | None:

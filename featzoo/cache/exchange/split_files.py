@@ -184,4 +184,4 @@ def observed_together(file: SplitFile, place: Place, key: str, rows: Array) -> s
 
 def said(remarks: Mapping[str, int]) -> Iterator[str]:
     """Remarks with the number of clips that they hold for."""
-    yield from (f"{count} clips: {remark}" for remark, count in remarks.items())
+    yield from (f"{count} clips: {remark}" for remark, count in remarks.items() if count)

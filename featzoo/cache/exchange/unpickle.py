@@ -7,16 +7,20 @@ laid over arbitrary bytes, and a dtype whose flags are forged makes bytes pass a
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
 import struct
+import zipfile
+import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
+from numpy.lib import format as npy
 
 from featzoo.errors import InvalidClips
 from featzoo.sequence import Array
@@ -57,9 +61,44 @@ def load_pickle(path: Path) -> Any:
             if not start:
                 raise RefusedPickle(f"{path} is empty: a broken download?")
             file.seek(0)
-            return _Plain(_Bounded(file), encoding="latin1").load()
+            return _loaded(file, os.fstat(file.fileno()).st_size, path)
     except OSError as error:
         raise RefusedPickle(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def load_npz(path: Path) -> dict[str, Any]:
+    """The arrays of a .npz by name; those of objects, which are pickles, are read as `load_pickle` reads.
+
+    Args:
+        path: A file of numpy.savez; an array () of an object is given as the object.
+
+    Raises:
+        RefusedPickle: If it is no .npz, is cut short, or names anything but NumPy arrays and plain containers.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _member(archive.read(name), path) for name in archive.namelist()}
+    except RefusedPickle:
+        raise
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise RefusedPickle(f"{path} is no .npz, or is cut short (a broken download?): {error}") from error
+
+
+def _member(raw: bytes, path: Path) -> Any:
+    file = io.BytesIO(raw)
+    header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+    dtype = header(file)[2]
+    if dtype.hasobject:
+        found = _loaded(file, len(raw), path)
+        return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
+    file.seek(0)
+    return npy.read_array(file, allow_pickle=False)
+
+
+def _loaded(file: BinaryIO, size: int, path: Path) -> Any:
+    """What the pickle in an open file of `size` bytes holds; `path` is what errors call it."""
+    try:
+        return _Plain(_Bounded(file, size), encoding="latin1").load()
     except RefusedPickle as error:
         raise RefusedPickle(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (EOFError, pickle.UnpicklingError, struct.error, UnicodeDecodeError) as error:
@@ -73,8 +112,8 @@ def load_pickle(path: Path) -> Any:
 class _Bounded:
     """A file of which no more is read than there is: a damaged length asks for no more memory than that."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._size = file, os.fstat(file.fileno()).st_size
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
         self.readline = file.readline
 
     def read(self, count: int) -> bytes:
