@@ -21,6 +21,8 @@ from featzoo.zoo.compare import Interval, intervals
 # Languages without spaces between words: their tokens are one to three characters.
 UNSPACED = {"ja", "zh", "th"}
 CHARACTERS, WORDS = {"analyzer": "char", "ngram_range": (1, 3)}, {"token_pattern": r"(?u)\b\w+\b"}
+# Noted by `zoo augment` where PIGA gave no good answer.
+FELL_BACK = "fallback-toga"
 # Rows of each class that a trait needs on either side.
 FEWEST = 5
 LEVEL = 0.05
@@ -130,6 +132,8 @@ def _by_language(path: Path, languages: Sequence[str]) -> dict[str, dict[str, Cl
         raise InvalidClips(f"{path} has {len(refused)} rows that cannot be read; {place}: {why}")
     found: dict[str, dict[str, Clip]] = {}
     for row in _wanted(read, languages):
+        if FELL_BACK in row.flags:  # TOGA's text in PIGA's place: no label was in sight
+            continue
         found.setdefault(row.language, {})[row.row] = row.clip
     return found
 

@@ -115,6 +115,15 @@ def test_what_the_texts_are_about_is_not_taken_for_a_leak(tmp_path):
     assert "no leak was found in 5 probes" in result.output
 
 
+def test_rows_that_fell_back_on_toga_are_left_out(files):
+    toga, piga = files("fr", 0.6, SYNONYMS)
+    rows = [json.loads(line) for line in piga.read_text().splitlines()]
+    for row in rows[:40]:
+        row |= {"method": "toga", "flags": ["fallback-toga"]}
+    piga.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert probe_leakage(toga, piga).rows == {"fr": (200, 160)}
+
+
 def test_the_command_says_it_plainly(files):
     toga, piga = map(str, files("fr", 0.6, SYNONYMS))
     result = CliRunner().invoke(zoo, ["probe-leakage", toga, piga, "--language", "fr"])
