@@ -1,125 +1,194 @@
-"""Do the cross-modal embeddings help? One run of `zoo train siamese`: M1 and M2 on the same dev clips, and controls.
+"""Do the cross-modal embeddings help? Runs of `zoo train siamese` (seeds): M1, M2, the floors, and what S does.
 
-    zoo train siamese --without vision --features FEATURES --runs RUNS
-    python benchmarks/siamese.py RUNS/siamese-... [--epochs 15] [--patience 4]
+    zoo train siamese --features FEATURES --runs RUNS --seeds 3
+    python benchmarks/siamese.py RUNS/siamese-seeds/*
 
-M2 is trained again from the run's M1 twice: with the run's Siamese network and with one that never learnt. Differences
-to M1 come with 95 % paired bootstrap intervals over dev clips; dev chose the epochs too. Ridge reads the same features,
-words averaged, its penalty chosen on train. The loss of the trained embeddings stands beside that of identical ones.
+Figures are of the test split, or of dev with `--split valid`; ridge's penalty and every epoch were chosen on dev.
+Ridge reads the same features, words averaged, its columns standardised. Each modality alone, M1 and M2 are the runs'
+stages `audio` and so on, `baseline` and `full`; intervals are 95 % paired bootstrap over clips, of the mean over runs.
+`new videos` are the clips of whose video train has no clip (First Impressions: the id up to the second dot from its
+end). `--untrained` trains M2 once more, on an S that never learnt.
+
+Then what S makes of the clips, run by run: its loss beside that of identical embeddings, the mean cosine of two clips'
+embeddings, and R_acc of ridge on embeddings alone: what they hold of the traits.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from featzoo import FeatureStore
+from featzoo.zoo.activations import for_stage
 from featzoo.zoo.batches import Array, Split
 from featzoo.zoo.data import load_split, same_sets
 from featzoo.zoo.evaluation import load_head, recipe_and_statistics
-from featzoo.zoo.head import make_head
+from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.metrics import target_metrics
+from featzoo.zoo.recipes import Recipe
+from featzoo.zoo.siamese import HIDDEN
 from featzoo.zoo.siamese_losses import multi_similarity_loss, trait_classes
 from featzoo.zoo.train import accelerator_on, evaluate, seed_everything, train
 
 CPU = torch.device("cpu")
-SHOWN = ("r_acc", "ccc", "r2", "r_acc_low", "r_acc_high")
+SHOWN = ("r_acc", "ccc", "r2", "sd_ratio", "r_acc_low", "r_acc_high")
+PENALTIES = np.logspace(0, 5, 16)
+Splits = Mapping[str, Split]
 
 
 def main() -> None:
-    """Print the table and the losses."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--patience", type=int, default=4)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--untrained", action="store_true", help="train M2 once more, on an S that never learnt")
+    parser.add_argument("--split", choices=("test", "valid"), default="test")
     asked = parser.parse_args()
-    recipe, statistics = recipe_and_statistics(asked.run)
-    store = FeatureStore(Path(json.loads((asked.run / "environment.json").read_text())["store"]))
-    sets = json.loads((asked.run / "features.json").read_text())["sets"]
-    chosen = same_sets(store, asked.run, sets)
-    first, dev = (load_split(store, recipe, name, chosen, statistics) for name in ("train", "valid"))
-    head = load_head(asked.run)
-    settings = dataclasses.replace(recipe.training, epochs=asked.epochs, patience=asked.patience, stages={})
-
-    def predicted(stage: str) -> Array:
-        head.begin(stage)
-        return evaluate(head, dev, settings.batch_size, CPU, stage)[1]
-
-    def again(parts: tuple[str, ...]) -> Array:
-        """M2's predictions, trained with these parts of the run and new ones in place of the others."""
-        seed_everything(settings.seed)
-        other = make_head(recipe.head, recipe.options, first.specs, len(recipe.target.columns))
-        kept = {name: values for name, values in head.state_dict().items() if name.startswith(parts)}
-        other.load_state_dict(kept, strict=False)
-        other.stages = ("full",)
-        train(other, first, dev, settings, accelerator_on("cpu", "no"))
-        return evaluate(other, dev, settings.batch_size, CPU, "full")[1]
-
+    recipe, splits = load(asked.runs[0], asked.split)
+    truth, columns = splits["scored"].targets, recipe.target.columns
+    heads = [load_head(run) for run in asked.runs]
+    read = [vectors(head, splits) for head in heads]
+    pairs = list(zip(heads, read, strict=True))
     found = {
-        "train mean": np.broadcast_to(first.targets.mean(axis=0), dev.targets.shape),
-        "ridge": ridge(first, dev),
-        "M1 (stage baseline)": predicted("baseline"),
-        "M2 (stage full)": predicted("full"),
-        "M2 again": again(("networks.", "m1.", "siamese.")),
-        "M2, untrained S": again(("networks.", "m1.")),
+        "train mean": [np.broadcast_to(splits["train"].targets.mean(axis=0), truth.shape)],
+        "ridge": [ridge(table, splits)],
+        **{f"{m} alone": [predicted(head, given["scored"], m) for head, given in pairs] for m in heads[0].given},
+        "M1": [predicted(head, given["scored"], "baseline") for head, given in pairs],
+        "M2": [predicted(head, given["scored"], "full") for head, given in pairs],
     }
-    print(f"{len(first)} train clips, {len(dev)} dev clips")
-    print(f"{'':<22}" + "".join(f"{name:>12}" for name in SHOWN) + "  r_acc minus M1's")
-    draws = np.random.default_rng(0).integers(0, len(dev), size=(1000, len(dev)))
-    errors = {name: np.abs(each - dev.targets).mean(axis=1) for name, each in found.items()}  # (N,) each
-    for name, each in found.items():
-        values = target_metrics("traits", each, dev.targets, recipe.target.columns, first.targets)
-        better = errors["M1 (stage baseline)"] - errors[name]
+    if asked.untrained:
+        found["M2, untrained S"] = [untrained(recipe, splits, head) for head in heads]
+    print(
+        ", ".join(f"{len(split)} {name} clips" for name, split in splits.items())
+        + f" ({asked.split}); {len(heads)} runs"
+    )
+    print_table(found, splits, columns)
+    for run, (head, given) in zip(asked.runs, pairs, strict=True):
+        print(f"{run.name}: {embeddings_of(head, given, recipe)}")
+
+
+def load(run: Path, scored: str) -> tuple[Recipe, dict[str, Split]]:
+    """A run's recipe and its splits; `scored` is the one that figures are of."""
+    recipe, statistics = recipe_and_statistics(run)
+    store = FeatureStore(Path(json.loads((run / "environment.json").read_text())["store"]))
+    chosen = same_sets(store, run, json.loads((run / "features.json").read_text())["sets"])
+    names = {"train": "train", "valid": "valid", "scored": scored}
+    return recipe, {name: load_split(store, recipe, split, chosen, statistics) for name, split in names.items()}
+
+
+def vectors(head: Head, splits: Splits) -> dict[str, Split]:
+    """The splits with each modality's vector in place of its features."""
+    head.begin("baseline")
+    return {name: for_stage(head, split, "baseline", 128, CPU) for name, split in splits.items()}
+
+
+def predicted(head: Head, split: Split, stage: str) -> Array:
+    """(N, K) predictions of a stage."""
+    head.begin(stage)
+    return evaluate(head, split, 128, CPU, stage)[1]
+
+
+def untrained(recipe: Recipe, splits: Splits, trained: Head) -> Array:
+    """M2's predictions on the run's M1 and an S that never learnt."""
+    seed_everything(recipe.training.seed)
+    other = make_head(recipe.head, recipe.options, splits["train"].specs, len(recipe.target.columns))
+    kept = {k: v for k, v in trained.state_dict().items() if k.startswith(("networks.", "m1."))}
+    other.load_state_dict(kept, strict=False)
+    other.stages = ("full",)
+    train(other, splits["train"], splits["valid"], recipe.training, accelerator_on("cpu", "no"))
+    return predicted(other, splits["scored"], "full")
+
+
+def print_table(found: Mapping[str, list[Array]], splits: Splits, columns: tuple[str, ...]) -> None:
+    """Metrics over all traits with their intervals, then R_acc of each trait."""
+    test, first = splits["scored"], splits["train"]
+    draws = np.random.default_rng(0).integers(0, len(test), size=(1000, len(test)))
+    videos = {i.rsplit(".", 2)[0] for i in first.ids}
+    new = np.array([i.rsplit(".", 2)[0] not in videos for i in test.ids])
+    errors = {
+        name: np.mean([np.abs(p - test.targets).mean(axis=1) for p in each], axis=0) for name, each in found.items()
+    }
+    print(f"{'':<16}" + "".join(f"{name:>18}" for name in SHOWN) + f"{f'{new.sum()} of new videos':>22}")
+    values = {
+        name: [target_metrics("traits", p, test.targets, columns, first.targets) for p in each]
+        for name, each in found.items()
+    }
+    for name, each in values.items():
+        print(f"{name:<16}" + "".join(f"{spread([v[key] for v in each]):>18}" for key in SHOWN), end="")
+        print(f"{1 - errors[name][new].mean():>22.4f}")
+    print(f"{'R_acc':<16}" + "".join(f"{column:>22}" for column in columns))
+    for name, each in values.items():
+        print(f"{name:<16}" + "".join(f"{spread([v[f'{c}.r_acc'] for v in each]):>22}" for c in columns))
+    last = [name for name in found if name.startswith("M")]
+    for one, other in [(a, b) for a in last for b in ("train mean", "ridge", *last[: last.index(a)])]:
+        better = errors[other] - errors[one]
         low, high = np.percentile(better[draws].mean(axis=1), [2.5, 97.5])
-        shown = "".join(f"{values[key]:>12.4f}" for key in SHOWN)
-        print(f"{name:<22}{shown}  {better.mean():+.4f} ({low:+.4f} to {high:+.4f})")
+        print(f"{one} - {other}: R_acc {better.mean():+.4f} ({low:+.4f} to {high:+.4f})")
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation over runs."""
+    return f"{np.mean(values):.4f}" + (f" +-{np.std(values, ddof=1):.4f}" if len(values) > 1 else "")
+
+
+def ridge(made: Callable[[Split], Array], splits: Splits) -> Array:
+    """(N, K) predictions from the columns that `made` makes of a split; dev MAE chooses the penalty."""
+    scale = StandardScaler().fit(made(splits["train"]))
+    given = {name: scale.transform(made(split)) for name, split in splits.items()}
+    fitted = [Ridge(alpha=penalty).fit(given["train"], splits["train"].targets) for penalty in PENALTIES]
+    best = min(fitted, key=lambda model: np.abs(model.predict(given["valid"]) - splits["valid"].targets).mean())
+    return np.asarray(best.predict(given["scored"]))
+
+
+def table(split: Split) -> Array:
+    """(N, D): each role's mean over steps, 0 where it is missing."""
+    columns = []
+    for role, arrays in split.features.items():
+        if split.specs[role].given:
+            empty = np.zeros((1, split.specs[role].width))
+            columns.append(np.stack([np.nan_to_num(empty if a is None else a).mean(axis=0) for a in arrays]))
+    return np.hstack(columns)
+
+
+def embeddings_of(head: Head, splits: Splits, recipe: Recipe) -> str:
+    """What S makes of the scored clips, in words."""
     head.begin("siamese")
-    losses, _ = evaluate(head, dev, settings.batch_size, CPU, "siamese")
-    print(f"dev L_MS {losses['l_ms']:.7f}; of identical embeddings {identical(head, dev, settings.batch_size):.7f}")
-    with torch.no_grad():
-        outputs = head.eval()(dev.batch(range(len(dev))).inputs)
-    for name, values in outputs.items():
-        if name.startswith("embedding_"):
-            unit = torch.nn.functional.normalize(values, dim=1)  # (N, E)
-            length, cosine = values.norm(dim=1).mean(), unit.mean(dim=0).square().sum()
-            print(f"{name}: mean length {length:.1f}, mean cosine of two clips {cosine:.4f}")
+    losses, _ = evaluate(head, splits["scored"], 128, CPU, "siamese")
+
+    def units(split: Split) -> dict[str, Array]:
+        with torch.no_grad():
+            outputs = head.eval()(split.batch(range(len(split))).inputs)
+        normal = torch.nn.functional.normalize
+        return {k: normal(v, dim=1).double().numpy() for k, v in outputs.items() if k.startswith("embedding_")}
+
+    made = {id(split): units(split) for split in splits.values()}
+    alone = ridge(lambda split: np.hstack(list(made[id(split)].values())), splits)
+    held = target_metrics("traits", alone, splits["scored"].targets, recipe.target.columns)["r_acc"]
+    cosines = ", ".join(
+        f"{name.removeprefix('embedding_')} {np.square(unit.mean(axis=0)).sum():.4f}"
+        for name, unit in made[id(splits["scored"])].items()
+    )
+    same = identical(head, splits["scored"], 128)
+    return f"L_MS {losses['l_ms']:.4f} (identical: {same:.4f}), cosines {cosines}, ridge on embeddings R_acc {held:.4f}"
 
 
-def ridge(first: Split, dev: Split) -> Array:
-    """(N, K) predictions from each role's mean over steps, 0 where it is missing."""
-
-    def table(split: Split) -> Array:
-        columns = []
-        for role, arrays in split.features.items():
-            if split.specs[role].given:
-                empty = np.zeros((1, split.specs[role].width))
-                rows = [np.nan_to_num(empty if a is None else a).mean(axis=0) for a in arrays]
-                columns.append(np.stack(rows))  # (N, D)
-        return np.hstack(columns)
-
-    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 16)))
-    return np.asarray(model.fit(table(first), first.targets).predict(table(dev)))
-
-
-def identical(head: torch.nn.Module, dev: Split, batch_size: int) -> float:
-    """The dev loss, in the same batches, of embeddings that are all the same."""
+def identical(head: Head, split: Split, batch_size: int) -> float:
+    """The loss, in the same batches, of embeddings that are all the same."""
     total = 0.0
-    for rows, batch in dev.batches(batch_size):
+    for rows, batch in split.batches(batch_size):
         classes = trait_classes(batch.targets, head.mean, head.std)
-        there = [batch.inputs[m].mask.any(dim=1) for m in head.given]
+        there = [batch.inputs[m + HIDDEN].mask.any(dim=1) for m in head.given]
         each = torch.cat([classes.masked_fill(~one[:, None], -1) for one in there])
         options = head.options
         constants = (options.anchors, options.alpha, options.beta, options.base, options.epsilon)
         total += multi_similarity_loss(torch.ones(len(each), 2), each, *constants).item() * len(rows)
-    return total / len(dev)
+    return total / len(split)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -45,8 +47,12 @@ def run(
     scheduler: str | None = None,
     rank: int | None = None,
     world: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    pattern: str | None = None,
 ) -> bool:
     """Extract, and print the account. Returns whether any clip failed.
+
+    `changes` are those of the recipe, as `zoo train --set` and `--without` make them.
 
     Raises:
         FeatzooError: If there is nothing to run, or on nothing.
@@ -54,8 +60,11 @@ def run(
     """
     limit = memory_bytes(memory) if memory else None
     make_engine(backend, scheduler, 1)  # refuses before any medium is read
-    clips = _share(_clips(sources, path), rank, world)
-    extractors = _extractors(requests, recipe, clips, path)
+    clips = _share(_fitting(_clips(sources, path), pattern), rank, world)
+    extractors = _extractors(requests, recipe, clips, path, changes)
+    if not extractors:
+        click.echo("nothing to extract")
+        return False
     exists = (path / "STORE.json").is_file()
     store = FeatureStore.create(path) if exists or not dry_run else None
     plan = make_plan(store, extractors, clips)
@@ -73,6 +82,18 @@ def run(
     else:
         click.echo(f"when all {world} ranks are done: feat pack -o {path}")
     return bool(report.failed)
+
+
+def run_for(recipe: str, sources: Sequence[Path], path: Path, changes: Mapping[str, Any], device: str) -> None:
+    """Extract what a recipe needs and the store lacks, and print the account; training masks clips that failed.
+
+    Raises:
+        FeatzooError: If there is no clip, or nothing that the recipe takes as an input can run here.
+    """
+    run(
+        sources, None, recipe, path, jobs=-1, device=device, dry_run=False, retry=False, timeout=600.0, verbose=False,
+        changes=changes,
+    )  # fmt: skip
 
 
 def memory_bytes(text: str) -> int:
@@ -111,7 +132,19 @@ def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
     return found.clips
 
 
-def _extractors(requests: str | None, recipe: str | None, clips: Sequence[Clip], path: Path) -> list[Extractor]:
+def _fitting(clips: list[Clip], pattern: str | None) -> list[Clip]:
+    if pattern is None:
+        return clips
+    fitting = [clip for clip in clips if fnmatchcase(clip.id, pattern)]
+    if not fitting:
+        raise InvalidClips(f"none of {len(clips)} clips has an id like '{pattern}'; there is '{clips[0].id}'")
+    click.echo(f"{len(fitting)} of {len(clips)} clips fit {pattern}")
+    return fitting
+
+
+def _extractors(
+    requests: str | None, recipe: str | None, clips: Sequence[Clip], path: Path, changes: Mapping[str, Any] | None
+) -> list[Extractor]:
     if requests and recipe:
         raise FeatzooError("give -x or --for, not both")
     if requests:
@@ -122,7 +155,7 @@ def _extractors(requests: str | None, recipe: str | None, clips: Sequence[Clip],
             chosen[extractor.key] = extractor
         return list(chosen.values())
     if recipe:
-        return _for_recipe(recipe, path, clips)
+        return _for_recipe(recipe, path, clips, changes)
     extractors, left_out = runnable(usual_extractors(), clips)
     for reason, names in left_out.items():
         short = reason.partition("\n")[0]
@@ -132,7 +165,7 @@ def _extractors(requests: str | None, recipe: str | None, clips: Sequence[Clip],
     return extractors
 
 
-def _for_recipe(name: str, path: Path, clips: Sequence[Clip]) -> list[Extractor]:
+def _for_recipe(name: str, path: Path, clips: Sequence[Clip], changes: Mapping[str, Any] | None) -> list[Extractor]:
     """For each role, nothing if the store holds an alternative for every clip, else the first that can run here."""
     from featzoo.predict import FEATURES, extractors_of
     from featzoo.zoo.recipes import find_recipe
@@ -141,7 +174,9 @@ def _for_recipe(name: str, path: Path, clips: Sequence[Clip]) -> list[Extractor]
         return list({x.key: x for x in extractors_of(Path(name)).values() if x}.values())
     store = FeatureStore(path) if (path / "STORE.json").is_file() else None
     chosen: dict[str, Extractor] = {}
-    for role, wanted in find_recipe(name).inputs.items():
+    for role, wanted in find_recipe(name, changes).inputs.items():
+        if not wanted.features:
+            continue
         held = _held(store, wanted.features, clips)
         if held:
             click.echo(f"{role}: {held} is in the store")
@@ -158,6 +193,10 @@ def _for_recipe(name: str, path: Path, clips: Sequence[Clip]) -> list[Extractor]
             click.echo(f"{role}: {extractor.label}")
             break
         else:
+            stored = _stored(store, wanted.features)
+            if stored:  # what made it is not here, or has to be named: a trained run
+                click.echo(f"{role}: {stored} is in the store; what it lacks is not made")
+                continue
             raise FeatzooError(f"none of what {name} takes as '{role}' can run here:\n" + "\n".join(reasons))
     return list(chosen.values())
 
@@ -169,6 +208,11 @@ def _held(store: FeatureStore | None, requests: Sequence[str], clips: Sequence[C
         if found is not None and not found.reads and all(clip.id in found for clip in clips):
             return found.key
     return ""
+
+
+def _stored(store: FeatureStore | None, requests: Sequence[str]) -> str:
+    found = (store.find(request) for request in requests) if store else ()
+    return next((one.key for one in found if one is not None), "")
 
 
 def _with_progress(go: Callable[..., Report], total: int, verbose: bool) -> Report:

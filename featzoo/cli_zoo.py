@@ -49,6 +49,8 @@ def show_recipe(recipe: str) -> None:
 @zoo.command()
 @click.argument("recipe", required=False)
 @click.option("--features", type=FOLDER, default=Path("features"), show_default=True, help="The feature store.")
+@click.option("--media", multiple=True, type=FOLDER, metavar="SOURCE", help="First extract what RECIPE needs and the "
+              "store lacks from this folder, manifest or file; repeatable.")  # fmt: skip
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the run's folder is made.")
 @click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
 @click.option("--seed", type=int, help="Of the training; short for --set training.seed=N.")
@@ -60,6 +62,7 @@ def show_recipe(recipe: str) -> None:
 def train(
     recipe: str | None,
     features: Path,
+    media: tuple[Path, ...],
     runs: Path,
     without: tuple[str, ...],
     seed: int | None,
@@ -76,20 +79,25 @@ def train(
     zoo train my-recipe.toml --features mosi --device cuda
     zoo train psa-mf --features mosi --without vision
     zoo train psa-mf --features mosi --seeds 5
+    zoo train siamese --media videos/
     zoo train --resume runs/psa-mf-2026-11-20-1a2b3c
     """
-    from featzoo import cli_runs
+    from featzoo import cli_extract, cli_runs
 
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
     if recipe is None or resume is not None:
-        if without or changes or seed is not None or seeds is not None:
-            raise click.UsageError("a resumed run keeps its recipe: no --without, --seed, --seeds or --set")
+        if without or changes or media or seed is not None or seeds is not None:
+            raise click.UsageError("a resumed run keeps its recipe: no --media, --without, --seed, --seeds or --set")
         cli_runs.resume(resume or Path(), device)
-    elif seeds is not None:
-        cli_runs.train_seeds(recipe, features, runs, cli_runs.overrides(changes, seed, without), seeds, device, jobs)
+        return
+    table = cli_runs.overrides(changes, seed, without)
+    if media:
+        cli_extract.run_for(recipe, media, features, table, device)
+    if seeds is not None:
+        cli_runs.train_seeds(recipe, features, runs, table, seeds, device, jobs)
     else:
-        cli_runs.train(recipe, features, runs, cli_runs.overrides(changes, seed, without), device)
+        cli_runs.train(recipe, features, runs, table, device)
 
 
 @zoo.command()

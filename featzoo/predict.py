@@ -121,7 +121,7 @@ def predict(
 
 
 def extractors_of(run: Path, without: Sequence[str] = ()) -> dict[str, Extractor | None]:
-    """Role to the extractor that makes just what a run was trained on; None where the head goes without.
+    """Role to the extractor that makes just what a run was trained on; None where the head can predict without.
 
     Args:
         run: A run's folder.
@@ -130,6 +130,9 @@ def extractors_of(run: Path, without: Sequence[str] = ()) -> dict[str, Extractor
     Raises:
         FeatzooError: If the folder is no run, or a set cannot be made here as it was for training.
     """
+    from featzoo.zoo.head import roles_for_losses
+    from featzoo.zoo.recipes import read
+
     try:
         sets = json.loads((run / FEATURES).read_text(encoding="utf-8"))["sets"]
     except (OSError, ValueError, KeyError) as error:
@@ -137,8 +140,9 @@ def extractors_of(run: Path, without: Sequence[str] = ()) -> dict[str, Extractor
     for role in without:
         if role not in sets:
             raise InvalidOption(f"run {run.name} has no input '{role}'{suggestion(role, sets)}")
+    unread = {*without, *roles_for_losses(read(run / "recipe.toml").head)}
     return {
-        role: _rebuilt(run, role, one) if one["key"] and role not in without else None for role, one in sets.items()
+        role: _rebuilt(run, role, one) if one["key"] and role not in unread else None for role, one in sets.items()
     }
 
 

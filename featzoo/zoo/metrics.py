@@ -121,8 +121,10 @@ def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLik
     """
     pred, truth = _pair(pred, truth)
     common = regression_metrics(pred, truth)
-    spread = float(pred.std() / truth.std()) if np.ptp(truth) else float("nan")
-    found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth), "sd_ratio": spread}
+    # As for corr, a constant's deviation is 0 only by luck; that of tiny values underflows to 0.
+    spread = float(truth.std()) if np.ptp(truth) else 0.0
+    ratio = float(pred.std()) / spread if spread else float("nan")
+    found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth), "sd_ratio": ratio}
     if train is None:
         return found
     bounds = np.asarray(train, dtype=np.float64)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.state import PartialState
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
@@ -113,6 +114,7 @@ def environment(device: str, store: Path) -> dict[str, Any]:
         "host": socket.gethostname(),
         "device": f"{device} {cuda}".strip(),
         "threads": torch.get_num_threads(),
+        "processes": PartialState().num_processes,
         "versions": versions,
     }
 

@@ -156,7 +156,7 @@ def card(
         f"# {name}",
         f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
         f"{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
-        f"the weights are those of epoch {best}, which has the lowest mean absolute error on the dev split. "
+        f"the weights are those of epoch {best}, which has {_chosen(trained, recipe)}. "
         "The test split took no part in any choice.",
         "![Curves and predictions](curves.png)",
         *(["![Distribution of predictions beside the truth](traits.png)"] if recipe.target.metrics == "traits" else []),
@@ -176,6 +176,14 @@ def card(
         f"`zoo evaluate {name}` computes the table again from the weights and the features.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _chosen(trained: Trained, recipe: Recipe) -> str:
+    """By what dev chose the epoch."""
+    scores = {"BA": "the highest mean balanced accuracy", "loss": "the lowest loss"}
+    score = scores.get(trained.best.chosen_by if trained.best else "", "the lowest mean absolute error")
+    languages = f", of its clips in {', '.join(recipe.target.languages)}" if recipe.target.languages else ""
+    return f"{score} on the dev split{languages}"
 
 
 def _trained(head: Head, recipe: Recipe) -> list[Parameter]:

@@ -40,6 +40,8 @@ class Options:
         dropout: On word vectors, on pictures and in the Siamese network.
         bell: Whether the Bell loss is part of the loss.
         anchors: Which clips are anchors, of each trait: those of the outer classes (`extreme`), or `all`.
+        cross_modal: Whether the loss compares a clip's embedding with those of the other modalities too; else each
+            modality's clips are compared among themselves, and the loss is the modalities' mean.
         alpha: Of the multi-similarity loss, see `siamese_losses`.
         beta: See alpha.
         base: lambda; see alpha.
@@ -62,6 +64,7 @@ class Options:
     dropout: float = 0.5
     bell: bool = True
     anchors: Literal["extreme", "all"] = "extreme"
+    cross_modal: bool = True
     alpha: float = 2.0
     beta: float = 50.0
     base: float = 1.0
@@ -248,14 +251,16 @@ class Siamese(Head):
         return terms | ({"l_bell": bell_loss(prediction, targets)} if self.options.bell else {}) | apart
 
     def _multi_similarity(self, outputs: Outputs, targets: Tensor) -> Tensor:
-        """Over the rows of all modalities: a clip has the same classes in each."""
+        """Over the rows of all modalities, where a clip has the same classes; or of one at a time."""
         o = self.options
         classes = trait_classes(targets, self.mean, self.std)  # (B, K)
         rows = [classes.masked_fill(~outputs[f"there_{m}"][:, None], -1) for m in self.given]
-        embeddings = torch.cat([outputs[f"embedding_{m}"] for m in self.given])  # (3 B, E)
-        return multi_similarity_loss(
-            embeddings, torch.cat(rows), o.anchors, o.alpha, o.beta, o.base, o.epsilon, o.normalise
-        )
+        embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
+        constants = (o.anchors, o.alpha, o.beta, o.base, o.epsilon, o.normalise)
+        if o.cross_modal:
+            return multi_similarity_loss(torch.cat(embeddings), torch.cat(rows), *constants)  # of (3 B, E)
+        each = [multi_similarity_loss(*pair, *constants) for pair in zip(embeddings, rows, strict=True)]
+        return torch.stack(each).mean()
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """`main`, in two groups: kernels of dense layers, and what has no weight decay."""

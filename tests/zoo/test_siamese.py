@@ -20,6 +20,7 @@ from featzoo.zoo.head import InputSpec, Padded, make_head
 from featzoo.zoo.recipes import find_recipe, recipes
 from featzoo.zoo.runs import train_recipe
 from featzoo.zoo.siamese_frames import augment, centre_crop, from_hsv, random_crop, to_hsv
+from featzoo.zoo.siamese_losses import multi_similarity_loss, trait_classes
 from featzoo.zoo.siamese_networks import TextNetwork
 from featzoo.zoo.train import accelerator_on, evaluate, seed_everything, train
 
@@ -144,6 +145,23 @@ def test_what_is_distilled_gives_the_same_as_the_inputs():
         # The same clips in batches of another size and order.
         np.testing.assert_allclose(prediction, plain, atol=1e-5)
         assert losses == pytest.approx(plain_losses, abs=1e-5)
+
+
+def test_without_cross_modal_pairs_each_modality_is_compared_with_itself():
+    """The mean of the loss of one modality's embeddings at a time; clips that lack it have no class there."""
+    whole = small_split()
+    head = small_head(whole, cross_modal=False, anchors="all", epsilon=2.0)
+    head.prepare(torch.from_numpy(whole.targets).float())
+    head.begin("siamese")
+    batch = whole.batch(range(len(whole)))
+    outputs = head.eval()(batch.inputs)
+    classes = trait_classes(batch.targets, head.mean, head.std)
+    each = []
+    for m in ("audio", "vision", "text"):
+        there = outputs[f"there_{m}"]
+        each.append(multi_similarity_loss(outputs[f"embedding_{m}"][there], classes[there], "all", epsilon=2.0))
+    found = head.losses(outputs, batch.targets, "siamese")["l_ms"]
+    torch.testing.assert_close(found, sum(each) / 3, atol=1e-6, rtol=1e-5)
 
 
 def test_a_missing_modality_is_in_no_pair():
