@@ -235,6 +235,7 @@ def main() -> None:
                 with utilisation(given.device if way is ours else "") as seen:
                     took[name].append(way(split, *how))
                 busy += seen
+                print(f"{name}: {took[name][-1][0]:.2f} s, {took[name][-1][1]:.2f} CPU s", flush=True)
                 # The highest so far, of the process: a way's own only if it needs more than those before it.
                 memory.setdefault(name, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
                 if given.device.startswith("cuda"):

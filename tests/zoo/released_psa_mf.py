@@ -37,7 +37,7 @@ class ClipLoss(nn.Module):
         x = x / x.norm(dim=1, keepdim=True)
         y = self.y(y / y.norm(dim=1, keepdim=True))
         logits = SCALE * x @ y.T
-        truth = torch.arange(len(x))
+        truth = torch.arange(len(x), device=x.device)
         return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
 
@@ -72,7 +72,7 @@ class Released(nn.Module):
             hidden.append(first(layer(hidden[-1], extended(mask))))
         s11 = hidden[-1][:, 0]
         joined = torch.cat([hidden[-1], v_prime[:, None], a_prime[:, None]], dim=1)
-        longer = torch.cat([mask, torch.ones(len(mask), 2, dtype=mask.dtype)], dim=1)
+        longer = torch.cat([mask, torch.ones(len(mask), 2, dtype=mask.dtype, device=mask.device)], dim=1)
         hidden.append(first(layers[-1](joined, extended(longer))))
         l_clm = self.clip_a(s11, a_prime) + self.clip_v(s11, v_prime)
 

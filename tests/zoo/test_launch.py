@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,7 +48,16 @@ def launch(*command):
     """Two processes of a script, as torchrun and accelerate start them."""
     started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(started, env=env, capture_output=True, text=True, timeout=120, check=False)
+    # In a session of its own: on a busy machine a launch that takes too long is ended with the processes that it began.
+    with subprocess.Popen(
+        started, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(started, process.returncode, out, err)
 
 
 def train(folder, store, trainings, dies_in_epoch=0):

@@ -116,3 +116,19 @@ def test_stages_have_their_own_settings_and_fall_back_on_the_recipes():
         find_recipe("siamese", {"training.stages.text.epochs": -1})
     with pytest.raises(InvalidOption, match="end is a share"):
         find_recipe("siamese", {"training.end": 1.5})
+
+
+@pytest.mark.parametrize(("corpus", "base"), [("psa-mf.mosei", "psa-mf"), ("psa-mf.official-mosei", "psa-mf.official")])
+def test_the_recipes_for_mosei_have_the_released_rates_and_read_what_those_for_mosi_do(corpus, base):
+    """Batch 128, rates 1e-4 and 1e-5: config.py of HensonXie/PSA-MF, commit 83423f9."""
+    found, mosi = find_recipe(corpus), find_recipe(base)
+    assert (found.training.batch_size, found.training.learning_rates) == (128, {"main": 1e-4, "encoder": 1e-5})
+    assert (found.head, found.inputs, found.target) == (mosi.head, mosi.inputs, mosi.target)
+    assert set(found.ablations) == set(mosi.ablations)
+    assert not any(each.published for each in found.ablations.values())  # the paper's are CMU-MOSI's
+
+
+def test_the_recipe_for_ch_sims_learns_from_minus_1_to_1():
+    found, mosi = find_recipe("psa-mf.sims"), find_recipe("psa-mf")
+    assert (found.target.range, found.target.metrics) == ((-1.0, 1.0), "sims")
+    assert set(found.inputs["text"].features) == set(mosi.inputs["text"].features)

@@ -150,6 +150,10 @@ class Misa(Head):
             "l_recon": recon * torch.stack(rebuilt).mean(),
         }
 
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the encoder's frozen layers make of the text."""
+        return self.encoder.distilled(inputs)
+
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """`encoder`, the text's, and `main`, the rest."""
         return encoder_groups(self, self.encoder, lr)

@@ -160,6 +160,10 @@ class Mmim(Head):
         """The history starts empty."""
         self.memory = {}
 
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the encoder's frozen layers make of the text."""
+        return self.encoder.distilled(inputs)
+
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """`encoder`, the text's, `bound`, the networks of q, and `main`, the rest."""
         return encoder_groups(self, self.encoder, lr, bound=self.guess)

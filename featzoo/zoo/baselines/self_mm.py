@@ -166,6 +166,10 @@ class SelfMM(Head):
         ratio: Tensor = (to_negative - to_positive) / (to_positive + 1e-8)
         return ratio
 
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the encoder's frozen layers make of the text."""
+        return self.encoder.distilled(inputs)
+
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """`encoder`, `audio` and `vision`, the modalities' networks, and `main`, the rest."""
         return encoder_groups(self, self.encoder, lr, audio=self.audio, vision=self.vision)
