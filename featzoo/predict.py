@@ -141,9 +141,7 @@ def extractors_of(run: Path, without: Sequence[str] = ()) -> dict[str, Extractor
         if role not in sets:
             raise InvalidOption(f"run {run.name} has no input '{role}'{suggestion(role, sets)}")
     unread = {*without, *roles_for_losses(read(run / "recipe.toml").head)}
-    return {
-        role: _rebuilt(run, role, one) if one["key"] and role not in unread else None for role, one in sets.items()
-    }
+    return {role: _rebuilt(run, role, one) if one["key"] and role not in unread else None for role, one in sets.items()}
 
 
 def _rebuilt(run: Path, role: str, one: Mapping[str, Any]) -> Extractor:

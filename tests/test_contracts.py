@@ -26,7 +26,9 @@ REQUESTS = {
     "clip": ["clip[model={vision}/clip]", "clip[model={vision}/clip,output=hidden,layers=[1,2],rate=3.0]"],
     "siglip": ["siglip[model={vision}/siglip,count=3]"],
     "videomae": ["videomae[model={vision}/videomae]", "videomae[model={vision}/videomae,rate=5.0,hop=1]"],
-    "bert": [f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids", "positions")],
+    "bert": [
+        f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids", "positions")
+    ],
     "glove": ["glove[vectors={vectors}]", "glove.oov[vectors={vectors}]", "glove[vectors={vectors},oov=zero]"],
     "covarep": ["covarep", "covarep[compat=corrected]"],
     "praat": ["praat", "praat.functionals"],

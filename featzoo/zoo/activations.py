@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,7 +19,14 @@ IN_MEMORY = 1 << 30  # bytes of one split that stay in memory; what is beyond go
 FILE = 1 << 28  # bytes of such a file
 
 
-def for_stage(head: Head, split: Split, stage: str, batch_size: int, device: torch.device) -> Split:
+def for_stage(
+    head: Head,
+    split: Split,
+    stage: str,
+    batch_size: int,
+    device: torch.device,
+    on_step: Callable[[int, int], None] = lambda done, steps: None,
+) -> Split:
     """The split as a stage reads it; the same clips in the same order.
 
     Args:
@@ -26,6 +35,7 @@ def for_stage(head: Head, split: Split, stage: str, batch_size: int, device: tor
         stage: One of the head's.
         batch_size: Of the forward passes.
         device: Where the head is.
+        on_step: Told after each batch that the head distils, how many there are too.
 
     Returns:
         The roles of `Head.reads`; where the head distils them, what it made of them in evaluation mode.
@@ -37,13 +47,15 @@ def for_stage(head: Head, split: Split, stage: str, batch_size: int, device: tor
     if roles is not None:
         features = {role: split.features[role] for role in roles}
         split = dataclasses.replace(split, features=features, specs={role: split.specs[role] for role in roles})
-    return _distilled(head, split, batch_size, device)
+    return _distilled(head, split, batch_size, device, on_step)
 
 
 @torch.no_grad()
-def _distilled(head: Head, split: Split, batch_size: int, device: torch.device) -> Split:
+def _distilled(
+    head: Head, split: Split, batch_size: int, device: torch.device, on_step: Callable[[int, int], None]
+) -> Split:
     head.eval()
-    made = _made(head, split, batch_size, device)
+    made = _made(head, split, batch_size, device, on_step)
     if made is None:
         return split
     was = split.statistics
@@ -59,9 +71,12 @@ def _distilled(head: Head, split: Split, batch_size: int, device: torch.device) 
     )
 
 
-def _made(head: Head, split: Split, batch_size: int, device: torch.device) -> Made | None:
+def _made(
+    head: Head, split: Split, batch_size: int, device: torch.device, on_step: Callable[[int, int], None]
+) -> Made | None:
     room, made, key = _Room(), Made({}, {}, set()), ""
-    for rows, batch in split.batches(batch_size):
+    steps = math.ceil(len(split) / batch_size)
+    for done, (rows, batch) in enumerate(split.batches(batch_size), start=1):
         inputs = batch.to(device).inputs
         found = head.distil(inputs)
         if found is None:
@@ -76,6 +91,7 @@ def _made(head: Head, split: Split, batch_size: int, device: torch.device) -> Ma
             made.specs[role] = InputSpec(found[role].values.shape[-1])
             for row, array in zip(rows, _arrays(found[role], room), strict=True):
                 arrays[row] = array
+        on_step(done, steps)
     remember(key, made)
     return made
 

@@ -49,7 +49,11 @@ class TrainingProgress:
 
     def step(self, done: int, total: int) -> None:
         """Move the bar."""
-        self.bar.update(self.task, completed=done, total=total)
+        self.bar.update(self.task, description="training", completed=done, total=total)
+
+    def read(self, done: int, total: int) -> None:
+        """Move the bar of what frozen parts read once."""
+        self.bar.update(self.task, description="frozen parts", completed=done, total=total)
 
     def epoch(self, epoch: Epoch) -> None:
         """Print an epoch's line; a star marks the best so far."""

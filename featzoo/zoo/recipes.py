@@ -57,8 +57,8 @@ class Target:
         languages: Those whose labels are learnt and choose the epoch, by the end of a clip's id (`row/en`); empty for
             all. Train clips in others are left out, or kept without labels. Metrics are of all languages.
         unlabelled: Keep train clips without labels, for a head that learns from more than labels.
-        metrics: `sentiment` (needs labels around 0), `sims` (labels from -1 to 1), `regression`, `traits` (needs labels from 0 to 1) or `binary`
-            (needs labels 0 and 1, and a head that predicts probabilities).
+        metrics: `sentiment` (needs labels around 0), `sims` (labels from -1 to 1), `regression`, `traits` (needs labels
+            from 0 to 1) or `binary` (needs labels 0 and 1, and a head that predicts probabilities).
     """
 
     columns: tuple[str, ...]

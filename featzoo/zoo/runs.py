@@ -148,7 +148,16 @@ def _train(
             log.cut(checkpoint.load())
         judge = judge_of(recipe.target.metrics)
         trained = train(
-            head, train_split, choosing, recipe.training, accelerator, log.epoch, progress.step, checkpoint, judge
+            head,
+            train_split,
+            choosing,
+            recipe.training,
+            accelerator,
+            log.epoch,
+            progress.step,
+            progress.read,
+            checkpoint,
+            judge,
         )
         log.close()
     predicted = [

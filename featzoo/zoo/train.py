@@ -37,6 +37,7 @@ def train(
     accelerator: Accelerator,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
+    on_read: Callable[[int, int], None] = lambda step, steps: None,
     checkpoint: Checkpoint | None = None,
     judge: Judge = by_error,
 ) -> Trained:
@@ -50,6 +51,7 @@ def train(
         accelerator: Device, precision and number of processes.
         on_epoch: Called after every epoch.
         on_step: Called after every step with the steps done and the most that there can be.
+        on_read: The same for the batches that frozen parts read once, before a stage.
         checkpoint: Where the state after an epoch is kept; what it holds is where training goes on.
         judge: Which epoch is the best; in the stages of `Head.by_loss` it is that of the lowest dev loss.
 
@@ -76,7 +78,7 @@ def train(
         head.begin(stage)
         if saved and index == saved["stage"]:  # what is frozen is computed from these weights
             head.load_state_dict(saved["head"])
-        read = [for_stage(head, split, stage, own.batch_size, accelerator.device) for split in (train, dev)]
+        read = [for_stage(head, split, stage, own.batch_size, accelerator.device, on_read) for split in (train, dev)]
         seen, judged = held(read, own.device_cache, accelerator.device)
         groups = head.parameter_groups(stage, own.learning_rates)
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam

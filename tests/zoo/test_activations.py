@@ -34,7 +34,9 @@ def frozen(small_store):
 
 def test_files_hold_what_memory_holds(frozen, monkeypatch):
     head, train = frozen
-    in_memory = activations.for_stage(head, train, "main", 8, CPU)
+    told = []
+    in_memory = activations.for_stage(head, train, "main", 8, CPU, lambda *step: told.append(step))
+    assert told == [(done, len(train) // 8) for done in range(1, len(train) // 8 + 1)]
     monkeypatch.setattr(remembered, "LARGEST", 0)
     monkeypatch.setattr(activations, "IN_MEMORY", 1000)
     monkeypatch.setattr(activations, "FILE", 4096)
