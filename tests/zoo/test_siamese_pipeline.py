@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from joblib.externals.loky import get_reusable_executor
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat, zoo
@@ -34,6 +35,9 @@ def small_glove(tmp_path, monkeypatch):
     rows = (f"{word} {' '.join(f'{x:.3f}' for x in rng.normal(size=4))}\n" for word in WORDS)
     (folder / "glove.6B.300d.txt").write_text("".join(rows))
     monkeypatch.setenv("FEATZOO_WEIGHTS", str(folder))
+    get_reusable_executor().shutdown(wait=True)  # workers of another test do not know the variable
+    yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 def train(tmp_path, media):
