@@ -38,7 +38,7 @@ def test_every_extractor_is_accounted_for(said):
 
 
 def test_what_is_missing_has_a_command_that_exists(said):
-    """Of a model that is known, of an extra to install, or of a head to train; the way without a network is said once."""
+    """Of a known model, an extra to install, or a head to train; the way without a network is said once."""
     missing = [line for line in said if line.startswith("  -- ")]
     assert any(line.startswith("  -- bert, bert.ids: ") for line in missing)
     for line in missing:
