@@ -53,6 +53,7 @@ def show_recipe(recipe: str) -> None:
               "store lacks from this folder, manifest or file; repeatable.")  # fmt: skip
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where the run's folder is made.")
 @click.option("--without", multiple=True, metavar="ROLE", help="Go without this input; every clip lacks it.")
+@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--seed", type=int, help="Of the training; short for --set training.seed=N.")
 @click.option("--seeds", type=int, help="Train so many times, with consecutive seeds, and print mean and spread.")
 @click.option("--set", "changes", multiple=True, help="field=value of the recipe: training.epochs=3.")
@@ -65,6 +66,7 @@ def train(
     media: tuple[Path, ...],
     runs: Path,
     without: tuple[str, ...],
+    epochs: int | None,
     seed: int | None,
     seeds: int | None,
     changes: tuple[str, ...],
@@ -87,11 +89,15 @@ def train(
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
     if recipe is None or resume is not None:
-        if without or changes or media or seed is not None or seeds is not None:
-            raise click.UsageError("a resumed run keeps its recipe: no --media, --without, --seed, --seeds or --set")
+        if without or changes or media or any(given is not None for given in (epochs, seed, seeds)):
+            raise click.UsageError(
+                "a resumed run keeps its recipe: no --media, --without, --epochs, --seed, --seeds or --set"
+            )
         cli_runs.resume(resume or Path(), device)
         return
     table = cli_runs.overrides(changes, seed, without)
+    if epochs is not None:
+        table["training.epochs"] = epochs
     if media:
         cli_extract.run_for(recipe, media, features, table, device)
     if seeds is not None:

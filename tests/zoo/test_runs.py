@@ -8,9 +8,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from featzoo.cache.store import FeatureStore
+from featzoo.cli import zoo
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreError
 from featzoo.zoo import records
 from featzoo.zoo.batches import Statistics
@@ -235,3 +237,25 @@ def test_the_whole_digest_decides(small_run, tmp_path):
     (copy / "features.json").write_text(json.dumps(features))
     with pytest.raises(StoreError, match="made with other settings or weights"):
         evaluate_run(copy)
+
+
+def test_epochs_are_named_shortly_on_the_command_line(small_store, tmp_path):
+    words = [
+        "train",
+        "text-alone",
+        "--features",
+        str(small_store),
+        "--runs",
+        str(tmp_path),
+        "--epochs",
+        "3",
+        "--device",
+        "cpu",
+    ]
+    done = CliRunner().invoke(zoo, words)
+    assert done.exit_code == 0, done.output
+    (run,) = tmp_path.iterdir()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+    refused = CliRunner().invoke(zoo, ["train", "--resume", str(run), "--epochs", "3"])
+    assert refused.exit_code == 2
+    assert "a resumed run keeps its recipe" in refused.output
