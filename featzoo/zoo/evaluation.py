@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 
 from featzoo.cache.store import FeatureStore
@@ -71,7 +73,8 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     train_split = _train_split(opened, run, recipe, recorded, statistics)
     accelerator = accelerator_on(device, "no")
     head = load_head(run).to(accelerator.device)
-    _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
+    with _threads(recorded[ENVIRONMENT].get("threads") if accelerator.device.type == "cpu" else None):
+        _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
     values = measure(recipe, train_split, loaded, pred)
     stored = recorded[METRICS]["splits"].get(split, {}).get("head")
     if stored and _predicted(run, split) != list(loaded.ids):
@@ -81,6 +84,17 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     score = measure_of(target.metrics, pred, loaded.targets, target.columns, train_split.labels, loaded.ids)
     spans = intervals(score, rows_of(loaded.ids))
     return Evaluation(run, split, loaded.counts, values["head"], constants(values), spans, stored)
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """As many threads as the run had: by how many float32 sums are shared, their last digits differ."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train_split(

@@ -29,7 +29,7 @@ def siblings(of: str, clips: Mapping[str, Clip], ids: Iterable[str]) -> dict[str
 
     Args:
         of: `itself`; `previous` or `next`, the neighbour; or a name: the sibling called so, for `row/fr` and
-            `en` the clip `row/en`.
+            `en` the clip `row/en`, for an id without a group the clip itself.
         clips: All clips that may be read, by id.
         ids: Those that are wanted.
 
@@ -39,7 +39,8 @@ def siblings(of: str, clips: Mapping[str, Clip], ids: Iterable[str]) -> dict[str
     if of == ITSELF:
         return {i: i for i in ids}
     if of not in (PREVIOUS, NEXT):
-        named = {i: (f"{i[: len(i) - len(member(i)[1])]}{of}") for i in ids}
+        # A text that is not one of a parallel set stands for itself.
+        named = {i: i[: len(i) - len(member(i)[1])] + of if member(i)[0] else i for i in ids}
         return {i: other for i, other in named.items() if other in clips}
     groups: dict[str, list[Clip]] = {}
     for clip in clips.values():

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreError
-from featzoo.zoo import records
+from featzoo.zoo import evaluation, records
 from featzoo.zoo.batches import Statistics
 from featzoo.zoo.evaluation import evaluate_run, load_head
 from featzoo.zoo.recipes import read
@@ -259,3 +259,15 @@ def test_epochs_are_named_shortly_on_the_command_line(small_store, tmp_path):
     refused = CliRunner().invoke(zoo, ["train", "--resume", str(run), "--epochs", "3"])
     assert refused.exit_code == 2
     assert "a resumed run keeps its recipe" in refused.output
+
+
+def test_metrics_are_computed_again_with_the_runs_own_number_of_threads(small_run, tmp_path, monkeypatch):
+    run = shutil.copytree(small_run.path, tmp_path / "run")
+    recorded = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps(recorded | {"threads": 3}))
+    before, seen = torch.get_num_threads(), []
+    own = evaluation.evaluate
+    monkeypatch.setattr(evaluation, "evaluate", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
+    evaluate_run(run, device="cpu")
+    assert seen == [3]
+    assert torch.get_num_threads() == before

@@ -46,6 +46,7 @@ def test_segments_of_one_file_belong_together():
 def test_a_named_sibling_and_one_that_is_not_there():
     clips = by_id(Clip("7/en"), Clip("7/fr"), Clip("8/fr"))
     assert siblings("en", clips, clips) == {"7/en": "7/en", "7/fr": "7/en"}
+    assert siblings("en", by_id(Clip("essay.txt")), ["essay.txt"]) == {"essay.txt": "essay.txt"}
     assert siblings("itself", clips, ["8/fr"]) == {"8/fr": "8/fr"}
 
 
