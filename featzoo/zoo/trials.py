@@ -114,7 +114,7 @@ def run_trials(
     Raises:
         FeatzooError: If a recipe, features, labels, weights or device do not allow it.
     """
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, cpu_count, delayed, parallel_config
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InvalidOption(
@@ -132,7 +132,7 @@ def run_trials(
             done[_key(one)] = _trial(name, store, one, device)
             on_trial(done[_key(one)])
     else:
-        with parallel_config(backend="loky", inner_max_num_threads=max(1, (os.cpu_count() or 1) // jobs)):
+        with parallel_config(backend="loky", inner_max_num_threads=max(1, cpu_count() // jobs)):
             parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
             for trial in parallel(delayed(_trial)(name, store, one, device) for one in plan):
                 done[_key(trial)] = trial
