@@ -3,7 +3,8 @@
 TF-IDF of words and pairs of words with logistic regression, and frozen all-MiniLM-L6-v2, mean of the tokens of all
 windows, with logistic regression. Beside them what the issue "ADAM" gives for the same split. Its TF-IDF figures are
 met to the last digit with sublinear counts and tokens of at least three essays, which were found by trying: they are
-validation figures, to be passed by other methods on the same part, not estimates of a test.
+validation figures, to be passed by other methods on the same part, not estimates of a test. So are MiniLM's: that its
+features are not scaled was chosen among twelve ways by their validation figures.
 
     python benchmarks/essays.py [--data ../shared/data/essays/essays_train_validation_1973.csv] [--store essays]
 """

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from featzoo.cache.exchange.parallel import ALIASES
 from featzoo.errors import InvalidOption, unknown
 
 SOURCE = "en"
-# The author's data sets call Malay bm (Bahasa Melayu) and Japanese jp.
-ALIASES = {"bm": "ms", "jp": "ja"}
 
 
 class Language(NamedTuple):

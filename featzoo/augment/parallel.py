@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featzoo.augment.checks import torn
-from featzoo.augment.languages import ALIASES, LANGUAGES, SOURCE
+from featzoo.augment.languages import LANGUAGES, SOURCE
 from featzoo.cache.commit import replacing
+from featzoo.cache.exchange.parallel import ALIASES
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption
 

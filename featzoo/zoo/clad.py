@@ -21,7 +21,7 @@ from featzoo.zoo.clad_losses import (
 )
 from featzoo.zoo.clad_reading import Side, outputs_of, read_text, side_of
 from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
-from featzoo.zoo.text_classification import answer_weights
+from featzoo.zoo.text_classification import answer_weights, classifier
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,7 @@ class Clad(Head):
         if self.source and self.bins:
             self._check_positions(inputs)
         width = self.text.width
-        self.out = nn.Sequential(
-            nn.Dropout(o.dropout), nn.Linear(width, o.hidden), nn.ReLU(), nn.Dropout(o.dropout),
-            nn.Linear(o.hidden, targets),
-        )  # fmt: skip
+        self.out = classifier(width, o.hidden, o.dropout, targets)
         self.teacher_width = self._teacher_width(inputs["teacher"].width) if self.source == "teacher" else width
         self.project: nn.Module = nn.Identity()
         if weights.representation and self.teacher_width != width:

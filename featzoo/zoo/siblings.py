@@ -25,7 +25,7 @@ def siblings(of: str, clips: Mapping[str, Clip], ids: Iterable[str]) -> dict[str
     """The clip that each clip's input is read from.
 
     Neighbours are segments of one file, or clips whose ids begin alike (`member`), in the order of their
-    start and then of their names, numbers by value.
+    start and then of their names, numbers by value. A whole file whose id has no group has no neighbours.
 
     Args:
         of: `itself`; `previous` or `next`, the neighbour; or a name: the sibling called so, for `row/fr` and
@@ -44,10 +44,11 @@ def siblings(of: str, clips: Mapping[str, Clip], ids: Iterable[str]) -> dict[str
         return {i: other for i, other in named.items() if other in clips}
     groups: dict[str, list[Clip]] = {}
     for clip in clips.values():
-        groups.setdefault(_group(clip), []).append(clip)
+        if group := _group(clip):
+            groups.setdefault(group, []).append(clip)
     found: dict[str, str] = {}
-    for group in groups.values():
-        order = [clip.id for clip in sorted(group, key=_place)]
+    for together in groups.values():
+        order = [clip.id for clip in sorted(together, key=_place)]
         found.update((b, a) if of == PREVIOUS else (a, b) for a, b in pairwise(order))
     return {i: found[i] for i in ids if i in found}
 

@@ -86,10 +86,7 @@ class TextClassification(TextHead):
         )
         self.share: Tensor
         self.register_buffer("share", torch.full((targets,), 0.5))  # (K,) of yes in the train split
-        self.out = nn.Sequential(
-            nn.Dropout(o.dropout), nn.Linear(self.text.width, o.hidden), nn.ReLU(),
-            nn.Dropout(o.dropout), nn.Linear(o.hidden, targets),
-        )  # fmt: skip
+        self.out = classifier(self.text.width, o.hidden, o.dropout, targets)
 
     def prepare(self, targets: Tensor) -> None:
         """Keep how frequent a yes is.
@@ -119,6 +116,13 @@ class TextClassification(TextHead):
         smooth = targets * (1 - o.smoothing) + o.smoothing / 2  # (B, K)
         weight = answer_weights(targets, self.share, o.loss)  # (B, K)
         return {o.loss: F.binary_cross_entropy_with_logits(outputs["logits"], smooth, weight)}
+
+
+def classifier(width: int, hidden: int, dropout: float, targets: int) -> nn.Sequential:
+    """(B, width) to (B, K) logits, through a layer with ReLU."""
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, targets)
+    )
 
 
 def answer_weights(targets: Tensor, share: Tensor, loss: str) -> Tensor | None:

@@ -37,6 +37,11 @@ def test_without_times_numbers_in_names_count_by_value():
     assert siblings("previous", clips, clips) == {"v/9.mp4": "v/1.mp4", "v/10.mp4": "v/9.mp4"}
 
 
+def test_files_side_by_side_in_one_folder_of_no_name_are_no_neighbours():
+    clips = by_id(Clip("a.mp4", Path("a.mp4")), Clip("b.mp4", Path("b.mp4")))
+    assert siblings("previous", clips, clips) == siblings("next", clips, clips) == {}
+
+
 def test_segments_of_one_file_belong_together():
     film = Path("film.mp4")
     clips = by_id(Clip("a", film, 0.0, 2.0), Clip("z", film, 1.0, 3.0), Clip("b", Path("other.mp4"), 0.0, 1.0))
