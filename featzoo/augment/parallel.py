@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from featzoo.augment.checks import torn
 from featzoo.augment.languages import LANGUAGES, SOURCE
 from featzoo.cache.commit import replacing
-from featzoo.cache.exchange.parallel import ALIASES
+from featzoo.cache.exchange.parallel import ALIASES, rows_of
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption
 
@@ -78,18 +78,17 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         InvalidClips: If it cannot be read, or a row is damaged.
     """
-    if path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        try:
-            raw = list(enumerate(parquet.read_table(path).to_pylist(), start=1))
-        except (OSError, ValueError) as error:
-            raise InvalidClips(f"cannot read {path}: {error}") from error
-    elif path.suffix == ".jsonl":
-        raw = _lines(path)
-    else:
+    if path.suffix not in SUFFIXES:
         raise InvalidClips(f"{path}: texts are read from {' and '.join(SUFFIXES)} files")
-    return [_row(number, given, path) for number, given in raw]
+    found = []
+    for place, given in rows_of(path):
+        try:
+            if isinstance(given, str):
+                raise ValueError(given)
+            found.append(_row(given))
+        except ValueError as error:
+            raise InvalidClips(f"{path}, {place}: {error}") from error
+    return found
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -145,26 +144,11 @@ def _once(rows: Iterable[Row], path: Path) -> None:
         seen.add(row.id)
 
 
-def _lines(path: Path) -> list[tuple[int, Any]]:
-    found = []
-    try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
-            if line.strip():
-                found.append((number, json.loads(line)))
-    except OSError as error:
-        raise InvalidClips(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidClips(f"{path} is not UTF-8: {error}") from error
-    except ValueError as error:
-        raise InvalidClips(f"{path}, line {number}: not JSON ({error})") from error
-    return found
-
-
-def _row(number: int, given: Any, path: Path) -> Row:
-    if not isinstance(given, dict) or not isinstance(given.get("id"), str | int) or "text" not in given:
-        raise InvalidClips(f"{path}, row {number}: a row has an 'id' and a 'text', and may have a 'language'")
+def _row(given: Mapping[Any, Any]) -> Row:
+    if not isinstance(given.get("id"), str | int) or "text" not in given:
+        raise ValueError("a row has an 'id' and a 'text', and may have a 'language'")
     if torn(str(given["id"])):
-        raise InvalidClips(f"{path}, row {number}: the id holds half a character (a lone surrogate)")
+        raise ValueError("its id holds half a character (a lone surrogate)")
     fields = dict(given)
     labels = fields.pop("labels", None)
     known = {name: fields.pop(name, None) for name in ("id", "language", "text", "split", "method", "flags")}
@@ -172,11 +156,11 @@ def _row(number: int, given: Any, path: Path) -> Row:
     if labels is None:  # a column each
         labels = {name: value for name, value in fields.items() if isinstance(value, int | float)}
     if not isinstance(labels, dict):
-        raise InvalidClips(f"{path}, row {number}: 'labels' must be an object such as {{'openness': 1}}")
+        raise ValueError("'labels' must be an object such as {'openness': 1}")
     try:
         numbers = {name: float(value) for name, value in labels.items() if value is not None}
     except (TypeError, ValueError) as error:
-        raise InvalidClips(f"{path}, row {number}: a label is not a number: {error}") from error
+        raise ValueError(f"a label is not a number: {error}") from error
     language = str(known["language"] or SOURCE)
     return Row(
         id=str(known["id"]),

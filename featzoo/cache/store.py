@@ -20,7 +20,7 @@ from featzoo.cache.shard import FORMAT, Entry, check_id
 from featzoo.clips import Clip
 from featzoo.digests import ContentDigests
 from featzoo.errors import MissingFeatures, StoreError
-from featzoo.extractors.contract import COMMON_OPTIONS, spec_digest, unwritten_defaults
+from featzoo.extractors.contract import COMMON_OPTIONS, make_extractor, spec_digest, unkeyed_options, unwritten_defaults
 from featzoo.sequence import Array, FeatureSequence
 
 # Features are written when so many bytes are waiting.
@@ -90,10 +90,13 @@ class FeatureStore:
     def find(self, request: str) -> FeatureSet | None:
         """The feature set that a request names: a key, a name, or a name with options; None if there is none.
 
-        One that is stored pooled, or in another type, answers only where it is asked for or there is no other.
+        One that is stored pooled, or in another type, answers only where it is asked for or there is no other. Options
+        that are not in a key, such as a path to weights, are not compared, but what they lead to is: a set answers
+        only if it was made with weights of the same digest.
 
         Raises:
             StoreError: If several answer to it.
+            FeatzooError: If it names weights that are not there.
         """
         sets = self.sets()
         for found in sets:
@@ -102,11 +105,18 @@ class FeatureStore:
         wanted = plugins.parse(request)
         bare = "." not in wanted.name and bool(wanted.options)
         unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
+        unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
+        digests = make_extractor(request).digests() if unkeyed else {}
         fitting = [
             found
             for found in sets
             if wanted.name == (found.name.split(".")[0] if bare else found.name)
-            and all({**unwritten, **found.options}.get(key) == value for key, value in wanted.options.items())
+            and all(
+                {**unwritten, **found.options}.get(key) == value
+                for key, value in wanted.options.items()
+                if key not in unkeyed
+            )
+            and (not unkeyed or found.spec.get("digests", {}) == digests)
         ]
         if len(fitting) > 1:
             unasked = COMMON_OPTIONS - wanted.options.keys()

@@ -204,12 +204,20 @@ def unwritten_defaults(name: str) -> dict[str, Any]:
     Args:
         name: An extractor's; none that is known has no such options.
     """
+    return {option.name: option.default for option in _options(name) if option.metadata.get("unless_default")}
+
+
+def unkeyed_options(name: str) -> set[str]:
+    """Options of an extractor that are in no key: paths, devices, sizes of batches."""
+    return {option.name for option in _options(name) if option.metadata.get("unkeyed")}
+
+
+def _options(name: str) -> tuple[dataclasses.Field[Any], ...]:
     try:
         found, _ = plugins.find(plugins.EXTRACTORS, name)
     except FeatzooError:
-        return {}
-    listed = dataclasses.fields(found) if issubclass(found, Extractor) else ()
-    return {option.name: option.default for option in listed if option.metadata.get("unless_default")}
+        return ()
+    return dataclasses.fields(found) if issubclass(found, Extractor) else ()
 
 
 def usual_extractors() -> list[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.baselines.text import TextEncoder, encoder_groups
+from featzoo.zoo.baselines.text import TextEncoder, TextHead
 from featzoo.zoo.clad_losses import (
     batch_relation,
     bins_divergence,
@@ -20,7 +19,7 @@ from featzoo.zoo.clad_losses import (
     representation_distance,
 )
 from featzoo.zoo.clad_reading import Side, outputs_of, read_text, side_of
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
+from featzoo.zoo.head import Inputs, InputSpec, Outputs, Padded, Role
 from featzoo.zoo.text_classification import answer_weights, classifier
 
 
@@ -96,7 +95,7 @@ class Options:
             raise ValueError("a window is at least 3 tokens (two are special), or 0; drawn windows go with window")
 
 
-class Clad(Head):
+class Clad(TextHead):
     """Token ids in any language to K probabilities, learnt from labels and from a teacher who reads the English text.
 
     Of a text's four terms (`Weights`) those that compare with the teacher are 0 where its English sibling has no
@@ -143,7 +142,6 @@ class Clad(Head):
         self.targets = targets
         o = options
         self.text = TextEncoder("clad", inputs["text"], assets, o.pooling, o.frozen_layers, o.window, o.drawn, o.layers)
-        self.model = inputs["text"].model
         weights = options.weights
         compares = max(weights.attention, weights.representation, weights.logits) > 0
         source = "teacher" if options.teacher == "run" else "english"
@@ -257,18 +255,6 @@ class Clad(Head):
             return None
         kept = {role: self.text.distil(inputs[role]) for role in ("text", "english") if role in self.used}
         return {**inputs, **{role: made for role, made in kept.items() if made is not None}}
-
-    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder`, and `main`: the classifier and the map to the teacher's width."""
-        return encoder_groups(self, self.text, lr)
-
-    def assets(self) -> dict[str, str]:
-        """The encoder's configuration."""
-        return self.text.assets()
-
-    def export(self, folder: Path) -> None:
-        """The encoder and its tokenizer as a transformers model, in `folder/encoder`."""
-        self.text.encoder.save(folder / "encoder", self.model)
 
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:

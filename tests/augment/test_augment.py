@@ -440,9 +440,9 @@ def test_labels_may_be_columns(run, api, source, rows):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 2: not JSON"),
-        ("[1]", "row 2"),
-        ('{"id": "x"}', "row 2"),
+        ("{", "line 2: it is not JSON"),
+        ("[1]", "line 2: it is not a JSON object"),
+        ('{"id": "x"}', "line 2: a row has"),
         ('{"id": "x", "text": "y", "labels": {"openness": "high"}}', "not a number"),
         ('{"id": "r1", "text": "y"}', "two English texts of the id 'r1'"),
     ],

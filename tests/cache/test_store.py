@@ -21,6 +21,7 @@ from featzoo.cache.shard import FORMAT, Entry, clip_digest
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import MissingFeatures, StoreError
+from featzoo.extractors.contract import make_extractor
 from featzoo.sequence import FeatureSequence
 
 IDS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=300)
@@ -197,6 +198,19 @@ def test_a_default_that_is_not_in_the_key_may_be_asked_for(store):
     assert store["bert[keep=head]"].key == cut.key
     assert store["bert[keep=both]"].key == both.key
     assert store.find("bert[keep=tail]") is None
+
+
+def test_a_request_that_names_a_file_finds_what_was_made_with_its_content(store, tmp_path):
+    files = [tmp_path / name for name in ("a.txt", "b.txt", "a_again.txt")]
+    for file, line in zip(files, ("well 1 2\n", "well 3 4\n", "well 1 2\n"), strict=True):
+        file.write_text(line)
+    a, b, again = (f"glove[vectors={file},cleaning=siamese]" for file in files)
+    made = make_extractor(a)
+    store.add("glove", {"c": sequence(1)}, spec=made.spec())
+    assert store[a].key == store[again].key == made.key
+    assert store.find(f"glove[vectors={files[0]}]").key == made.key
+    assert store.find(f"glove[vectors={files[0]},cleaning=none]") is None
+    assert store.find(b) is None  # not the features of other vectors
 
 
 def test_what_is_missing_is_named_with_the_command(store):

@@ -7,13 +7,11 @@ from pathlib import Path
 from featzoo.cache.exchange.account import Account
 from featzoo.cache.exchange.texts import (
     TRAITS,
-    Text,
     arrive,
     bring_texts,
-    check_fields,
     find_columns,
     read_table,
-    split_of,
+    texts_of,
     yes_or_no,
 )
 from featzoo.errors import InvalidClips
@@ -54,15 +52,5 @@ def import_essays(path: Path, store: Path, split: str | None = None, dry_run: bo
             f"{path} is not Essays: it has no column for {', '.join(lacking)}, only {', '.join(columns[:9])}. The file "
             "has #AUTHID, TEXT, cEXT, cNEU, cAGR, cCON, cOPN, or text, O, C, E, A, N"
         )
-    texts, refused = [], {}
-    for number, (place, row) in enumerate(rows):
-        name = str(row[found["id"]]) if "id" in found else str(number)
-        try:
-            check_fields(row, found.values())
-            labels = {trait: yes_or_no(row[found[trait]]) for trait in TRAITS}
-            own = split_of(row[found["split"]]) if "split" in found else None
-        except ValueError as error:
-            refused[f"{place} ({name})"] = str(error)
-            continue
-        texts.append(Text(name, str(row[found["text"]]), labels, own))
+    texts, refused = texts_of(rows, found, lambda row: {trait: yes_or_no(row[found[trait]]) for trait in TRAITS})
     return bring_texts(arrive(texts, refused, split, FULL), store, dry_run)

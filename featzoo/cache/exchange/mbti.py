@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from featzoo.cache.exchange.account import Account
-from featzoo.cache.exchange.texts import (
-    Text,
-    arrive,
-    bring_texts,
-    check_fields,
-    find_columns,
-    read_table,
-    split_of,
-    yes_or_no,
-)
+from featzoo.cache.exchange.texts import arrive, bring_texts, find_columns, read_table, texts_of, yes_or_no
 from featzoo.errors import InvalidClips
 
 FULL = 8675
@@ -66,25 +59,21 @@ def import_mbti(
             f"{path} is not the MBTI posts: it has the columns {', '.join(columns[:9])}, not type, posts (or O, C, E, "
             "A, text)"
         )
-    texts, refused, named, empty = [], {}, 0, 0
-    for number, (place, row) in enumerate(rows):
-        name = str(row[found["id"]]) if "id" in found else str(number)
-        try:
-            check_fields(row, found.values())
-            if "type" in found:
-                labels = type_labels(str(row[found["type"]]))
-            else:
-                labels = {trait: yes_or_no(row[found[trait]]) for trait in LETTERS}
-            own = split_of(row[found["split"]]) if "split" in found else None
-        except ValueError as error:
-            refused[f"{place} ({name})"] = str(error)
-            continue
-        each = posts(str(row[found["text"]]))
+
+    def labels(row: Mapping[Any, Any]) -> Mapping[str, float]:
+        if "type" in found:
+            return type_labels(str(row[found["type"]]))
+        return {trait: yes_or_no(row[found[trait]]) for trait in LETTERS}
+
+    read, refused = texts_of(rows, found, labels)
+    texts, named, empty = [], 0, 0
+    for one in read:
+        each = posts(one.text)
         kept = [post for post in each if post]
         empty += len(each) - len(kept)
         text, times = NAMED.subn(NEUTRAL, "\n".join(kept))
         named += times
-        texts.append(Text(name, text if mask_types else "\n".join(kept), labels, own, "all its posts are empty"))
+        texts.append(one._replace(text=text if mask_types else "\n".join(kept), empty="all its posts are empty"))
     if mask_types:
         notes = [f"{named} names of types became '{NEUTRAL}'"]
     else:

@@ -88,9 +88,38 @@ def read_parallel(
         InvalidClips: If the file cannot be read.
     """
     file = _File({*LANGUAGES, *languages}, known or {})
-    for place, fields in _rows(path):
+    for place, fields in rows_of(path):
         file.take(place, fields)
     return file.rows, file.refused
+
+
+def rows_of(path: Path) -> Iterator[tuple[str, Mapping[Any, Any] | str]]:
+    """Where each row of a .parquet, or else JSON Lines, file is, and its fields; or text, why it could not be read.
+
+    Raises:
+        InvalidClips: If the file cannot be read.
+    """
+    if path.suffix.lower() == ".parquet":
+        yield from read_table(path)[1]
+        return
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"line {number}", _object(line)
+    except OSError as error:
+        raise InvalidClips(f"cannot read {path}: {error.strerror}") from error
+
+
+def _object(line: bytes) -> Mapping[str, Any] | str:
+    """A line's object, or why it is none."""
+    try:
+        found = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    except (ValueError, RecursionError) as error:
+        return f"it is not JSON: {error}"
+    return found if isinstance(found, dict) else "it is not a JSON object"
 
 
 class _File:
@@ -182,30 +211,6 @@ def _labels(fields: Mapping[str, Any]) -> dict[str, float]:
             except ValueError as error:
                 raise ValueError(f"its label {name}: {error}") from error
     return {trait: found[trait] for trait in TRAITS if trait in found}
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[Any, Any] | str]]:
-    if path.suffix.lower() == ".parquet":
-        yield from read_table(path)[1]
-        return
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield f"line {number}", _object(line)
-    except OSError as error:
-        raise InvalidClips(f"cannot read {path}: {error.strerror}") from error
-
-
-def _object(line: bytes) -> Mapping[str, Any] | str:
-    """A line's object, or why it is none."""
-    try:
-        found = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        return "it is not UTF-8"
-    except (ValueError, RecursionError) as error:
-        return f"it is not JSON: {error}"
-    return found if isinstance(found, dict) else "it is not a JSON object"
 
 
 def _told(rows: Sequence[Row]) -> list[str]:

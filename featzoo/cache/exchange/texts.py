@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ def find_columns(columns: Iterable[str], wanted: Mapping[str, Sequence[str]]) ->
     return {key: column for key, column in found.items() if column is not None}
 
 
-def check_fields(row: Mapping[str | None, Any], columns: Iterable[str]) -> None:
+def check_fields(row: Mapping[Any, Any], columns: Iterable[str]) -> None:
     """Refuse a row of another length than the header's, or without a value in one of the columns.
 
     Raises:
@@ -96,6 +96,30 @@ def check_fields(row: Mapping[str | None, Any], columns: Iterable[str]) -> None:
         raise ValueError("it has more fields than there are columns")
     if lacking := [column for column in columns if row[column] is None]:
         raise ValueError(f"it has no {', '.join(lacking)}")
+
+
+def texts_of(
+    rows: Iterable[tuple[str, Mapping[Any, Any]]],
+    columns: Mapping[str, str],
+    labels: Callable[[Mapping[Any, Any]], Mapping[str, float]],
+) -> tuple[list[Text], dict[str, str]]:
+    """The rows of a table as texts, and why the others are none.
+
+    Args:
+        rows: Where each is, and its fields.
+        columns: What must be there to its column: `text`, `id` and `split` where the table has them, and others.
+        labels: Those of a row; its ValueError refuses the row.
+    """
+    texts, refused = [], {}
+    for number, (place, row) in enumerate(rows):
+        name = str(row[columns["id"]]) if "id" in columns else str(number)
+        try:
+            check_fields(row, columns.values())
+            own = split_of(row[columns["split"]]) if "split" in columns else None
+            texts.append(Text(name, str(row[columns["text"]]), labels(row), own))
+        except ValueError as error:
+            refused[f"{place} ({name})"] = str(error)
+    return texts, refused
 
 
 def yes_or_no(value: Any) -> float:
