@@ -135,6 +135,7 @@ def write_video(
         first = picture(0)
         video.height, video.width, video.pix_fmt = first.shape[0], first.shape[1], pixels
         video.options = {"g": "12", **(options or {})}
+        video.codec_context.thread_count = 1  # by default the machine's cores, which change what x264 makes
         unit = Fraction(1, 1000) if times is not None else Fraction(1, rate)
         video.codec_context.time_base = unit
         audio = None

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import av
 import numpy as np
 import pytest
 from conftest import UNEVEN, turn, write_video
@@ -135,7 +136,11 @@ def test_a_turned_video_is_seen_upright(tmp_path):
 def test_other_pixels(tmp_path, pixels):
     write_video(tmp_path / "x.mkv", count=2, pixels=pixels, picture=lambda number: drawn((120, 100, 1.0)))
     rows = Faces(rate=None).extract(Clip("x", tmp_path / "x.mkv")).features
-    np.testing.assert_allclose(rows, np.tile(Faces().rows([drawn((120, 100, 1.0))])[0], (2, 1)), atol=4)
+    with av.open(str(tmp_path / "x.mkv")) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    np.testing.assert_allclose(rows, Faces().rows(pictures), atol=1e-3)
+    # The way to YUV and back changes grey levels, which MTCNN's small networks answer to.
+    np.testing.assert_allclose(rows, np.tile(Faces().rows([drawn((120, 100, 1.0))])[0], (2, 1)), atol=6)
 
 
 def test_a_large_picture_is_shrunk_and_its_box_is_not(tmp_path):
