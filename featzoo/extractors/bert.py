@@ -17,6 +17,7 @@ from featzoo.clips import Clip
 from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.contract import UNKEYED, UNLESS_DEFAULT, ModelExtractor
 from featzoo.extractors.encoder_files import encoder_files, load_encoder, load_tokenizer
+from featzoo.extractors.written_speech import written
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights import MINILM
 
@@ -92,6 +93,8 @@ class Bert(ModelExtractor):
             whole text, which heads read in windows of their own.
         overlap_tokens: Tokens that neighbouring windows share at least, for `windows=overlap`.
         keep: What `windows=cut` leaves: the `head`, the `tail`, or `both` (half from either end).
+        cleaning: `speech` reads an English transcript as it would be written: apostrophes put back (`didnt`), no
+            fillers (`um`), a full stop, not all in capitals; `none` changes nothing.
         batch_size: Texts per forward pass; does not change the features.
 
     Reference:
@@ -126,6 +129,7 @@ class Bert(ModelExtractor):
     windows: Literal["cut", "overlap"] = field(default="cut", metadata=UNLESS_DEFAULT)
     overlap_tokens: int | None = field(default=None, metadata=UNLESS_DEFAULT)
     keep: Literal["head", "tail", "both"] = field(default="head", metadata=UNLESS_DEFAULT)
+    cleaning: Literal["none", "speech"] = field(default="none", metadata=UNLESS_DEFAULT)
     batch_size: int = field(default=32, metadata=UNKEYED)
 
     def __post_init__(self) -> None:
@@ -166,6 +170,8 @@ class Bert(ModelExtractor):
     def load(self, clip: Clip) -> Iterator[Tokens]:
         """The clip's words as token ids, cut or in windows where there are too many."""
         words, files = clip.spoken(), encoder_files(self.model)
+        if self.cleaning == "speech":
+            words = written(words)
         text = " ".join(word.text for word in words)
         encoded = load_tokenizer(self.model, files.tokenizer).encode(text)
         offsets = np.array(encoded.offsets).reshape(-1, 2)  # (T, 2)
