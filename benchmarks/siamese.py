@@ -28,7 +28,8 @@ from sklearn.preprocessing import StandardScaler
 from featzoo import FeatureStore
 from featzoo.zoo.activations import for_stage
 from featzoo.zoo.batches import Array, Split
-from featzoo.zoo.data import load_split, same_sets
+from featzoo.zoo.chosen import same_sets
+from featzoo.zoo.data import load_split
 from featzoo.zoo.evaluation import load_head, recipe_and_statistics
 from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.metrics import target_metrics

@@ -19,7 +19,7 @@ from featzoo.extractors.contract import Extractor, spec_digest
 from featzoo.manifests import find_clips
 
 if TYPE_CHECKING:
-    from featzoo.zoo.data import Chosen
+    from featzoo.zoo.chosen import Chosen
 
 FEATURES = "features.json"
 
@@ -176,7 +176,7 @@ def _differences(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def _chosen(run: Path, sets: Mapping[str, Any]) -> dict[str, Chosen]:
-    from featzoo.zoo.data import Chosen
+    from featzoo.zoo.chosen import Chosen
     from featzoo.zoo.head import InputSpec
 
     recorded = json.loads((run / FEATURES).read_text(encoding="utf-8"))["sets"]

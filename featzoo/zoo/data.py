@@ -1,24 +1,22 @@
-"""From a feature store to splits in memory: which sets, which clips, which labels."""
+"""From a feature store to splits in memory: which clips, features and labels."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, StoreError, suggestion
+from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
 from featzoo.zoo.batches import Array, Counts, Split, Statistics, statistics_of
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.chosen import Chosen, choose
 from featzoo.zoo.recipes import Input, Recipe
 from featzoo.zoo.siblings import member, siblings
 
 if TYPE_CHECKING:
-    from featzoo.cache.featureset import FeatureSet
     from featzoo.cache.store import FeatureStore
     from featzoo.clips import Clip
 
@@ -30,66 +28,6 @@ SPLITS = {
     "validation": "valid",
     "test": "test",
 }
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The feature set that a role reads.
-
-    Attributes:
-        request: The alternative of the recipe that the store holds; "" where the recipe goes without.
-        features: The set; None where the recipe goes without.
-        spec: Width and kind.
-    """
-
-    request: str
-    features: FeatureSet | None
-    spec: InputSpec
-
-    @property
-    def key(self) -> str:
-        """The set's key, "" where the recipe goes without."""
-        return self.features.key if self.features is not None else ""
-
-
-def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") -> dict[str, Chosen]:
-    """The first alternative of each role that the store holds.
-
-    Args:
-        store: A feature store.
-        recipe: What is wanted.
-        where: The folder of media, for the command in the error text.
-
-    Raises:
-        MissingFeatures: If the store holds none for a role; the text says what makes them.
-    """
-    chosen: dict[str, Chosen] = {}
-    lacking: list[str] = []
-    for role, wanted in recipe.inputs.items():
-        if not wanted.features:
-            chosen[role] = Chosen("", None, InputSpec(1, given=False))
-            continue
-        for request in wanted.features:
-            found = store.find(request)
-            if found is not None and found.ids():
-                chosen[role] = Chosen(request, found, _spec(found))
-                break
-        else:
-            lacking.append(f"{role} (any of {', '.join(wanted.features)})")
-    if lacking:
-        raise MissingFeatures(
-            f"recipe {recipe.name} needs what the store does not hold: {'; '.join(lacking)}. "
-            f"Run: feat extract {where} --for {recipe.name}, or go without: --without {lacking[0].split()[0]}"
-        )
-    return chosen
-
-
-def _spec(features: FeatureSet) -> InputSpec:
-    first = features[features.ids()[0]].features
-    model = str(features.provenance.get("model", "") or features.spec.get("model", ""))
-    # Bytes are pictures, not token ids.
-    ids = first.dtype.kind in "iu" and first.dtype != np.uint8
-    return InputSpec(math.prod(first.shape[1:]), ids=ids, model=model)
 
 
 def load_split(
@@ -295,57 +233,3 @@ def shorten(array: Array, steps: int, how: str) -> Array:
 
 def _unobserved(arrays: list[Array | None]) -> int:
     return sum(int(np.isnan(a).sum()) for a in arrays if a is not None and a.dtype.kind == "f")
-
-
-def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
-    """Role to the set it reads: what a run records and later insists on."""
-    return {
-        role: {
-            "request": one.request,
-            "key": one.key,
-            "name": one.features.name if one.features is not None else "",
-            "digest": one.features.digest if one.features is not None else "",
-            "width": one.spec.width,
-            "ids": one.spec.ids,
-            "model": one.spec.model,
-            "names": list(one.features.names) if one.features is not None else [],
-            "spec": dict(one.features.spec) if one.features is not None else {},
-        }
-        for role, one in chosen.items()
-    }
-
-
-def same_sets(
-    store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]], without: Collection[str] = ()
-) -> dict[str, Chosen]:
-    """The sets that a run was trained on, digest for digest.
-
-    Args:
-        store: To look in.
-        run: The run's folder, for the message.
-        sets: Role to what `describe` recorded.
-        without: Roles whose set may be missing: they are masked then.
-
-    Raises:
-        StoreError: If the store does not hold the very same sets.
-    """
-    chosen = {}
-    for role, one in sets.items():
-        spec = InputSpec(one["width"], one["ids"], one["model"], bool(one["key"]))
-        if not one["key"]:
-            chosen[role] = Chosen("", None, spec)
-            continue
-        found = store.find(one["key"])
-        if found is None or found.digest != one["digest"]:
-            if role in without:
-                chosen[role] = Chosen("", None, spec)
-                continue
-            other = store.find(one["request"])
-            holds = f"{other.key}, made with other settings or weights" if other else "no set of that name"
-            raise StoreError(
-                f"run {run.name} reads its {role} from {one['key']}; the store holds {holds}. "
-                f"The right one is made by: feat extract <folder> -x '{one['request']}' "
-                f"with the settings under '{role}' in {run / 'features.json'}"
-            )
-        chosen[role] = Chosen(one["request"], found, spec)
-    return chosen

@@ -18,8 +18,9 @@ from featzoo.errors import FeatzooError
 from featzoo.zoo import records
 from featzoo.zoo.batches import Counts, Split, Statistics
 from featzoo.zoo.binary_metrics import rows_of
+from featzoo.zoo.chosen import same_sets
 from featzoo.zoo.compare import Interval, intervals
-from featzoo.zoo.data import SPLITS, load_split, same_sets
+from featzoo.zoo.data import SPLITS, load_split
 from featzoo.zoo.head import Head, InputSpec, make_head, roles_for_losses
 from featzoo.zoo.metrics import Metrics, measure_of
 from featzoo.zoo.recipes import Recipe, read

@@ -20,7 +20,8 @@ from featzoo.errors import FeatzooError, MissingFeatures
 from featzoo.zoo import records, report
 from featzoo.zoo.batches import Array, Counts, Split
 from featzoo.zoo.checkpoint import Checkpoint, Epoch, Trained, of_first
-from featzoo.zoo.data import Chosen, choose, chooses, describe, load_split, same_sets
+from featzoo.zoo.chosen import Chosen, choose, describe, same_sets
+from featzoo.zoo.data import chooses, load_split
 from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.judge import judge_of
 from featzoo.zoo.metrics import Metrics, constant_metrics, target_metrics

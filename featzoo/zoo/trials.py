@@ -17,7 +17,7 @@ import numpy as np
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.weights import locate
-from featzoo.zoo.data import choose
+from featzoo.zoo.chosen import choose
 from featzoo.zoo.head import find_head
 from featzoo.zoo.recipes import Recipe, find_recipe, to_toml
 from featzoo.zoo.records import write_json

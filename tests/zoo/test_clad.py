@@ -19,8 +19,9 @@ from featzoo.predict import predict
 from featzoo.testing import check_extractor
 from featzoo.transcripts import words_of
 from featzoo.zoo.batches import Counts, Split, Statistics
+from featzoo.zoo.chosen import choose
 from featzoo.zoo.clad_teacher import CladTeacher
-from featzoo.zoo.data import choose, chooses, load_split
+from featzoo.zoo.data import chooses, load_split
 from featzoo.zoo.evaluation import evaluate_run, load_head
 from featzoo.zoo.head import InputSpec, Padded, make_head
 from featzoo.zoo.recipes import find_recipe
@@ -315,6 +316,14 @@ def test_a_student_is_trained_on_a_teachers_outputs(world):
     card = (student.path / "README.md").read_text()
     assert "is a\n    reconstruction" in card
     assert "Differences:" in card
+
+
+def test_a_teacher_of_other_targets_or_another_order_is_refused(world):
+    columns = list(find_recipe("adam").target.columns)
+    for own in (columns[::-1], columns[:-1]):
+        recipe = find_recipe("adam", {**QUICK, "target.columns": own})
+        with pytest.raises(InvalidOption, match=r"logits of openness, .*predicts.*target.columns=\[\"openness"):
+            choose(FeatureStore(world[0]), recipe)
 
 
 def test_the_teachers_features_are_its_reading(world):

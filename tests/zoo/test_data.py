@@ -9,7 +9,8 @@ from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures
 from featzoo.zoo.batches import statistics_of
-from featzoo.zoo.data import choose, describe, load_split, shorten
+from featzoo.zoo.chosen import choose, describe
+from featzoo.zoo.data import load_split, shorten
 from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipes import find_recipe
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from featzoo.cache.store import FeatureStore
 from featzoo.clips import Clip
-from featzoo.zoo.data import choose, load_split
+from featzoo.zoo.chosen import choose
+from featzoo.zoo.data import load_split
 from featzoo.zoo.recipes import find_recipe
 from featzoo.zoo.siblings import member, siblings
 
