@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featzoo.errors import InvalidOption
-from featzoo.recipe import parse_value
+from featzoo.recipe import parse_value, to_toml
 from featzoo.zoo.metrics import align, format_metrics, number, shown
-from featzoo.zoo.recipes import find_recipe, recipes, to_toml
+from featzoo.zoo.recipes import find_recipe, recipes
 
 if TYPE_CHECKING:
     from featzoo.zoo.runs import Run

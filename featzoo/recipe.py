@@ -1,8 +1,9 @@
-"""TOML and command-line options to frozen dataclasses, strictly: nothing is parsed and ignored."""
+"""TOML and command-line options to frozen dataclasses, strictly (nothing is parsed and ignored), and back."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 import types
 import typing
@@ -113,3 +114,39 @@ def parse_value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     return found["value"] if len(found) == 1 else text
+
+
+def to_toml(made: Any) -> str:
+    """A dataclass as TOML, every default filled in; `read_toml` and `build` give it back."""
+    plain: dict[str, Any] = _plain(made)
+    return "\n".join(_table(plain, ())) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    lines = [f"[{'.'.join(map(_key, path))}]"] if path else []
+    lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += ["", *_table(value, (*path, key))]
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # JSON's strings are TOML's but for DEL; repr gives a float that reads back exactly.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,8 @@ from featzoo.errors import InvalidOption, UnknownName, suggestion
 from featzoo.recipe import build, read_toml
 
 FOLDER = Path(__file__).parent / "recipes"
+# Of the recipe that another one extends.
+NOT_INHERITED = ("name", "description", "published", "ablations")
 
 
 @dataclass(frozen=True)
@@ -231,24 +232,56 @@ def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     path = Path(name)
     if path.suffix == ".toml" and (path.is_file() or path.parent != Path()):
         return read(path, overrides)
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        known = [p.stem for p in FOLDER.glob("*.toml")]
-        raise UnknownName(f"no '{name}' among the recipes{suggestion(str(name), known)}; a path ends in .toml")
-    return read(path, overrides)
+    return read(_own(str(name)), overrides)
 
 
 def read(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe from a file.
+    """A recipe from a file, which may say only how it differs from another: `extends = "psa-mf"`.
+
+    That is a recipe's name, or a path beside the file that ends in .toml. Of what it extends a recipe takes every field
+    that it does not set, also inside tables; but what was published and the ablations are not those of another.
 
     Raises:
-        InvalidOption: If the file or an override does not fit.
+        InvalidOption: If a file or an override does not fit, or recipes extend each other in a circle.
+        UnknownName: If there is no such recipe to extend.
     """
-    table = read_toml(path)
+    table = _extended(path)
     table.setdefault("name", path.stem)
     for dotted, value in (overrides or {}).items():
         _set(table, dotted.split("."), value, dotted)
     return build(Recipe, table, f"recipe {path.name}")
+
+
+def _own(name: str) -> Path:
+    """The file of a recipe that comes with featzoo."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = [p.stem for p in FOLDER.glob("*.toml")]
+        raise UnknownName(f"no '{name}' among the recipes{suggestion(name, known)}; a path ends in .toml")
+    return path
+
+
+def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A file's table, filled up with those that it extends; `above` are those that extend it."""
+    table = read_toml(path)
+    if "extends" not in table:
+        return table
+    base = str(table.pop("extends"))
+    found = path.parent / base if base.endswith(".toml") else _own(base)
+    if found in (path, *above):
+        raise InvalidOption(f"recipe {path.name} extends {base}, which extends {path.name}: one of them must be whole")
+    under = _extended(found, (path, *above))
+    return _merged({key: value for key, value in under.items() if key not in NOT_INHERITED}, table)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over`, and what of `under` it does not set."""
+    both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if _tables(under[key], over[key])}
+    return {**under, **over, **both}
+
+
+def _tables(*values: Any) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
 
 
 def _set(table: dict[str, Any], keys: list[str], value: Any, dotted: str) -> None:
@@ -258,39 +291,3 @@ def _set(table: dict[str, Any], keys: list[str], value: Any, dotted: str) -> Non
             raise InvalidOption(f"cannot set '{dotted}': '{key}' is {inner!r}, not a table")
         table = inner
     table[keys[-1]] = value
-
-
-def to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML, every default filled in; `read` gives it back."""
-    plain: dict[str, Any] = _plain(recipe)
-    return "\n".join(_table(plain, ())) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return value
-
-
-def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"[{'.'.join(map(_key, path))}]"] if path else []
-    lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            lines += ["", *_table(value, (*path, key))]
-    return lines
-
-
-def _key(key: str) -> str:
-    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    # JSON's strings are TOML's but for DEL; repr gives a float that reads back exactly.
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

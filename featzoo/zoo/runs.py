@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, MissingFeatures
+from featzoo.recipe import to_toml
 from featzoo.zoo import records, report
 from featzoo.zoo.batches import Array, Counts, Split
 from featzoo.zoo.checkpoint import Checkpoint, Epoch, Trained, of_first
@@ -26,7 +27,7 @@ from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.judge import judge_of
 from featzoo.zoo.metrics import Metrics, constant_metrics, target_metrics
 from featzoo.zoo.progress import TrainingProgress
-from featzoo.zoo.recipes import Recipe, find_recipe, read, to_toml
+from featzoo.zoo.recipes import Recipe, find_recipe, read
 from featzoo.zoo.train import accelerator_on, evaluate, seed_everything, train
 from featzoo.zoo.trait_plots import trait_distributions
 

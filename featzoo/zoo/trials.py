@@ -16,10 +16,11 @@ import numpy as np
 
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption
+from featzoo.recipe import to_toml
 from featzoo.weights import locate
 from featzoo.zoo.chosen import choose
 from featzoo.zoo.head import find_head
-from featzoo.zoo.recipes import Recipe, find_recipe, to_toml
+from featzoo.zoo.recipes import Recipe, find_recipe
 from featzoo.zoo.records import write_json
 from featzoo.zoo.runs import METRICS, RECIPE, resume_run, train_recipe
 

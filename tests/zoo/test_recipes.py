@@ -1,9 +1,12 @@
 """Recipes are strict, overrides reach every field, and what is written reads back the same."""
 
+from dataclasses import replace
+
 import pytest
 
 from featzoo.errors import InvalidOption, UnknownName
-from featzoo.zoo.recipes import Recipe, find_recipe, read, recipes, to_toml
+from featzoo.recipe import to_toml
+from featzoo.zoo.recipes import Recipe, find_recipe, read, recipes
 
 PLAIN = """
 head = "psa-mf"
@@ -63,6 +66,32 @@ def test_written_and_read_back(tmp_path):
     path.write_text(to_toml(recipe), encoding="utf-8")
     assert read(path) == recipe
     assert isinstance(read(path), Recipe)
+
+
+def test_a_recipe_may_say_only_how_it_differs(recipe_file):
+    path = recipe_file("""
+extends = "psa-mf"
+[inputs.audio]
+features = ["hubert"]
+[training]
+epochs = 3
+learning_rates = { encoder = 1e-5 }
+""")
+    base, own = find_recipe("psa-mf"), read(path)
+    assert (own.name, own.description, own.published, own.ablations) == ("mine", "", {}, {})
+    assert own.inputs == {**base.inputs, "audio": replace(base.inputs["audio"], features=("hubert",))}
+    rates = {"main": base.training.learning_rates["main"], "encoder": 1e-5}
+    assert own.training == replace(base.training, epochs=3, learning_rates=rates)
+    assert (own.target, own.options) == (base.target, base.options)
+    (path.parent / "other.toml").write_text('extends = "mine.toml"\ndescription = "two steps"\n[training]\nseed = 7\n')
+    other = read(path.parent / "other.toml")
+    assert other == replace(own, name="other", description="two steps", training=replace(own.training, seed=7))
+    path.write_text('extends = "other.toml"\n')
+    with pytest.raises(InvalidOption, match=r"extends (other|mine)\.toml, which extends"):
+        read(path)
+    path.write_text('extends = "psa-mg"\n')
+    with pytest.raises(UnknownName, match="did you mean 'psa-mf'"):
+        read(path)
 
 
 @pytest.mark.parametrize(
