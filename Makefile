@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test test-action-units faults lint bench check-data clean
+.PHONY: demo test test-action-units faults fuzz lint bench check-data clean
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -34,6 +34,10 @@ $(PYFEAT)/.done: $(VENV)/.test
 # The faults for real and at length, 200 kills; `make test` has 20. It ends with a tally.
 faults: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m faults
+
+# The tests of properties on new examples; `make test` takes the same ones every time.
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m hypothesis --hypothesis-profile fuzz
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -14,8 +14,10 @@ import hypothesis
 import numpy as np
 import pytest
 
-# A property is true or not however busy the machine is.
-hypothesis.settings.register_profile("featzoo", deadline=None)
+# A property is true or not however busy the machine is. The same examples each time, so that a failure is the
+# change's; `make fuzz` draws new ones, and more where a test says no number.
+hypothesis.settings.register_profile("featzoo", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("featzoo")
 
 TESTS = Path(__file__).parent

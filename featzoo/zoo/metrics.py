@@ -286,13 +286,15 @@ def _pearson(pred: Array, truth: Array) -> float:
     # A constant's deviations are exactly 0 only by luck, hence the test on its range.
     if np.ptp(pred) == 0 or np.ptp(truth) == 0:
         return float("nan")
-    return float(np.corrcoef(pred, truth)[0, 1])
+    with np.errstate(invalid="ignore", divide="ignore"):  # squares of the least deviations are 0: NaN
+        return float(np.corrcoef(pred, truth)[0, 1])
 
 
 def _determination(pred: Array, truth: Array) -> float:
-    if np.ptp(truth) == 0:
+    total = ((truth - truth.mean()) ** 2).sum()
+    if np.ptp(truth) == 0 or total == 0:
         return float("nan")
-    return float(1 - ((truth - pred) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
+    return float(1 - ((truth - pred) ** 2).sum() / total)
 
 
 def _binned(truth: Array, pred: Array, bounds: Sequence[float]) -> tuple[Array, Array]:

@@ -259,6 +259,10 @@ def test_what_is_no_such_file_is_said(tmp_path):
         ({"train": {"audio": np.ones((1, 2, 3)), "id": ["a", "b"]}}, "another number of clips"),
         ({"train": {"audio": np.ones((1, 2, 3)), "id": ["a"], "regression_labels": ["x"]}}, "not one number a clip"),
         ({"train": {"audio": np.ones((1, 0)), "id": ["a"], "regression_labels": [[1, 2]]}}, "not one number a clip"),
+        (
+            {"train": {"audio": np.ones((1, 2, 3)), "id": ["a"], "regression_labels": np.array([1j])}},
+            "they are complex",
+        ),
     ):
         (tmp_path / "x.pkl").write_bytes(pickle.dumps(content))
         with pytest.raises(InvalidClips, match=reason):

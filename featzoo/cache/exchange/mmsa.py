@@ -23,6 +23,7 @@ from featzoo.cache.exchange.split_files import (
     places,
     plain_text,
     read_split_file,
+    real_numbers,
     said,
 )
 from featzoo.clips import Clip
@@ -113,7 +114,10 @@ def _extent(file: SplitFile, remarks: Counter[str], place: Place, key: str, rows
 def _length(split: Mapping[str, Any], number: int, key: str, steps: int) -> int | None:
     """Rows of a clip as the file gives them; None if it does not."""
     if f"{key}_lengths" in split:
-        length = float(np.asarray(split[f"{key}_lengths"][number]).reshape(()))  # ()
+        try:
+            length = float(real_numbers(split[f"{key}_lengths"][number]).reshape(()))  # ()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{key}_lengths is not a number: {error}") from error
         if not length >= 0 or math.isinf(length):
             raise ValueError(f"{key}_lengths says {length:g} rows")
         return int(length)
@@ -169,7 +173,7 @@ def _clips(split: str, content: Mapping[str, Any], where: Sequence[Place], label
 
 def _numbers(split: str, key: str, content: Mapping[str, Any]) -> list[float]:
     try:
-        values = np.asarray(content[key], dtype=np.float64)
+        values = real_numbers(content[key])
         if values.size != len(content["id"]):
             raise ValueError(f"{values.size} of them for {len(content['id'])} clips")
     except (TypeError, ValueError) as error:

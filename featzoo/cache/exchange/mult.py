@@ -23,6 +23,7 @@ from featzoo.cache.exchange.split_files import (
     places,
     plain_text,
     read_split_file,
+    real_numbers,
     said,
 )
 from featzoo.cache.store import FeatureStore
@@ -146,7 +147,7 @@ def _labels(split: str, content: Mapping[str, Any], names: Sequence[str]) -> lis
     if "labels" not in content:
         return [{} for _ in range(_count(content))]
     try:
-        values = np.atleast_1d(np.asarray(content["labels"], dtype=np.float64))
+        values = np.atleast_1d(real_numbers(content["labels"]))
     except (TypeError, ValueError) as error:
         raise InvalidClips(f"split '{split}': labels are not numbers of one shape: {error}") from error
     if len(values) != _count(content):

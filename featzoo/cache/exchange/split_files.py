@@ -92,6 +92,18 @@ def _count(path: Path, split: str, key: str, values: Any) -> int:
     return len(values)
 
 
+def real_numbers(given: Any) -> Array:
+    """As float64.
+
+    Raises:
+        TypeError, ValueError: If they are not real numbers of one shape.
+    """
+    found = np.asarray(given)
+    if found.dtype.kind == "c":
+        raise ValueError("they are complex")
+    return found.astype(np.float64)
+
+
 def plain_text(value: Any) -> str:
     """A string from text or bytes, NumPy's included."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
