@@ -172,7 +172,7 @@ def train_seeds(
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
     """
-    _trials(recipe, features, runs / f"{Path(recipe).stem}-seeds", {"full model": changes}, count, device, jobs)
+    _trials(recipe, features, _folder(recipe, runs, "seeds"), {"full model": changes}, count, device, jobs)
 
 
 def ablate(
@@ -186,7 +186,7 @@ def ablate(
     from featzoo.zoo.trials import variants
 
     wanted = variants(find_recipe(recipe, changes), changes)
-    _trials(recipe, features, runs / f"{Path(recipe).stem}-ablation", wanted, count, device, jobs)
+    _trials(recipe, features, _folder(recipe, runs, "ablation"), wanted, count, device, jobs)
 
 
 def layers(
@@ -202,7 +202,7 @@ def layers(
     from featzoo.zoo.trials import layer_variants, spread
 
     wanted = layer_variants(find_recipe(recipe, changes), features, changes)
-    folder = runs / f"{Path(recipe).stem}-layers"
+    folder = _folder(recipe, runs, "layers")
     trials = _trials(recipe, features, folder, wanted, count, device, jobs)
     splits = [split for split in ("valid", "test") if all(split in trial.metrics for trial in trials)]
     points = {
@@ -210,6 +210,11 @@ def layers(
     }
     write(folder / "layers.png", layer_curve(list(wanted), points, "MAE"))
     click.echo(f"picture: {folder / 'layers.png'}")
+
+
+def _folder(recipe: str, runs: Path, what: str) -> Path:
+    """Of trainings that belong together; each recipe has its own: psa-mf.context is not psa-mf."""
+    return runs / f"{find_recipe(recipe).name}-{what}"
 
 
 def _trials(

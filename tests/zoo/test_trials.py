@@ -85,6 +85,20 @@ def test_the_commands(small_store, tmp_path):
         assert CliRunner().invoke(zoo, wrong).exit_code == 2
 
 
+def test_a_variant_of_a_recipe_has_a_folder_of_its_own(small_store, tmp_path):
+    """Trainings of psa-mf in the same --runs are not in the way of psa-mf.modality-dropout's."""
+    small = [f"--set={key}={value}" for key, value in ONE.items() if key != "training.learning_rates"]
+    common = ["--features", str(small_store), "--runs", str(tmp_path), "--device", "cpu", *small]
+    for command in (["train", "psa-mf", "--seeds", "1"], ["ablate", "psa-mf.modality-dropout"]):
+        done = CliRunner().invoke(zoo, [*command, *common])
+        assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["psa-mf-seeds", "psa-mf.modality-dropout-ablation"]
+    (tmp_path / "mine.2.toml").write_text('extends = "psa-mf"\n')
+    done = CliRunner().invoke(zoo, ["train", str(tmp_path / "mine.2.toml"), "--seeds", "1", *common])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "mine.2-seeds").is_dir()
+
+
 def test_layers_are_aligned_one_by_one(small_store, tmp_path):
     small = [f"--set={key}={value}" for key, value in ONE.items() if key != "training.learning_rates"]
     done = CliRunner().invoke(
