@@ -106,7 +106,9 @@ class FeatureStore:
         bare = "." not in wanted.name and bool(wanted.options)
         unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
         unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
-        digests = make_extractor(request).digests() if unkeyed else {}
+        # A name or a path leads to weights, a number (the size of batches) does not.
+        leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
+        digests = make_extractor(request).digests() if leads else None
         fitting = [
             found
             for found in sets
@@ -116,7 +118,7 @@ class FeatureStore:
                 for key, value in wanted.options.items()
                 if key not in unkeyed
             )
-            and (not unkeyed or found.spec.get("digests", {}) == digests)
+            and digests in (None, found.spec.get("digests", {}))
         ]
         if len(fitting) > 1:
             unasked = COMMON_OPTIONS - wanted.options.keys()
