@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from featzoo.augment.checks import torn
 from featzoo.augment.languages import LANGUAGES, SOURCE
 from featzoo.cache.commit import replacing
-from featzoo.cache.exchange.parallel import ALIASES, rows_of
+from featzoo.cache.exchange.parallel import ALIASES, FELL_BACK, rows_of
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption
 
@@ -119,7 +119,7 @@ def check_output(path: Path, method: str) -> list[Row]:
     if not path.exists():
         return []
     rows = read_rows(path)
-    others = {row.method for row in rows if "fallback-toga" not in row.flags} - {"source", method}
+    others = {row.method for row in rows if FELL_BACK not in row.flags} - {"source", method}
     if others:
         raise InvalidOption(
             f"{path} holds rows of method {', '.join(sorted(others))}: what was translated with labels in sight and "

@@ -17,6 +17,7 @@ from featzoo.augment.parallel import Row
 from featzoo.augment.pieces import answer_tokens, tokens
 from featzoo.augment.question import Method, Question
 from featzoo.augment.settle import Ask, Outcome, Task, questions, settle
+from featzoo.cache.exchange.parallel import FELL_BACK
 from featzoo.errors import InvalidOption
 
 
@@ -201,7 +202,7 @@ def to_rows(rows: Sequence[Row], settled: Sequence[Sequence[Outcome]], task: Tas
                 continue
             fell = outcome.state == "fallback"
             method = "toga" if fell else task.method
-            flags = ("fallback-toga",) * fell + ("paper-like",) * (method == "piga" and row.split == "test")
+            flags = (FELL_BACK,) * fell + ("paper-like",) * (method == "piga" and row.split == "test")
             found.append(
                 Row(
                     row.id, outcome.language, outcome.text, row.split, row.labels, method, flags, model, outcome.version

@@ -19,7 +19,7 @@ from featzoo.cache.records import Record, read_records, same, tables, write_reco
 from featzoo.cache.shard import FORMAT, Entry, check_id
 from featzoo.clips import Clip
 from featzoo.digests import ContentDigests
-from featzoo.errors import MissingFeatures, StoreError
+from featzoo.errors import MissingFeatures, MissingPackage, MissingWeights, StoreError
 from featzoo.extractors.contract import COMMON_OPTIONS, make_extractor, spec_digest, unkeyed_options, unwritten_defaults
 from featzoo.sequence import Array, FeatureSequence
 
@@ -92,11 +92,11 @@ class FeatureStore:
 
         One that is stored pooled, or in another type, answers only where it is asked for or there is no other. Options
         that are not in a key, such as a path to weights, are not compared, but what they lead to is: a set answers
-        only if it was made with weights of the same digest.
+        only if it was made with weights of the same digest, and none does if they are not on this machine.
 
         Raises:
             StoreError: If several answer to it.
-            FeatzooError: If it names weights that are not there.
+            InvalidOption: If the extractor cannot have such options.
         """
         sets = self.sets()
         for found in sets:
@@ -108,7 +108,10 @@ class FeatureStore:
         unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
         # A name or a path leads to weights, a number (the size of batches) does not.
         leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
-        digests = make_extractor(request).digests() if leads else None
+        try:
+            digests = make_extractor(request).digests() if leads else None
+        except (MissingWeights, MissingPackage):
+            return None
         fitting = [
             found
             for found in sets

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreError
+from featzoo.errors import InvalidOption, MissingFeatures, StoreError
 from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipes import Recipe
 
@@ -149,5 +149,5 @@ def same_sets(
 def _like(store: FeatureStore, request: str) -> FeatureSet | None:
     try:
         return store.find(request)
-    except FeatzooError:  # several answer to it, or it names weights that are not here
+    except StoreError:  # several answer to it
         return None

@@ -20,7 +20,7 @@ from featzoo.zoo.clad_losses import (
 )
 from featzoo.zoo.clad_reading import Side, outputs_of, read_text, side_of
 from featzoo.zoo.head import Inputs, InputSpec, Outputs, Padded, Role
-from featzoo.zoo.text_classification import answer_weights, classifier
+from featzoo.zoo.text_classification import answer_weights, classifier, share_of_yes
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,13 @@ class Clad(TextHead):
         return width
 
     def prepare(self, targets: Tensor) -> None:
-        """Keep how frequent a yes is."""
+        """Keep how frequent a yes is.
+
+        Raises:
+            InvalidOption: If a target is neither 0 nor 1, or always the same.
+        """
         with torch.no_grad():
-            self.share.copy_(targets.mean(dim=0))
+            self.share.copy_(share_of_yes(targets, self.options.label_loss))
 
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K) in 0 to 1; for `losses`, both `Side`s and the student's vector `projected`."""

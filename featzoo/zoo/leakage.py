@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from featzoo.backends import require
-from featzoo.cache.exchange.parallel import Row, read_parallel
+from featzoo.cache.exchange.parallel import FELL_BACK, Row, read_parallel
 from featzoo.cache.exchange.texts import TRAITS
 from featzoo.clips import Clip
 from featzoo.errors import InvalidClips
@@ -21,8 +21,6 @@ from featzoo.zoo.compare import Interval, intervals
 # Languages without spaces between words: their tokens are one to three characters.
 UNSPACED = {"ja", "zh", "th"}
 CHARACTERS, WORDS = {"analyzer": "char", "ngram_range": (1, 3)}, {"token_pattern": r"(?u)\b\w+\b"}
-# Noted by `zoo augment` where PIGA gave no good answer.
-FELL_BACK = "fallback-toga"
 # Rows of each class that a trait needs on either side.
 FEWEST = 5
 LEVEL = 0.05

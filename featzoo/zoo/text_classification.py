@@ -94,16 +94,8 @@ class TextClassification(TextHead):
         Raises:
             InvalidOption: If a target is neither 0 nor 1, or always the same.
         """
-        if not ((targets == 0) | (targets == 1)).all():
-            raise InvalidOption("head text-classification learns labels 0 and 1; other numbers: text-regression")
-        share = targets.mean(dim=0)  # (K,)
-        if self.options.loss != "bce" and ((share == 0) | (share == 1)).any():
-            raise InvalidOption(
-                f"options.loss = {self.options.loss} weighs yes against no, and a target of the train split is always "
-                "the same: use bce, or leave that target out of target.columns"
-            )
         with torch.no_grad():
-            self.share.copy_(share)
+            self.share.copy_(share_of_yes(targets, self.options.loss))
 
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K), probabilities, and `logits` (B, K)."""
@@ -123,6 +115,23 @@ def classifier(width: int, hidden: int, dropout: float, targets: int) -> nn.Sequ
     return nn.Sequential(
         nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, targets)
     )
+
+
+def share_of_yes(targets: Tensor, loss: str) -> Tensor:
+    """(K,) of (N, K) train targets; for a loss as in `answer_weights`.
+
+    Raises:
+        InvalidOption: If a target is neither 0 nor 1, or always the same where the loss weighs yes against no.
+    """
+    if not ((targets == 0) | (targets == 1)).all():
+        raise InvalidOption("this head learns labels 0 and 1; for other numbers there is text-regression")
+    share = targets.mean(dim=0)  # (K,)
+    if loss != "bce" and ((share == 0) | (share == 1)).any():
+        raise InvalidOption(
+            f"the loss {loss} weighs yes against no, and a target of the train split is always the same: use bce, or "
+            "leave that target out of target.columns"
+        )
+    return share
 
 
 def answer_weights(targets: Tensor, share: Tensor, loss: str) -> Tensor | None:

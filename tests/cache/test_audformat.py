@@ -23,7 +23,8 @@ def store(tmp_path):
 
 
 def test_a_frame_is_what_audformat_calls_a_segmented_table(store):
-    audformat = pytest.importorskip("audformat", reason="audformat is not in [test]: pip install audformat to run this")
+    import audformat
+
     frame = to_frame(store, "x")
     audformat.assert_index(frame.index)
     assert audformat.is_segmented_index(frame.index)
@@ -56,7 +57,8 @@ def test_files_come_back_and_audformat_reads_the_csv(store, tmp_path, suffix):
     for clip in again:
         np.testing.assert_array_equal(again[clip].features, store["x"][clip].features)
         np.testing.assert_allclose(again[clip].intervals, TIMES, rtol=0, atol=0.5e-9)
-    audformat = pytest.importorskip("audformat", reason="audformat is not in [test]: pip install audformat to run this")
+    import audformat
+
     if suffix == ".csv":
         read = audformat.utils.read_csv(tmp_path / "x.csv")
         assert audformat.is_segmented_index(read.index)
@@ -65,8 +67,10 @@ def test_files_come_back_and_audformat_reads_the_csv(store, tmp_path, suffix):
 
 @pytest.mark.parametrize("storage", ["csv", "parquet"])
 def test_a_table_that_audformat_saved_comes_in(tmp_path, storage):
-    audformat = pytest.importorskip("audformat", reason="audformat is not in [test]: pip install audformat to run this")
-    db = pytest.importorskip("audformat.testing").create_db(minimal=True)
+    import audformat
+    import audformat.testing
+
+    db = audformat.testing.create_db(minimal=True)
     index = audformat.segmented_index(["b.wav", "a.wav", "b.wav"], ["0s", "0s", "10ms"], ["10ms", pd.NaT, "20ms"])
     db["t"] = audformat.Table(index)
     db["t"]["F0"], db["t"]["n"] = audformat.Column(), audformat.Column()
@@ -86,7 +90,8 @@ def test_a_table_that_audformat_saved_comes_in(tmp_path, storage):
 
 
 def test_what_opensmile_gives_comes_in(tmp_path):
-    opensmile = pytest.importorskip("opensmile")
+    import opensmile
+
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors)
     sound = np.random.default_rng(0).normal(size=16000).astype("f4") * 0.1
     frame = smile.process_signal(sound, 16000, file="noise.wav")

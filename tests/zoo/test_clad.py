@@ -318,6 +318,16 @@ def test_a_student_is_trained_on_a_teachers_outputs(world):
     assert "Differences:" in card
 
 
+def test_labels_that_its_loss_cannot_weigh_are_refused(random_bert):
+    head = make_head("clad", {"label_loss": "balanced-bce", "bins": BINS}, specs(random_bert), 2)
+    head.prepare(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    assert head.share.tolist() == [0.5, 0.5]
+    with pytest.raises(InvalidOption, match="always the same"):
+        head.prepare(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    with pytest.raises(InvalidOption, match="labels 0 and 1"):
+        head.prepare(torch.tensor([[0.3, 1.0], [0.0, 0.0]]))
+
+
 def test_a_teacher_of_other_targets_or_another_order_is_refused(world):
     columns = list(find_recipe("adam").target.columns)
     for own in (columns[::-1], columns[:-1]):

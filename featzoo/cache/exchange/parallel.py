@@ -18,6 +18,8 @@ from featzoo.transcripts import words_of
 LANGUAGES = ("en", "fr", "ms", "ja", "zh")
 # The author's data sets call Malay bm (Bahasa Melayu) and Japanese jp.
 ALIASES = {"bm": "ms", "jp": "ja"}
+# The flag of `zoo augment` where PIGA gave no good answer: the text is TOGA's.
+FELL_BACK = "fallback-toga"
 # Names that a table may use for a label.
 LABELS = {name: trait for trait in TRAITS for name in (trait, trait[0])}
 
