@@ -22,7 +22,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-sys.path.insert(0, str(ROOT / "tests" / "extractors"))
+sys.path.insert(0, str(ROOT / "tests" / "extractors" / "vision"))
 BATCHES = (1, 4, 16)
 
 
@@ -62,8 +62,8 @@ def main() -> None:
         return
     from conftest import moving_picture, write_video
 
-    from featzoo.clips import Clip
-    from featzoo.extractors import action_units
+    from featzoo.extractors.vision import action_units
+    from featzoo.media.clip import Clip
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -77,7 +77,7 @@ def main() -> None:
         run = [sys.executable, "-W", "ignore"]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         environment.setdefault("OMP_NUM_THREADS", "1")
-        script = ROOT / "tests" / "extractors" / "pyfeat_for_tests.py"
+        script = ROOT / "tests" / "extractors" / "vision" / "pyfeat_for_tests.py"
         subprocess.run([*run, script, "make", folder, folder / "frames.npy"], check=True, env=environment)
         os.environ["FEATZOO_WEIGHTS"] = str(folder)
         import torch

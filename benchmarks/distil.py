@@ -21,11 +21,11 @@ from statistics import median
 import numpy as np
 import torch
 
-from featzoo.backends import transformers_module
-from featzoo.zoo.batches import Batch, Counts, Split, Statistics
+from featzoo.weights.imports import transformers_module
+from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import InputSpec, make_head
-from featzoo.zoo.recipes import find_recipe
-from featzoo.zoo.train import accelerator_on, seed_everything, shuffled, train
+from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, shuffled, train
 
 TARGET = 0.9
 WIDTH, BINS, TRAITS = 384, 32, 5

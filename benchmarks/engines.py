@@ -28,12 +28,12 @@ from distributed import Client
 from joblib import Parallel, delayed
 
 from featzoo import FeatureSequence, FeatureStore, extract_all, make_extractor
-from featzoo.clips import Clip
-from featzoo.dask_backend import Backend
-from featzoo.engines import EACH_AS_DONE
-from featzoo.extract import Outcome, Report
+from featzoo.extraction.dask import Backend
+from featzoo.extraction.driver import Outcome, Report
+from featzoo.extraction.engines import EACH_AS_DONE
 from featzoo.extractors.contract import Extractor
-from featzoo.transcripts import words_of
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import words_of
 
 CLIPS, SECONDS, WORKERS, TARGET = 400, 0.005, 2, 1.25
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 import featzoo.cli  # noqa: F401  (sets what the command sets, before torch is imported)
-from featzoo.cache.exchange.essays import import_essays
-from featzoo.cache.exchange.texts import TRAITS
 from featzoo.cache.store import FeatureStore
-from featzoo.cli_extract import run as extract
-from featzoo.zoo.binary_metrics import Cells
-from featzoo.zoo.compare import intervals
-from featzoo.zoo.metrics import align
+from featzoo.commands.extract import run as extract
+from featzoo.exchange.texts.essays import import_essays
+from featzoo.exchange.texts.tables import TRAITS
+from featzoo.zoo.metrics.binary import Cells
+from featzoo.zoo.metrics.regression import align
+from featzoo.zoo.runs.compare import intervals
 
 FROZEN = "bert.minilm[output=mean,windows=overlap]"
 # O C E A N and their mean, as the issue gives them.

@@ -18,13 +18,13 @@ import numpy as np
 
 import featzoo.cli  # noqa: F401  (sets what the command sets, before torch is imported)
 from featzoo.cache.store import FeatureStore
-from featzoo.zoo.activations import for_stage
-from featzoo.zoo.batches import Split
-from featzoo.zoo.data import load_split
+from featzoo.zoo.data.load import load_split
+from featzoo.zoo.data.split import Split
 from featzoo.zoo.head import make_head
-from featzoo.zoo.judge import judge_of
-from featzoo.zoo.recipes import find_recipe
-from featzoo.zoo.train import accelerator_on, seed_everything, train
+from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.training.epoch_choice import judge_of
+from featzoo.zoo.training.frozen_features import for_stage
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 Bars (issue "Foundation"): test MAE under 0.82 and Acc-2 (negative/positive) over 0.83, in under ten minutes.
 The epoch is chosen on the dev split; nothing is chosen on test.
 
-Without picture: the visual features in circulation carry test labels (see featzoo/cache/exchange/mosi.py).
+Without picture: the visual features in circulation carry test labels (see src/featzoo/exchange/corpora/mosi.py).
 
     python benchmarks/mosi.py [--data ../shared/data/mosi] [--seeds 1111]
 """
@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import featzoo.cli  # noqa: F401  (sets what the command sets, before torch is imported)
-from featzoo.cache.exchange.mosi import import_mosi
-from featzoo.cli_extract import run as extract
-from featzoo.cli_zoo import train
-from featzoo.zoo.runs import Run
+from featzoo.commands.extract import run as extract
+from featzoo.commands.train import train
+from featzoo.exchange.corpora.mosi import import_mosi
+from featzoo.zoo.runs.run import Run
 
 MAE, ACC2, SECONDS = 0.82, 0.83, 600.0
 # Measured on the same split by other means, as the issue gives them.

@@ -20,7 +20,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from featzoo import FeatureStore
-from featzoo.cache.exchange.mosi import UTTERANCES, import_mosi
+from featzoo.exchange.corpora.mosi import UTTERANCES, import_mosi
 
 
 def main() -> None:

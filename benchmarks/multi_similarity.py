@@ -17,7 +17,7 @@ from collections.abc import Callable
 import figures
 import torch
 
-from featzoo.zoo.siamese_losses import multi_similarity_loss
+from featzoo.zoo.heads.siamese.losses import multi_similarity_loss
 
 CLIPS, MODALITIES, TRAITS, WIDTH, ROUNDS = 128, 3, 5, 128, 15
 

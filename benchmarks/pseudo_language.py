@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featzoo import FeatureStore
-from featzoo.weights import MINILM, locate
+from featzoo.weights.locate import MINILM, locate
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 LETTERS = re.compile(r"[a-z]{3,}")

@@ -26,17 +26,17 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from featzoo import FeatureStore
-from featzoo.zoo.activations import for_stage
-from featzoo.zoo.batches import Array, Split
-from featzoo.zoo.chosen import same_sets
-from featzoo.zoo.data import load_split
-from featzoo.zoo.evaluation import load_head, recipe_and_statistics
+from featzoo.zoo.data.feature_choice import same_sets
+from featzoo.zoo.data.load import load_split
+from featzoo.zoo.data.split import Array, Split
 from featzoo.zoo.head import Head, make_head
-from featzoo.zoo.metrics import target_metrics
-from featzoo.zoo.recipes import Recipe
-from featzoo.zoo.siamese import HIDDEN
-from featzoo.zoo.siamese_losses import multi_similarity_loss, trait_classes
-from featzoo.zoo.train import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.heads.siamese.head import HIDDEN
+from featzoo.zoo.heads.siamese.losses import multi_similarity_loss, trait_classes
+from featzoo.zoo.metrics.regression import target_metrics
+from featzoo.zoo.recipe import Recipe
+from featzoo.zoo.runs.load import load_head, recipe_and_statistics
+from featzoo.zoo.training.frozen_features import for_stage
+from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
 
 CPU = torch.device("cpu")
 SHOWN = ("r_acc", "ccc", "r2", "sd_ratio", "r_acc_low", "r_acc_high")

@@ -133,7 +133,7 @@ def batches(file_path: Path, label: str, clips: Mapping[str, np.ndarray], store:
     import torch
     from torch.utils.data import DataLoader, Dataset
 
-    from featzoo.torch_data import StoreDataset
+    from featzoo.zoo.data.torch_dataset import StoreDataset
 
     class PerClip(Dataset):  # type: ignore[type-arg]
         """As it is usually written: one clip at a time, the file opened by the process that reads."""

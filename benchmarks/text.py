@@ -22,11 +22,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from featzoo.clips import Clip
-from featzoo.engines import _chunks
+from featzoo.extraction.batching import Window
+from featzoo.extraction.engines import _chunks
 from featzoo.extractors.contract import make_extractor
-from featzoo.transcripts import words_of
-from featzoo.window import Window
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import words_of
 
 DATA = Path(os.environ.get("FEATZOO_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OF_FLOOR, OF_PEER = 0.9, 2.0
@@ -90,7 +90,7 @@ def main():
     options = parser.parse_args()
     import torch
 
-    from featzoo.backends import transformers_module
+    from featzoo.weights.imports import transformers_module
 
     torch.set_num_threads(1)
     extractor = make_extractor("bert.minilm")
@@ -120,7 +120,7 @@ def main():
 
 
 def _folder():
-    from featzoo.weights import MINILM, locate
+    from featzoo.weights.locate import MINILM, locate
 
     return locate(MINILM)
 

@@ -37,14 +37,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "zoo"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "zoo" / "heads"))
 from released_psa_mf import STEPS, Released
 
-from featzoo.backends import transformers_module
-from featzoo.zoo.batches import Counts, Split, Statistics
+from featzoo.weights.imports import transformers_module
+from featzoo.zoo.data.split import Counts, Split, Statistics
 from featzoo.zoo.head import InputSpec, make_head
-from featzoo.zoo.recipes import find_recipe
-from featzoo.zoo.train import accelerator_on, seed_everything, train
+from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 TARGET = 2.5
 WARM_UP = 2  # clips

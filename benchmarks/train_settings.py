@@ -22,9 +22,9 @@ import torch
 from train import bert, first_clips, mosi_shaped
 
 from featzoo.zoo.head import make_head
-from featzoo.zoo.psa_mf import PsaMf
-from featzoo.zoo.recipes import find_recipe
-from featzoo.zoo.train import accelerator_on, seed_everything, train
+from featzoo.zoo.heads.psa_mf import PsaMf
+from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 HALF = "options.frozen_layers"
 SETTINGS = {

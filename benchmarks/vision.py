@@ -28,9 +28,9 @@ import numpy as np
 from figures import missed, note, verdict
 
 from featzoo import FeatureStore, extract_all, find_clips, make_extractor
-from featzoo.backends import torchvision_module
-from featzoo.clips import Clip
-from featzoo.worker import Job, Setup, run_chunk
+from featzoo.extraction.worker import Job, Setup, run_chunk
+from featzoo.media.clip import Clip
+from featzoo.weights.imports import torchvision_module
 
 TARGET = 0.9
 BATCH = 32

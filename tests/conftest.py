@@ -64,7 +64,7 @@ def pytest_terminal_summary(terminalreporter):
 def surroundings(tmp_path_factory):
     """Workers find the plugins of the tests; nothing is remembered in the user's home."""
     before = dict(os.environ)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(ROOT), before.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(ROOT / "src"), before.get("PYTHONPATH", "")])
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("home"))
     yield
     os.environ.clear()
@@ -204,7 +204,7 @@ def make_bert(folder, seed=0):
     """A BERT of 2 layers, width 16, random weights, with a WordPiece tokenizer."""
     import torch
 
-    from featzoo.backends import transformers_module
+    from featzoo.weights.imports import transformers_module
 
     transformers = transformers_module()
     folder.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ def make_speech(folder, kind="hubert", norm="group", seed=0, normalise=True, **s
     """A HuBERT, WavLM or wav2vec 2.0 of 3 layers, width 16, random weights, with its preprocessor's settings."""
     import torch
 
-    from featzoo.backends import transformers_module
+    from featzoo.weights.imports import transformers_module
 
     transformers = transformers_module()
     names = {"hubert": "Hubert", "wavlm": "WavLM", "wav2vec2": "Wav2Vec2"}
@@ -273,7 +273,7 @@ def make_vision(folder, kind="clip", seed=0, processor=None, **settings):
     """A CLIP, SigLIP or VideoMAE encoder of 3 layers, width 16, for 32 x 32 pixels, with its processor's settings."""
     import torch
 
-    from featzoo.backends import transformers_module
+    from featzoo.weights.imports import transformers_module
 
     transformers = transformers_module()
     name, processes, more = VISION[kind]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from featzoo.clips import Clip
 from featzoo.errors import ClipError
 from featzoo.extractors.contract import UNKEYED, Extractor, ModelExtractor
+from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
-from featzoo.weights import TOKENIZER_FILES, WEIGHT_FILES, folder_digest
+from featzoo.weights.locate import TOKENIZER_FILES, WEIGHT_FILES, folder_digest
 
 
 def loudness(clip, hop=0.1):

@@ -133,7 +133,7 @@ def test_a_manifest_names_columns_that_are_no_labels(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featzoo import cli_extract
+    from featzoo.commands import extract as cli_extract
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

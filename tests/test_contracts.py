@@ -7,11 +7,11 @@ import plugins_for_tests as plugins
 import pytest
 
 from featzoo import plugins as names
-from featzoo.clips import Clip
 from featzoo.extractors.contract import Extractor, make_extractor
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import words_of
 from featzoo.sequence import FeatureSequence
 from featzoo.testing import ContractError, check_extractor
-from featzoo.transcripts import words_of
 
 # How each is made where there is neither a network nor downloaded weights.
 REQUESTS = {

@@ -24,14 +24,14 @@ from conftest import tone, write_wav
 
 from featzoo.cache import index as indexing
 from featzoo.cache.check import check_store
-from featzoo.cache.commit import replacing
+from featzoo.cache.durable import replacing
 from featzoo.cache.pack import pack_store
 from featzoo.cache.shard import clip_digest
 from featzoo.cache.store import FeatureStore
-from featzoo.clips import Clip
 from featzoo.errors import MissingFeatures, StoreError
-from featzoo.extract import extract_all
-from featzoo.manifests import find_clips
+from featzoo.extraction.driver import extract_all
+from featzoo.media.clip import Clip
+from featzoo.media.discovery import find_clips
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.faults]
 

@@ -20,11 +20,11 @@ from conftest import make_bert, same_features, tone, write_video, write_wav
 
 from featzoo.cache.pack import pack_store
 from featzoo.cache.store import FeatureStore
-from featzoo.clips import Clip
-from featzoo.extract import extract_all
-from featzoo.extractors.bert import Bert
-from featzoo.manifests import find_clips
-from featzoo.transcripts import words_of
+from featzoo.extraction.driver import extract_all
+from featzoo.extractors.text.bert import Bert
+from featzoo.media.clip import Clip
+from featzoo.media.discovery import find_clips
+from featzoo.media.transcripts import words_of
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from augment.api import serving, text_of
 from featzoo.cli import zoo
-
-from .api import serving, text_of
 
 
 @pytest.fixture

@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from featzoo.augment.answers import Answer, AnswerCache
-from featzoo.augment.question import Question
+from augment import api as faults
+from augment.api import asked, says, text_of, translated
+from featzoo.augment.answer_cache import Answer, AnswerCache
+from featzoo.augment.prompt import Question
 from featzoo.cache.store import FeatureStore
-from featzoo.clips import Clip
-from featzoo.transcripts import Word
-
-from . import api as faults
-from .api import asked, says, text_of, translated
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import Word
 
 KEY = "sk-test-0123456789abcdef"
 

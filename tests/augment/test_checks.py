@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from featzoo.augment.answers import Answer
+from augment.api import ENGLISH, SENTENCES
+from featzoo.augment.answer_cache import Answer
 from featzoo.augment.checks import NOT_WRITTEN, is_in, judge
+from featzoo.augment.label_words import leaks
 from featzoo.augment.languages import LANGUAGES, parse
-from featzoo.augment.question import CURRENT, Question, prompt
-from featzoo.augment.words import leaks
+from featzoo.augment.prompt import CURRENT, Question, prompt
 from featzoo.errors import InvalidOption, UnknownName
-
-from .api import ENGLISH, SENTENCES
 
 TEXT = ENGLISH[0]
 GOOD = SENTENCES[TEXT]

@@ -7,14 +7,13 @@ from email.utils import formatdate
 
 import pytest
 
-from featzoo.augment.answers import AnswerCache
+from augment import api as faults
+from augment.api import text_of
+from featzoo.augment.answer_cache import AnswerCache
 from featzoo.augment.client import Endpoint, EndpointError, Service
-from featzoo.augment.pace import Pace
-from featzoo.augment.question import Question
+from featzoo.augment.prompt import Question
+from featzoo.augment.rate_limit import Pace
 from featzoo.errors import ClipError
-
-from . import api as faults
-from .api import text_of
 
 KEY = "sk-test-0123456789abcdef"
 

@@ -9,11 +9,11 @@ from featzoo.cache.align import align_set
 from featzoo.cache.shard import Entry
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
-from featzoo.cli_align import WAYS
-from featzoo.clips import Clip
+from featzoo.commands.align import WAYS
 from featzoo.errors import InvalidOption, MissingFeatures
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import words_of
 from featzoo.sequence import FeatureSequence
-from featzoo.transcripts import words_of
 
 
 def rows(seed=0, hop=0.1, count=20):

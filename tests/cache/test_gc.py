@@ -192,7 +192,7 @@ def test_the_command_shows_sizes_and_deletes_only_with_yes(store):
 
 PROGRAM = """
 import sys
-import featzoo.cache.records, pyarrow.parquet
+import featzoo.cache.clip_table, pyarrow.parquet
 from featzoo import FeatureStore
 from featzoo.cache.gc import find_garbage, remove_garbage
 print("go", flush=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featzoo.cache import saved_index
+from featzoo.cache import index_file as saved_index
 from featzoo.cache.index import SetIndex
 from featzoo.cache.shard import Entry, write_shard
 from featzoo.cache.store import FeatureStore

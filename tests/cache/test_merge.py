@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from cache.test_gc import clip, rows, stored, write
 from featzoo import FeatureStore
 from featzoo.cache import merge as merging
 from featzoo.cache.check import check_store
@@ -19,8 +20,6 @@ from featzoo.cache.pack import pack_store
 from featzoo.cache.shard import Entry
 from featzoo.cli import feat
 from featzoo.errors import StoreError
-
-from .test_gc import clip, rows, stored, write
 
 SPEC = {"reads": ["words"], "version": 1}
 

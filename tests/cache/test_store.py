@@ -19,9 +19,9 @@ from hypothesis.extra import numpy as hnp
 
 from featzoo.cache.shard import FORMAT, Entry, clip_digest
 from featzoo.cache.store import FeatureStore
-from featzoo.clips import Clip
 from featzoo.errors import MissingFeatures, StoreError
 from featzoo.extractors.contract import make_extractor
+from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
 
 IDS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=300)

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from featzoo.clips import Clip
 from featzoo.extractors.contract import Extractor, ModelExtractor, make_extractor, spec_digest
-from featzoo.extractors.frames import Frames
+from featzoo.extractors.vision.raw_frames import Frames
+from featzoo.media.clip import Clip
 
 
 def test_key_is_the_digest_of_canonical_json():

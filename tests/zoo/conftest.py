@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featzoo.cache.store import FeatureStore
-from featzoo.clips import Clip
+from featzoo.media.clip import Clip
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, "good", "bad", "so", "fine", "film", "the", "a", "was", "very", "not"]
@@ -17,7 +17,7 @@ def tiny_bert(tmp_path_factory):
     """The folder of a BERT of 3 layers, width 16."""
     import torch
 
-    from featzoo.backends import transformers_module
+    from featzoo.weights.imports import transformers_module
 
     transformers = transformers_module()
     torch.manual_seed(0)
@@ -83,7 +83,7 @@ SMALL = {
 @pytest.fixture(scope="session")
 def small_run(small_store, tmp_path_factory):
     """A finished run on the small store."""
-    from featzoo.zoo.runs import train_recipe
+    from featzoo.zoo.runs.run import train_recipe
 
     return train_recipe("psa-mf", small_store, tmp_path_factory.mktemp("runs"), SMALL, "cpu")
 

@@ -1,0 +1,60 @@
+"""featzoo: raw media to feature sequences, and published heads trained on them.
+
+The public names are below; each is imported when it is first used, so `import featzoo` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from featzoo.cache.store import FeatureStore
+    from featzoo.errors import ClipError, FeatzooError
+    from featzoo.extraction.driver import extract_all
+    from featzoo.extractors.contract import UNKEYED, Extractor, ModelExtractor, make_extractor
+    from featzoo.media.clip import Clip
+    from featzoo.media.discovery import find_clips
+    from featzoo.media.transcripts import Word
+    from featzoo.sequence import FeatureSequence
+    from featzoo.zoo.runs.load import load_head
+
+_PLACES = {
+    "UNKEYED": "extractors.contract",
+    "Clip": "media.clip",
+    "ClipError": "errors",
+    "Extractor": "extractors.contract",
+    "FeatureSequence": "sequence",
+    "FeatureStore": "cache.store",
+    "FeatzooError": "errors",
+    "ModelExtractor": "extractors.contract",
+    "Word": "media.transcripts",
+    "extract_all": "extraction.driver",
+    "find_clips": "media.discovery",
+    "load_head": "zoo.runs.load",
+    "make_extractor": "extractors.contract",
+}
+
+__all__ = [
+    "UNKEYED",
+    "Clip",
+    "ClipError",
+    "Extractor",
+    "FeatureSequence",
+    "FeatureStore",
+    "FeatzooError",
+    "ModelExtractor",
+    "Word",
+    "extract_all",
+    "find_clips",
+    "load_head",
+    "make_extractor",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'featzoo' has no attribute '{name}'")
+    return getattr(import_module(f"featzoo.{_PLACES[name]}"), name)

@@ -1,0 +1,130 @@
+"""The clips of each run, as immutable Parquet tables; merged when read, the newest row of a clip wins.
+
+The newest is the last by name. A name starts with the time in nanoseconds, or with one more than that of the last
+table there is: a run on a host whose clock is slow still counts as newer than those it could see.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from featzoo.cache.durable import refused, replacing
+from featzoo.errors import StoreError
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import Word
+
+
+class Record(NamedTuple):
+    """A clip and the digest of its media's content, empty where it has none."""
+
+    clip: Clip
+    media: str
+
+
+def write_records(folder: Path, records: Sequence[Record]) -> Path:
+    """Keep the clips of one run, and give the table that holds them.
+
+    Raises:
+        StoreError: If the folder cannot be written.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pylist([_row(record) for record in records], schema=_schema())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(folder, error) from error
+    before = tables(folder)
+    stamp = max(time.time_ns(), stamp_of(before[-1]) + 1 if before else 0)
+    place = folder / f"{stamp:020d}-{uuid.uuid4().hex[:12]}.parquet"
+    with replacing(place) as temporary:
+        parquet.write_table(table, temporary)
+    return place
+
+
+def tables(folder: Path) -> list[Path]:
+    """The tables of all runs, the newest last."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def stamp_of(place: Path) -> int:
+    """The number by which a table is newer than others."""
+    digits = place.name.split("-")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
+def read_records(places: Sequence[Path]) -> dict[str, Record]:
+    """All clips by id, as the last of some tables that names them has them.
+
+    Raises:
+        StoreError: If a table is damaged.
+    """
+    from pyarrow import parquet
+
+    found: dict[str, Record] = {}
+    for place in places:
+        try:
+            rows = parquet.read_table(place).to_pylist()
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{place} is damaged: {error}") from error
+        for row in rows:
+            found[row["id"]] = _record(row)
+    return found
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    word = pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("path", pa.string()),
+            ("start", pa.float64()),
+            ("end", pa.float64()),
+            ("split", pa.string()),
+            ("labels", pa.map_(pa.string(), pa.float64())),
+            ("words", pa.list_(word)),
+            ("problem", pa.string()),
+            ("media", pa.string()),
+        ]
+    )
+
+
+def _row(record: Record) -> dict[str, Any]:
+    clip = record.clip
+    return {
+        "id": clip.id,
+        "path": str(clip.path) if clip.path else None,
+        "start": clip.start,
+        "end": clip.end,
+        "split": clip.split,
+        "labels": list(clip.labels.items()),
+        "words": [word._asdict() for word in clip.words],
+        "problem": clip.problem,
+        "media": record.media,
+    }
+
+
+def _record(row: dict[str, Any]) -> Record:
+    clip = Clip(
+        id=row["id"],
+        path=Path(row["path"]) if row["path"] else None,
+        start=row["start"],
+        end=row["end"],
+        words=tuple(Word(**word) for word in row["words"] or ()),
+        split=row["split"],
+        labels=dict(row["labels"] or ()),
+        problem=row["problem"] or "",
+    )
+    return Record(clip, row["media"] or "")
+
+
+def same(one: Record, other: Record) -> bool:
+    """Whether two records say the same; a word time that is not known equals itself."""
+    return repr(_row(one)) == repr(_row(other))

@@ -1,0 +1,258 @@
+"""FeatureSet: the clips of one extractor configuration in a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from featzoo.cache.durable import refused, write_text
+from featzoo.cache.index import Place, SetIndex
+from featzoo.cache.index_file import SUFFIX
+from featzoo.cache.shard import Entry, Layout, check_id, mapped, write_shard
+from featzoo.errors import MissingFeatures, StoreError, suggestion
+from featzoo.sequence import Array, FeatureSequence
+
+if TYPE_CHECKING:
+    from featzoo.cache.store import FeatureStore
+
+
+# Times that a read looks for a clip again whose shard another process has packed away.
+TRIES = 3
+
+
+class Failure(NamedTuple):
+    """Why a clip could not be turned into features: an entry of the failures ledger."""
+
+    clip: str
+    source: str
+    reason: str
+    message: str
+    attempts: int
+
+
+class FeatureSet:
+    """One feature set of a store: `features["clip id"]` is a FeatureSequence of mapped arrays.
+
+    Attributes:
+        key: Its folder's name: name and first digits of the digest.
+        name: The extractor's name and tag, such as `bert.minilm`.
+        digest: SHA-256 of the spec.
+        spec: All that decided its features.
+        provenance: Versions, licence, host, date.
+    """
+
+    def __init__(self, store: FeatureStore, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        try:
+            document = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+            self.name, self.digest = str(document["name"]), str(document["digest"])
+            self.spec: dict[str, Any] = document["spec"]
+            self.provenance: dict[str, Any] = document["provenance"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{folder / 'set.json'} is damaged: {error}") from error
+        self.key = folder.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_reopen, (self.store.path, self.key))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The extractor's options, as they entered the key."""
+        return dict(self.spec.get("options", {}))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What of a clip decides the features."""
+        return tuple(self.spec.get("reads", ()))
+
+    def describe(self) -> str:
+        """Its options in one line."""
+        return ", ".join(f"{key}={value}" for key, value in self.options.items())
+
+    @cached_property
+    def index(self) -> SetIndex:
+        """Where each clip lies."""
+        return SetIndex(self.folder / "shards", self.store.path / "index" / f"{self.key}{SUFFIX}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names; empty while nothing is stored."""
+        newest = self.index.newest()
+        return newest.names if newest else ()
+
+    @property
+    def kind(self) -> tuple[tuple[str, ...], np.dtype[Any], tuple[int, ...]] | None:
+        """Column names, type and shape of its rows; None while nothing is stored."""
+        newest = self.index.newest()
+        return newest.kind if newest else None
+
+    def ids(self) -> list[str]:
+        """The ids of all stored clips, sorted."""
+        return self.index.ids()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids())
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self.index
+
+    def holds(self, clip_id: str, source: str | None = None) -> bool:
+        """Whether a clip is stored, made from `source` if that is given."""
+        return clip_id in self.index if source is None else source in self.index.sources(clip_id)
+
+    def __getitem__(self, clip_id: str) -> FeatureSequence:
+        """A clip's features: read-only arrays mapped from the file.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
+        for _ in range(TRIES):
+            try:
+                return self._read(clip_id)
+            except StoreError:
+                # Packed away by another process since the index was read?
+                self.index.refresh()
+        return self._read(clip_id)
+
+    def _read(self, clip_id: str) -> FeatureSequence:
+        only = self.index.only(clip_id)
+        if only is not None:
+            return self.sequence(*only)
+        place = self.place(clip_id)
+        return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
+
+    def sequence(self, shard: Path, layout: Layout, number: int) -> FeatureSequence:
+        """Clip `number` of a shard: views of the mapped file.
+
+        Raises:
+            StoreError: If the file is gone or cut short.
+        """
+        features, intervals = _views(shard, layout)
+        first, last = layout.offsets[number : number + 2].tolist()
+        return FeatureSequence.stored(features[first:last], intervals[first:last], layout.names)
+
+    def array(self, clip_id: str) -> Array:
+        """A clip's features alone: (T, ..., D), mapped.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
+        features: Array = self[clip_id].features
+        return features
+
+    def place(self, clip_id: str) -> Place:
+        """Where the copy of a clip lies that counts: the one that fits the clip as it is now, or the newest.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
+        places = self.index.places(clip_id)
+        if not places:
+            self.index.refresh()  # another process may have stored it since
+            places = self.index.places(clip_id)
+        if not places:
+            raise MissingFeatures(self._absent(clip_id))
+        if len({place.source for place in places}) > 1:
+            # Made from different media or words over time: the one that fits the clip as it is now.
+            current = self.store.source(clip_id, self.reads)
+            places = [place for place in places if place.source == current] or places
+        return places[-1]
+
+    def _absent(self, clip_id: str) -> str:
+        failure = self.failure(clip_id)
+        if failure is not None:
+            return f"{self.key} has no '{clip_id}': it failed ({failure.reason}): {failure.message}"
+        if self.index.bad:
+            return f"{self.key} has no '{clip_id}', but {len(self.index.bad)} of its shards cannot be read"
+        return f"no '{clip_id}' in {self.key}{suggestion(clip_id, self.ids()[:1000])}"
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Store clips durably: when this returns, they survive a crash.
+
+        Raises:
+            StoreError: If their rows do not fit the set, or the disk refuses.
+        """
+        if not entries:
+            return
+        self.index.refresh()
+        newest, new = self.index.newest(), entries[0].sequence
+        kind = newest.kind if newest else None
+        if kind is not None and kind != (new.names, new.features.dtype, new.features.shape[1:]):
+            raise StoreError(
+                f"'{entries[0].clip_id}' has rows {new.features.shape[1:]} {new.features.dtype}, {self.key} has "
+                f"{kind[2]} {kind[1]}, or other column names: output that changes needs another version"
+            )
+        # Newer than all that is there, even where another host's clock is ahead of this one's.
+        created = max(time.time_ns(), newest.created + 1 if newest else 0)
+        self.index.take(write_shard(self.folder / "shards", self.digest, entries, created))
+        self.settle(entry.clip_id for entry in entries)
+
+    # The failures ledger: one small file a clip, so that no two processes write to the same one.
+
+    def _ledger(self, clip_id: str) -> Path:
+        return self.folder / "failures" / f"{hashlib.sha256(clip_id.encode()).hexdigest()[:24]}.json"
+
+    def fail(self, clip_id: str, source: str, reason: str, message: str) -> None:
+        """Record why a clip gave no features.
+
+        Raises:
+            StoreError: If the store cannot be written.
+        """
+        check_id(clip_id)
+        before = self.failure(clip_id)
+        place = self._ledger(clip_id)
+        entry = {
+            "clip": clip_id,
+            "source": source,
+            "reason": reason,
+            "message": message,
+            "attempts": before.attempts + 1 if before else 1,
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        try:
+            place.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise refused(self.folder, error) from error
+        write_text(place, json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
+
+    def settle(self, clip_ids: Iterable[str]) -> None:
+        """Forget the failures of clips that are stored now."""
+        for clip_id in clip_ids:
+            self._ledger(clip_id).unlink(missing_ok=True)
+
+    def failure(self, clip_id: str) -> Failure | None:
+        """Why a clip failed the last time, if it did."""
+        return _read_failure(self._ledger(clip_id))
+
+    def failures(self) -> list[Failure]:
+        """All recorded failures, by clip."""
+        found = [_read_failure(place) for place in (self.folder / "failures").glob("*.json")]
+        return sorted(failure for failure in found if failure is not None)
+
+
+# So many shards stay mapped between reads.
+_views = lru_cache(maxsize=1024)(mapped)
+
+
+def _read_failure(place: Path) -> Failure | None:
+    try:
+        entry = json.loads(place.read_text(encoding="utf-8"))
+        return Failure(*(entry[name] for name in Failure._fields))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _reopen(path: Path, key: str) -> FeatureSet:
+    from featzoo.cache.store import FeatureStore
+
+    return FeatureStore(path)[key]

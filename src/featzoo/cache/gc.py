@@ -1,0 +1,275 @@
+"""`feat gc`: what nothing in a store uses. Found first, shown, and deleted only when asked.
+
+A stored sequence is used if reading its clip gives it: it fits the clip's media, segment and words as the last run
+recorded them or, where none does, it is the newest. What a run has not recorded, or recorded without its media, may
+fit again: all of it is used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+
+from featzoo.cache.check import ASIDE
+from featzoo.cache.durable import refused
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.index import Place
+from featzoo.cache.index_file import SUFFIX
+from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, write_verified
+from featzoo.cache.shard import VanishedShard, clip_digest, read_header
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import StoreError
+
+# Unfinished files this old belong to no process that still writes them.
+ABANDONED_SECONDS = 86400.0
+# Feature sets on their way out, in a folder that no reader looks into.
+DELETED = ".deleted"
+# All that featzoo writes into the folder of a set.
+WRITTEN = ("set.json", "shards/*.h5", "failures/*.json", "merged/*.json", f"{ASIDE}/*.h5", ".*.tmp", "*/.*.tmp")
+
+
+class Garbage(NamedTuple):
+    """Something that nothing uses.
+
+    Attributes:
+        kind: rows (of one shard), merged, failure, aside, temporary, index or set.
+        key: The feature set; empty for what belongs to none.
+        place: The file or folder.
+        size: Bytes that deleting it frees.
+        clips: Whose sequences or failures these are.
+    """
+
+    kind: Literal["rows", "merged", "failure", "aside", "temporary", "index", "set"]
+    key: str
+    place: Path
+    size: int
+    clips: Sequence[str] = ()
+
+
+def find_garbage(
+    store: FeatureStore, sets: Collection[str] = (), superseded: bool = False, grace: float = GRACE_SECONDS
+) -> Iterator[Garbage]:
+    """What nothing in a store uses; nothing is changed.
+
+    Args:
+        store: A feature store.
+        sets: Feature sets to delete as a whole: keys, names or names with options.
+        superseded: Delete sets as a whole of which the store holds a higher version with the same options and clips.
+        grace: Seconds for which merged shards stay, for readers that have them mapped.
+
+    Yields:
+        Each piece, set by set.
+
+    Raises:
+        StoreError: If a set to delete holds files that featzoo did not write, or a record of clips is damaged.
+        MissingFeatures: If a set to delete is not there.
+    """
+    whole = {store[request].key for request in sets}
+    if superseded:
+        whole |= {found.key for found in store.sets() if _replaced(found, store)}
+    for found in store.sets():
+        if found.key in whole:
+            yield Garbage("set", found.key, found.folder, _size_of_set(found.folder), found.ids())
+            continue
+        unused = _unused(found)
+        for shard, places in unused.items():
+            yield Garbage("rows", found.key, found.index.path(shard), *_weigh(found, shard, places))
+        for place in sweepable(found, grace, partial(_is_used, found)):
+            yield Garbage("merged", found.key, place, place.stat().st_size)
+        for failure in found.failures():
+            if found.holds(failure.clip, failure.source):
+                yield Garbage("failure", found.key, found.folder / "failures", 0, [failure.clip])
+        for place in sorted((found.folder / ASIDE).glob("*.h5")):
+            if _recovered(place, found):
+                yield Garbage("aside", found.key, place, place.stat().st_size)
+    yield from _loose(store)
+
+
+def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float = GRACE_SECONDS) -> None:
+    """Delete what `find_garbage` found, as far as nothing uses it still. Killed at any moment, nothing in use is lost.
+
+    A shard of which some sequences are in use is written anew without the others and verified; the old one goes when
+    its `grace` is over, with the next `feat gc`.
+
+    Raises:
+        StoreError: If what is in use cannot be read (`feat check --repair` first), or the disk refuses.
+    """
+    shards: dict[str, set[str]] = defaultdict(set)
+    for each in garbage:
+        if each.kind in ("rows", "merged"):
+            shards[each.key].add(each.place.name if each.kind == "rows" else "")
+        elif each.kind == "failure":
+            store[each.key].settle(each.clips)
+        elif each.kind == "set":
+            _delete_set(store, each.place)
+        else:
+            _delete(each.place)
+    for key, names in shards.items():
+        _shrink(store[key], names - {""}, grace)
+
+
+# Sequences
+
+
+def _unused(found: FeatureSet) -> dict[str, list[Place]]:
+    """The sequences that no reading gives, by shard. Merged shards that wait for their grace are no matter here."""
+    found.index.refresh()
+    merged = merged_shards(found)
+    unused: dict[str, list[Place]] = defaultdict(list)
+    for clip_id in found.index.repeated():
+        places = [place for place in found.index.places(clip_id) if place.shard not in merged]
+        kept = _kept(found, clip_id, places)
+        for place in places:
+            if place not in kept:
+                unused[place.shard].append(place)
+    return unused
+
+
+def _kept(found: FeatureSet, clip_id: str, places: list[Place]) -> Collection[Place]:
+    # Of several copies made from the same, the newest.
+    newest = {place.source: place for place in places}
+    if len(newest) < 2:
+        return newest.values()
+    record = found.store.records().get(clip_id)
+    if record is None or (record.clip.path and not record.media and {"audio", "video"} & {*found.reads}):
+        return newest.values()
+    current = found.store.source(clip_id, found.reads)
+    return [newest[current] if current in newest else places[-1]]
+
+
+def _is_used(found: FeatureSet, clip_id: str, source: str) -> bool:
+    return source in {place.source for place in _kept(found, clip_id, found.index.places(clip_id))}
+
+
+def _weigh(found: FeatureSet, shard: str, places: list[Place]) -> tuple[int, list[str]]:
+    """The bytes of some sequences of a shard, and their clips."""
+    layout = found.index.header(shard)
+    row = int(np.prod(layout.tail)) * np.dtype(layout.dtype).itemsize + 16
+    rows = sum(int(layout.offsets[place.number + 1] - layout.offsets[place.number]) for place in places)
+    clip_ids = read_header(found.index.path(shard)).clip_ids
+    return rows * row, [clip_ids[place.number] for place in places]
+
+
+def _shrink(found: FeatureSet, shards: Collection[str], grace: float) -> None:
+    """Write shards anew without what is not used now, and delete those that others replace."""
+    written = []
+    for shard, places in _unused(found).items():
+        if shard not in shards:
+            continue
+        numbers = {place.number for place in places}
+        with suppress(VanishedShard):  # another process is packing this set: the next `feat gc` will do
+            _verify_kept(found, shard, numbers)
+            kept = [e for number, e in enumerate(entries_of(found.index.path(shard))) if number not in numbers]
+            if kept:
+                write_verified(found, kept, found.index.header(shard).created)
+            written.append(shard)
+    if written:
+        note_merged(found, written)
+    sweep(found, grace, partial(_is_used, found))
+
+
+def _verify_kept(found: FeatureSet, shard: str, numbers: Collection[int]) -> None:
+    """Make sure that what is kept of some clips can be read, before another copy of them goes.
+
+    Raises:
+        StoreError: If its bytes are not those that were written.
+    """
+    clip_ids = read_header(found.index.path(shard)).clip_ids
+    merged = merged_shards(found)
+    for clip_id in {clip_ids[number] for number in numbers}:
+        places = [place for place in found.index.places(clip_id) if place.shard not in merged]
+        for place in _kept(found, clip_id, places):
+            got = found.sequence(found.index.path(place.shard), found.index.header(place.shard), place.number)
+            if clip_digest(got.features, got.intervals) != place.digest:
+                raise StoreError(
+                    f"{found.index.path(place.shard)}: the bytes of '{clip_id}' are not those that were written. "
+                    f"Set it aside first: feat check --repair -o {found.store.path}"
+                )
+
+
+# Sets and loose files
+
+
+def _replaced(found: FeatureSet, store: FeatureStore) -> bool:
+    """Whether the store holds a higher version of a set, with the same options and at least its clips."""
+    return any(
+        (other.name, other.options, other.reads) == (found.name, found.options, found.reads)
+        and int(other.spec.get("version", 0)) > int(found.spec.get("version", 0))
+        and set(found.ids()) <= set(other.ids())
+        for other in store.sets()
+    )
+
+
+def _size_of_set(folder: Path) -> int:
+    """Bytes in the files of a set.
+
+    Raises:
+        StoreError: If featzoo did not write one of them.
+    """
+    ours = {place for pattern in WRITTEN for place in folder.glob(pattern)}
+    for place in folder.rglob("*"):
+        if place.is_file() and place not in ours:
+            raise StoreError(f"{place} is not featzoo's: move it away before this set is deleted")
+    return sum(place.stat().st_size for place in ours)
+
+
+def _recovered(place: Path, found: FeatureSet) -> bool:
+    """Whether a shard that was set aside is of no use: its clips are stored, or can be computed again."""
+    try:
+        header = read_header(place)
+    except StoreError:
+        return bool(found.reads)
+    return all(map(found.holds, header.clip_ids, header.sources))
+
+
+def _loose(store: FeatureStore) -> Iterator[Garbage]:
+    """Unfinished files of processes that are gone, indexes of sets that are gone, and sets half deleted."""
+    folders = [store.path, store.path / "clips", store.path / "index"]
+    folders += [found.folder / name for found in store.sets() for name in ("", "shards", "failures", "merged")]
+    for folder in folders:
+        for place in sorted(folder.glob(".*.tmp")):
+            with suppress(FileNotFoundError):  # finished in the meantime
+                status = place.stat()
+                if time.time() - status.st_mtime > ABANDONED_SECONDS:
+                    yield Garbage("temporary", "", place, status.st_size)
+    keys = {found.key for found in store.sets()}
+    for place in sorted((store.path / "index").glob("*")):
+        # Earlier versions kept them in HDF5.
+        if place.suffix == ".h5" or (place.suffix == SUFFIX and place.stem not in keys):
+            yield Garbage("index", "", place, place.stat().st_size)
+    for place in sorted((store.path / DELETED).glob("*")):
+        yield Garbage("set", "", place, _size_of_set(place))
+
+
+def _delete_set(store: FeatureStore, folder: Path) -> None:
+    """First out of sight in one step, so that nobody ever reads half a set."""
+    target = store.path / DELETED / f"{folder.name}-{uuid4().hex}"
+    if folder.parent.name != DELETED:
+        try:
+            target.parent.mkdir(exist_ok=True)
+            folder.replace(target)
+        except OSError as error:
+            raise refused(store.path, error) from error
+        folder = target
+    for pattern in WRITTEN:
+        for place in folder.glob(pattern):
+            _delete(place)
+    # Folders go only when they are empty.
+    with suppress(OSError):
+        for place in (*folder.iterdir(), folder, folder.parent):
+            place.rmdir()
+
+
+def _delete(place: Path) -> None:
+    try:
+        place.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(place.parent, error) from error

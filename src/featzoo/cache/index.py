@@ -1,0 +1,234 @@
+"""Where each clip of a feature set lies: kept in `index/`, made again whenever it does not fit the shards."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from featzoo.cache.index_file import Part, Saved, load_index, save_index, tables_of
+from featzoo.cache.shard import Layout, VanishedShard, read_header
+from featzoo.errors import StoreError
+
+# Shards that vanish between being listed and being opened have been packed: the folder is listed again, so often.
+LISTINGS = 5
+
+
+class Place(NamedTuple):
+    """One stored clip: its shard, its number in it, and what it was made from."""
+
+    shard: str
+    number: int
+    source: str
+    digest: str
+
+
+class SetIndex:
+    """The shards of one feature set and the clips in them.
+
+    A clip is kept as one number, its row among the clips of all shards, so that a large set opens fast.
+
+    Attributes:
+        bad: Shards that cannot be read, with the reason: they are reported, never passed over in silence.
+    """
+
+    # So many shards, or clips in them, that the saved index does not know make saving it worth while.
+    SAVE_AFTER, SAVE_CLIPS = 8, 1000
+
+    def __init__(self, shards: Path, saved: Path) -> None:
+        self._shards, self._saved = shards, saved
+        self.bad: dict[str, str] = {}
+        self._stamps: dict[str, tuple[int, int] | None] = {}
+        self._hold(*load_index(saved, shards))
+        stale = {part.name for part in self._parts if _size(part.path) != part.size}
+        if stale:
+            self._drop(stale)
+        self.refresh()
+
+    def _hold(self, parts: list[Part], clip_ids: Sequence[str], rows: Sequence[int]) -> None:
+        """Start from these shards, the ids of their clips and the row of each."""
+        self._parts = parts
+        self._names = {part.name: part for part in parts}
+        *self._firsts, self._count = accumulate((part.count for part in parts), initial=0)
+        # Each clip's row, or its rows where it is stored more than once.
+        self._rows: dict[str, int | list[int]] = {}
+        self._sorted: Sequence[str] | None = None
+        self._put(clip_ids, rows)
+        if len(self._rows) == len(clip_ids) and parts:
+            self._sorted = clip_ids
+
+    def _put(self, clip_ids: Sequence[str], rows: Sequence[int]) -> None:
+        before = len(self._rows)
+        if before == 0 or self._rows.keys().isdisjoint(clip_ids):
+            self._rows.update(zip(clip_ids, rows, strict=True))
+            if len(self._rows) == before + len(clip_ids):
+                return
+            for clip_id in set(clip_ids):  # one of them is there twice
+                del self._rows[clip_id]
+        for clip_id, row in zip(clip_ids, rows, strict=True):
+            held = self._rows.get(clip_id)
+            if held is None:
+                self._rows[clip_id] = row
+            else:
+                self._rows[clip_id] = [held, row] if isinstance(held, int) else [*held, row]
+
+    def _pairs(self) -> list[tuple[str, int]]:
+        """Each stored sequence: its clip and its row."""
+        return [(clip_id, row) for clip_id in self._rows for row in self._copies(clip_id)]
+
+    def _drop(self, names: set[str]) -> None:
+        """Forget some shards."""
+        clip_ids = [""] * self._count
+        for clip_id, row in self._pairs():
+            clip_ids[row] = clip_id
+        spans = zip(self._parts, self._firsts, strict=True)
+        kept = [(part, clip_ids[first : first + part.count]) for part, first in spans if part.name not in names]
+        self._hold([], [], [])
+        for part, its_ids in kept:
+            self._take(part, its_ids)
+
+    def refresh(self) -> None:
+        """Take in shards that have appeared since, and forget those that are gone."""
+        shards, clips = len(self._parts), self._count
+        forgot = False
+        for _ in range(LISTINGS):
+            gone, vanished = self._update()
+            forgot = forgot or gone
+            if not vanished:
+                break
+        if forgot or len(self._parts) - shards >= self.SAVE_AFTER or self._count - clips >= self.SAVE_CLIPS:
+            clip_ids, rows = zip(*sorted(self._pairs()), strict=True) if self._rows else ((), ())
+            save_index(self._saved, Saved(self._parts, clip_ids, rows))
+
+    def _update(self) -> tuple[bool, bool]:
+        """List the folder: whether known shards are gone, and whether one vanished while it was looked at."""
+        present = _list(self._shards)
+        gone = set(self._names) - present
+        if gone:
+            self._drop(gone)
+        for name in set(self.bad) - present:
+            del self.bad[name]
+        vanished = False
+        for name in sorted(present - set(self._names)):
+            path = self._shards / name
+            stamp = _stamp(path)
+            if name in self.bad and self._stamps.get(name) == stamp:
+                continue
+            self.bad.pop(name, None)
+            try:
+                self.take(path)
+            except VanishedShard:
+                vanished = True
+            except StoreError as error:
+                # Looked at again when it changes: on a network file system it may not be all here yet.
+                self.bad[name], self._stamps[name] = str(error), stamp
+        return bool(gone), vanished
+
+    def take(self, path: Path) -> None:
+        """Take in one shard.
+
+        Raises:
+            VanishedShard: If it is gone.
+            StoreError: If it is damaged.
+        """
+        header = read_header(path)
+        stamp = _stamp(path)
+        if stamp is None:
+            raise VanishedShard(f"{path} is gone")
+        if path.name not in self._names:
+            part = Part(path.name, path, stamp[0], header, len(header.clip_ids), partial(tables_of, header))
+            self._take(part, header.clip_ids)
+
+    def _take(self, part: Part, clip_ids: Sequence[str]) -> None:
+        self._parts.append(part)
+        self._names[part.name] = part
+        self._firsts.append(self._count)
+        self._put(clip_ids, range(self._count, self._count + len(clip_ids)))
+        self._count += len(clip_ids)
+        self._sorted = None
+
+    def _copies(self, clip_id: str) -> Sequence[int]:
+        held = self._rows.get(clip_id, ())
+        return (held,) if isinstance(held, int) else held
+
+    def _part(self, row: int) -> tuple[Part, int]:
+        place = bisect_right(self._firsts, row) - 1
+        return self._parts[place], row - self._firsts[place]
+
+    def only(self, clip_id: str) -> tuple[Path, Layout, int] | None:
+        """Shard, layout and number of a clip that is stored once; None if it is not, or more than once."""
+        held = self._rows.get(clip_id)
+        if not isinstance(held, int):
+            return None
+        part, number = self._part(held)
+        return part.path, part.layout, number
+
+    def sources(self, clip_id: str) -> list[str]:
+        """What each copy of a clip was made from, in no order."""
+        found = [self._part(row) for row in self._copies(clip_id)]
+        return [part.tables[0][number].decode() for part, number in found]
+
+    def places(self, clip_id: str) -> list[Place]:
+        """All copies of a clip, the newest last."""
+        found = [self._part(row) for row in self._copies(clip_id)]
+        found.sort(key=lambda each: (each[0].layout.created, each[0].name, each[1]))
+        return [Place(part.name, n, *(table[n].decode() for table in part.tables)) for part, n in found]
+
+    def repeated(self) -> list[str]:
+        """The ids of clips that are stored more than once, sorted."""
+        return sorted(clip_id for clip_id, rows in self._rows.items() if not isinstance(rows, int))
+
+    def header(self, shard: str) -> Layout:
+        """How the rows of a shard lie."""
+        return self._names[shard].layout
+
+    def headers(self) -> list[Layout]:
+        """How the rows of each shard lie, the newest last."""
+        return sorted((part.layout for part in self._parts), key=lambda layout: layout.created)
+
+    def newest(self) -> Layout | None:
+        """The layout of the newest shard; None while there is none."""
+        return max((part.layout for part in self._parts), key=lambda layout: layout.created, default=None)
+
+    def shards(self) -> list[str]:
+        """The names of all shards that can be read, sorted."""
+        return sorted(self._names)
+
+    def path(self, shard: str) -> Path:
+        """The file of a shard."""
+        return self._shards / shard
+
+    def ids(self) -> list[str]:
+        """The ids of all stored clips, sorted."""
+        if self._sorted is None:
+            self._sorted = sorted(self._rows)
+        return list(self._sorted)
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _list(folder: Path) -> set[str]:
+    with suppress(FileNotFoundError):
+        return {name for name in os.listdir(folder) if name.endswith(".h5") and not name.startswith(".")}  # noqa: PTH208
+    return set()
+
+
+def _size(path: Path) -> int | None:
+    stamp = _stamp(path)
+    return stamp[0] if stamp else None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns
+    return None

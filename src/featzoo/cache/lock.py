@@ -1,0 +1,87 @@
+"""`feat lock`: a small file by which another project can prove that it has the same features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from featzoo.cache.durable import write_text
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.source import source_digest
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import StoreError
+
+FORMAT = 1
+
+
+def lock_store(store: FeatureStore) -> dict[str, Any]:
+    """The digests of a store: of the data set (clips, splits, labels), of each feature set, of each clip in it.
+
+    Paths, hosts, dates and the order of shards are not in it: equal features give an equal lock anywhere.
+    """
+    return {
+        "format": FORMAT,
+        "dataset": _dataset_digest(store),
+        "sets": {found.key: _lock_set(found) for found in store.sets() if len(found)},
+    }
+
+
+def _dataset_digest(store: FeatureStore) -> str:
+    whole = hashlib.sha256()
+    for name, (clip, media) in sorted(store.records().items()):
+        source = source_digest(clip, media, ("audio", "video", "words"))
+        whole.update(json.dumps([name, source, clip.split, sorted(clip.labels.items())]).encode())
+    return whole.hexdigest()
+
+
+def _lock_set(found: FeatureSet) -> dict[str, Any]:
+    clips = {name: found.place(name).digest for name in found}
+    whole = hashlib.sha256(json.dumps(sorted(clips.items())).encode()).hexdigest()
+    return {"spec": found.digest, "features": whole, "clips": clips}
+
+
+def write_lock(store: FeatureStore, path: Path) -> dict[str, Any]:
+    """Write the lock of a store to a file, and give it.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    lock = lock_store(store)
+    write_text(path, json.dumps(lock, indent=1) + "\n")
+    return lock
+
+
+def read_lock(path: Path) -> dict[str, Any]:
+    """A lock file.
+
+    Raises:
+        StoreError: If it is not there, or is not one.
+    """
+    try:
+        lock = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read as a lock: {error}") from error
+    if not isinstance(lock, dict) or lock.get("format") != FORMAT or not isinstance(lock.get("sets"), dict):
+        raise StoreError(f"{path} is not a lock of format {FORMAT}: `feat lock` writes one")
+    return lock
+
+
+def differences(store: FeatureStore, lock: Mapping[str, Any]) -> Iterator[str]:
+    """In what a store is not what was locked; nothing if it holds at least that."""
+    if lock["dataset"] != _dataset_digest(store):
+        yield "the data set differs: other clips, media, words, splits or labels"
+    held = {found.key: found for found in store.sets()}
+    for key, locked in lock["sets"].items():
+        found = held.get(key)
+        if found is None or found.digest != locked["spec"]:
+            yield f"{key}: not in the store"
+            continue
+        absent = [name for name in locked["clips"] if name not in found]
+        other = [n for n, digest in locked["clips"].items() if n in found and found.place(n).digest != digest]
+        for what, names in (("not stored", absent), ("other features", other)):
+            if names:
+                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+                yield f"{key}: {len(names)} clips {what}: {', '.join(names[:3])}{more}"

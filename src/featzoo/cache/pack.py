@@ -1,0 +1,218 @@
+"""`feat pack`: many small shards to few large ones, so that a store opens fast."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from featzoo.cache.check import check_shard
+from featzoo.cache.durable import refused, write_text
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, write_shard
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import StoreError
+from featzoo.sequence import FeatureSequence
+
+# A merged shard is closed when it holds so many bytes of features.
+PACKED_BYTES = 256 << 20
+# Readers on other machines may still map the merged shards: they stay so long.
+GRACE_SECONDS = 3600.0
+# Shards that a large `feat extract` may leave before it packs by itself.
+MANY = 64
+
+Used = Callable[[str, str], bool]
+
+
+class Packed(NamedTuple):
+    """What packing did to one set: shards merged into how many, and merged ones deleted."""
+
+    key: str
+    merged: int
+    into: int
+    deleted: int
+
+
+def pack_store(store: FeatureStore, grace: float = GRACE_SECONDS, fewest: int = 2) -> Iterator[Packed]:
+    """Merge each set's shards, verify every clip, and delete merged shards whose grace has passed.
+
+    Nothing is deleted before the merged shard is on the disk and read back. A clip that is stored several times
+    with the same source is kept once, the newest; other sources are kept, because media may change back.
+
+    Args:
+        store: A feature store.
+        grace: Seconds for which merged shards stay, for readers that have them mapped.
+        fewest: Sets of fewer unmerged shards are left as they are.
+
+    Yields:
+        What was done to each set that changed.
+
+    Raises:
+        StoreError: If a shard is damaged (`feat check --repair` first) or the disk refuses.
+    """
+    for found in store.sets():
+        try:
+            merged, into = _merge(found, fewest)
+        except VanishedShard:
+            merged, into = 0, 0  # another process is packing this set
+        deleted = sweep(found, grace)
+        if merged or deleted:
+            found.index.refresh()
+            yield Packed(found.key, merged, into, deleted)
+
+
+def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
+    found.index.refresh()
+    done = merged_shards(found)
+    small = {name: found.index.path(name) for name in _small(found, done)}
+    if len(small) < fewest:
+        return 0, 0
+    problems = {found.index.path(name): reason for name, reason in found.index.bad.items()}
+    problems |= {place: check_shard(place, found) for place in small.values()}
+    for place, problem in problems.items():
+        if problem:
+            raise StoreError(f"{place}: {problem}. Set it aside first: feat check --repair -o {found.store.path}")
+    waiting: list[Entry] = []
+    # A merged shard is as new as the newest of what is in it: a copy written meanwhile stays newer.
+    size, written, created = 0, 0, 0
+    for name in sorted(small, key=lambda name: (found.index.header(name).created, name)):
+        created = found.index.header(name).created
+        for number, entry in enumerate(entries_of(small[name])):
+            if _superseded(found, entry, (name, number), done):
+                continue
+            waiting.append(entry)
+            size += entry.sequence.features.nbytes
+            if size >= PACKED_BYTES:
+                write_verified(found, waiting, created)
+                waiting, size, written = [], 0, written + 1
+    if waiting:
+        write_verified(found, waiting, created)
+        written += 1
+    note_merged(found, list(small))
+    return len(small), written
+
+
+def _small(found: FeatureSet, done: Mapping[str, float]) -> Iterator[str]:
+    for name in found.index.shards():
+        with suppress(FileNotFoundError):  # another process has just packed it
+            if name not in done and found.index.path(name).stat().st_size < PACKED_BYTES:
+                yield name
+
+
+def _superseded(found: FeatureSet, entry: Entry, place: tuple[str, int], done: Mapping[str, float]) -> bool:
+    """Whether a newer copy of the same clip, made from the same, is stored."""
+    copies = [p for p in found.index.places(entry.clip_id) if p.source == entry.source and p.shard not in done]
+    return (copies[-1].shard, copies[-1].number) != place
+
+
+def entries_of(place: Path) -> Iterator[Entry]:
+    """The clips of a shard: mapped, not copied.
+
+    Raises:
+        StoreError: If it is damaged or gone.
+    """
+    header = read_header(place)
+    features, intervals = mapped(place, header)
+    for number, clip_id in enumerate(header.clip_ids):
+        rows = slice(*header.offsets[number : number + 2].tolist())
+        sequence = FeatureSequence.stored(features[rows], intervals[rows], header.names)
+        yield Entry(clip_id, header.sources[number], sequence)
+
+
+def write_verified(found: FeatureSet, entries: list[Entry], created: int) -> Path:
+    """Write clips as one shard, and read every byte of it again.
+
+    Raises:
+        StoreError: If it does not read back as it was written, or the disk refuses.
+    """
+    place = write_shard(found.folder / "shards", found.digest, entries, created)
+    problem = check_shard(place, found)
+    digests = [clip_digest(entry.sequence.features, entry.sequence.intervals) for entry in entries]
+    if problem or read_header(place).digests != digests:
+        raise StoreError(f"{place} does not read back as it was written ({problem}): nothing was deleted")
+    return place
+
+
+# What has been merged, and when: one small file for each packing, so that two packings do not overwrite each other.
+
+
+def note_merged(found: FeatureSet, names: list[str]) -> None:
+    """Note that other shards hold now what these hold.
+
+    Raises:
+        StoreError: If the disk refuses.
+    """
+    place = found.folder / "merged" / f"{uuid.uuid4().hex}.json"
+    try:
+        place.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise refused(found.folder, error) from error
+    write_text(place, json.dumps({"at": time.time(), "shards": names}))
+
+
+def _notes(found: FeatureSet) -> Iterator[tuple[Path, list[str], float]]:
+    """Each note: its file, the shards that were merged, and when, seconds since 1970."""
+    for place in (found.folder / "merged").glob("*.json"):
+        try:
+            note = json.loads(place.read_text(encoding="utf-8"))
+            yield place, list(note["shards"]), float(note["at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a note that cannot be read deletes nothing
+
+
+def merged_shards(found: FeatureSet) -> dict[str, float]:
+    """The shards that others replace, and since when, seconds since 1970."""
+    return {name: at for _, shards, at in _notes(found) for name in shards}
+
+
+def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: True) -> list[Path]:
+    """The merged shards that may be deleted: their grace has passed, and others hold each of their clips.
+
+    Args:
+        found: A feature set.
+        grace: Seconds since they were merged.
+        used: Whether a clip of some source is to be kept at all.
+    """
+    found.index.refresh()
+    merged = merged_shards(found)
+    places = []
+    for name, at in merged.items():
+        place = found.folder / "shards" / name
+        if time.time() - at < grace or not place.is_file():
+            continue
+        try:
+            header = read_header(place)
+        except StoreError:
+            continue  # damaged (`feat check` names it), or another process has just deleted it
+        # Of two copies in one shard, the later counts.
+        wanted = dict(zip(zip(header.clip_ids, header.sources, strict=True), header.digests, strict=True))
+        if all(
+            not used(clip_id, source)
+            or any(
+                other.source == source
+                and other.shard not in merged
+                and (other.digest == digest or found.index.header(other.shard).created > header.created)
+                for other in found.index.places(clip_id)
+            )
+            for (clip_id, source), digest in wanted.items()
+        ):
+            places.append(place)
+    return places
+
+
+def sweep(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: True) -> int:
+    """Delete the merged shards that may be deleted, and give their number."""
+    places = sweepable(found, grace, used)
+    for place in places:
+        place.unlink(missing_ok=True)
+    if places:
+        found.index.refresh()
+    present = {place.name for place in (found.folder / "shards").glob("*.h5")}
+    for note, shards, _ in _notes(found):
+        if not present & set(shards):
+            note.unlink(missing_ok=True)
+    return len(places)

@@ -1,0 +1,283 @@
+"""FeatureStore: a folder that any number of processes may write to at once, without a lock."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featzoo import plugins
+from featzoo.cache.clip_table import Record, read_records, same, tables, write_records
+from featzoo.cache.durable import probe, refused, write_text
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.shard import FORMAT, Entry, check_id
+from featzoo.cache.source import source_digest
+from featzoo.digests import ContentDigests
+from featzoo.errors import MissingFeatures, MissingPackage, MissingWeights, StoreError
+from featzoo.extractors.contract import COMMON_OPTIONS, make_extractor, spec_digest, unkeyed_options, unwritten_defaults
+from featzoo.media.clip import Clip
+from featzoo.sequence import Array, FeatureSequence
+
+# Features are written when so many bytes are waiting.
+BUFFER_BYTES = 32 << 20
+
+
+class FeatureStore:
+    """Feature sequences of clips, by feature set.
+
+    `store["egemaps"]["clip id"]` is a FeatureSequence of mapped, read-only arrays. Two processes may
+    add to one store at the same time; a process killed at any moment loses only what it had not yet
+    reported stored.
+
+    Raises:
+        StoreError: If `path` is not a store, or one of another format.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            declared = dict(json.loads((self.path / "STORE.json").read_text(encoding="utf-8")))
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} is not a feature store (no STORE.json): `feat extract FOLDER -o {self.path}` makes one"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{self.path / 'STORE.json'} is damaged: {error}") from error
+        if declared.get("format") != FORMAT:
+            raise StoreError(f"{self.path} has format {declared.get('format')}; this featzoo reads {FORMAT}")
+        self._sets: dict[str, FeatureSet] = {}
+        self._records: dict[str, Record] | None = None
+        self._tables: list[Path] = []
+        self.contents = ContentDigests(self.path / "index")
+
+    @classmethod
+    def create(cls, path: str | Path) -> FeatureStore:
+        """The store at `path`, made if there is none.
+
+        Raises:
+            StoreError: If the folder cannot be made, holds other things, or is on a file system without atomic rename.
+        """
+        path = Path(path)
+        marker = path / "STORE.json"
+        if not marker.is_file():
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                occupied = any(not place.name.startswith(".") for place in path.iterdir())
+                # Looked at again: another process may have made the store in the meantime.
+                if occupied and not marker.is_file():
+                    raise StoreError(f"{path} exists and is not a feature store: give another folder with -o")
+            except OSError as error:
+                raise refused(path, error) from error
+            probe(path)
+            text = {"format": FORMAT, "digests": "sha256", "made_by": "featzoo"}
+            write_text(marker, json.dumps(text, indent=1) + "\n")
+        return cls(path)
+
+    # Feature sets
+
+    def sets(self) -> list[FeatureSet]:
+        """All feature sets, by key."""
+        for place in sorted(self.path.glob("*/set.json")):
+            if place.parent.name not in self._sets:
+                self._sets[place.parent.name] = FeatureSet(self, place.parent)
+        return [self._sets[key] for key in sorted(self._sets)]
+
+    def find(self, request: str) -> FeatureSet | None:
+        """The feature set that a request names: a key, a name, or a name with options; None if there is none.
+
+        One that is stored pooled, or in another type, answers only where it is asked for or there is no other. Options
+        that are not in a key, such as a path to weights, are not compared, but what they lead to is: a set answers
+        only if it was made with weights of the same digest, and none does if they are not on this machine.
+
+        Raises:
+            StoreError: If several answer to it.
+            InvalidOption: If the extractor cannot have such options.
+        """
+        sets = self.sets()
+        for found in sets:
+            if found.key == request:
+                return found
+        wanted = plugins.parse(request)
+        bare = "." not in wanted.name and bool(wanted.options)
+        unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
+        unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
+        # A name or a path leads to weights, a number (the size of batches) does not.
+        leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
+        try:
+            digests = make_extractor(request).digests() if leads else None
+        except (MissingWeights, MissingPackage):
+            return None
+        fitting = [
+            found
+            for found in sets
+            if wanted.name == (found.name.split(".")[0] if bare else found.name)
+            and all(
+                {**unwritten, **found.options}.get(key) == value
+                for key, value in wanted.options.items()
+                if key not in unkeyed
+            )
+            and digests in (None, found.spec.get("digests", {}))
+        ]
+        if len(fitting) > 1:
+            unasked = COMMON_OPTIONS - wanted.options.keys()
+            fitting = [found for found in fitting if not unasked & found.options.keys()] or fitting
+        if len(fitting) > 1:
+            keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
+            raise StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
+        return fitting[0] if fitting else None
+
+    def __getitem__(self, request: str) -> FeatureSet:
+        found = self.find(request)
+        if found is None:
+            held = ", ".join(each.key for each in self.sets()) or "none"
+            raise MissingFeatures(
+                f"{self.path} holds no '{request}' (it holds: {held}). "
+                f"Make them with: feat extract FOLDER -x '{request}' -o {self.path}"
+            )
+        return found
+
+    def open_set(self, label: str, spec: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> FeatureSet:
+        """The feature set of a spec, made if it is not there.
+
+        Args:
+            label: Its name, such as `egemaps` or `bert.minilm`.
+            spec: All that decides its features, plain values.
+            provenance: What is worth knowing beside: versions, licence, host.
+
+        Raises:
+            StoreError: If the store cannot be written, or another spec has the same key.
+        """
+        if not re.fullmatch(r"[\w.-]+", label) or label.startswith("."):
+            raise StoreError(f"'{label}' cannot name a feature set: letters, digits, - _ . only")
+        digest = spec_digest(spec)
+        folder = self.path / f"{label}-{digest[:8]}"
+        if not (folder / "set.json").is_file():
+            made = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **(provenance or {})}
+            document = {"name": label, "digest": digest, "spec": spec, "provenance": made}
+            try:
+                (folder / "shards").mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise refused(self.path, error) from error
+            write_text(folder / "set.json", json.dumps(document, indent=1) + "\n")
+        found = self._sets.get(folder.name) or FeatureSet(self, folder)
+        if found.digest != digest:
+            raise StoreError(f"{folder} belongs to another spec ({found.digest}): their first 8 digits agree")
+        self._sets[folder.name] = found
+        return found
+
+    # Clips
+
+    def records(self) -> dict[str, Record]:
+        """Every clip that a run has named, with its media's digest, as the newest run left it."""
+        if self._records is None:
+            self._tables = tables(self.path / "clips")
+            self._records = read_records(self._tables)
+        return self._records
+
+    def clips(self) -> dict[str, Clip]:
+        """Every clip that a run has named: split, labels and words, by id."""
+        return {name: record.clip for name, record in self.records().items()}
+
+    def clip_ids(self) -> list[str]:
+        """The ids of all clips, sorted."""
+        return sorted(self.records())
+
+    def record(self, clips: Iterable[Clip], media: Mapping[Path, str] | None = None) -> None:
+        """Keep the clips of a run; those that have not changed are not written again.
+
+        Args:
+            clips: As found.
+            media: Digests of the media files' contents, where known.
+
+        Raises:
+            StoreError: If the store cannot be written, or an id cannot be stored.
+        """
+        if self._records is not None and self._tables != tables(self.path / "clips"):
+            self._records = None  # another run has recorded clips meanwhile
+        known = self.records()
+        new = []
+        for clip in clips:
+            check_id(clip.id)
+            record = Record(clip, (media or {}).get(clip.path, "") if clip.path else "")
+            if clip.id not in known or not same(known[clip.id], record):
+                new.append(record)
+        if new:
+            self._tables = [*self._tables, write_records(self.path / "clips", new)]
+            known.update({record.clip.id: record for record in new})
+
+    def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
+        """The digest of what an extractor that `reads` so is given of a clip now; None if it is unknown."""
+        record = self.records().get(clip_id)
+        return None if record is None else source_digest(record.clip, record.media, reads)
+
+    # Reading and writing
+
+    def read(self, request: str, clip_id: str) -> FeatureSequence:
+        """One clip of one feature set.
+
+        Raises:
+            MissingFeatures: If the store holds no such set, or the set no such clip.
+        """
+        return self[request][clip_id]
+
+    def holds(self, request: str, clip_id: str, source: str | None = None) -> bool:
+        """Whether a clip is stored, made from `source` if that is given."""
+        found = self.find(request)
+        return found is not None and found.holds(clip_id, source)
+
+    def write(self, request: str, clip_id: str, sequence: FeatureSequence, source: str = "") -> None:
+        """Store one clip durably. Many clips are written faster by `add`.
+
+        Raises:
+            MissingFeatures: If the store has no such set.
+            StoreError: If it cannot be written.
+        """
+        self[request].write([Entry(clip_id, source, sequence)])
+
+    def add(
+        self,
+        name: str,
+        features: Mapping[str, FeatureSequence | Array] | Iterable[tuple[str, FeatureSequence | Array]],
+        names: Sequence[str] | None = None,
+        spec: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> FeatureSet:
+        """Take in features made anywhere; memory stays bounded for an iterable of pairs.
+
+        Args:
+            name: Of the feature set.
+            features: Clip id to a FeatureSequence, or to an array (T, D) or (D,) without times.
+            names: D column names, for arrays.
+            spec: What decides the features; by default only their name.
+            provenance: Where they come from.
+
+        Raises:
+            StoreError: If rows differ in shape or type, or the store cannot be written.
+            ValueError: If a sequence is malformed.
+        """
+        plain = {"extractor": name, "version": 1, "reads": [], "options": {}, "digests": {}}
+        found = self.open_set(name, {**plain, **(spec or {})}, provenance)
+        pairs = features.items() if isinstance(features, Mapping) else features
+        waiting: list[Entry] = []
+        size = 0
+        for clip_id, value in pairs:
+            sequence = value if isinstance(value, FeatureSequence) else _untimed(np.asarray(value), names)
+            waiting.append(Entry(clip_id, "", sequence))
+            size += sequence.features.nbytes
+            if size >= BUFFER_BYTES:
+                found.write(waiting)
+                waiting, size = [], 0
+        if waiting:
+            found.write(waiting)
+        return found
+
+
+def _untimed(array: Array, names: Sequence[str] | None) -> FeatureSequence:
+    rows = array[None] if array.ndim == 1 else array
+    columns = tuple(names) if names is not None else tuple(f"column_{i}" for i in range(rows.shape[-1]))
+    return FeatureSequence(rows, np.full((len(rows), 2), np.nan), columns)

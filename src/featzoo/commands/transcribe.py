@@ -1,0 +1,117 @@
+"""`feat transcribe`: transcripts from sound, or times for given words, beside the media."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from featzoo.commands.options import DEVICE, FOLDER
+from featzoo.commands.weights import takes_weights
+
+if TYPE_CHECKING:
+    from featzoo.media.transcription import Media, Outcome
+
+# Recordings that are named where many share a fate.
+EXAMPLES = 5
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=FOLDER)
+@click.option("--model", default="base", show_default=True, help="tiny to large-v3, turbo, or a folder (CTranslate2).")
+@click.option("--language", metavar="CODE", help="Such as en or zh; default: detected in each recording.")
+@click.option("--to", type=FOLDER, help="A folder for the transcripts; default: beside the media.")
+@click.option("--align", is_flag=True, help="Find times for the words of transcripts that have none, not words.")
+@click.option("--force", is_flag=True, help="Also where there is a transcript already; its JSON is overwritten.")
+@click.option("--beam", type=click.IntRange(1), default=5, show_default=True, help="Hypotheses that the search keeps.")
+@click.option("--vad/--no-vad", default=True, show_default=True, help="Leave out what does not sound like speech.")
+@DEVICE
+@takes_weights
+def transcribe(
+    sources: tuple[Path, ...],
+    model: str,
+    language: str | None,
+    to: Path | None,
+    align: bool,
+    force: bool,
+    beam: int,
+    vad: bool,
+    device: str,
+) -> None:
+    """Write transcripts with word times for the media in SOURCES: folders, manifests or media files.
+
+    They are Whisper's JSON, beside each medium (clip.mp4.json), where `feat extract` reads them. Recordings that have
+    a transcript are left as they are. Nothing is downloaded. Exit status 1 if any recording failed; the others are
+    written all the same.
+
+    \b
+    feat transcribe videos/
+    feat transcribe clips.csv --model small --language de --device cuda
+    feat transcribe videos/ --align          times for the words of .txt files, or of a manifest's text
+    """
+    from featzoo.media.transcription import find_media, transcribe_all
+    from featzoo.media.whisper import Whisper
+
+    media = find_media(sources, to)
+    _say(media)
+
+    def load() -> Whisper:
+        loaded = Whisper(model, device, language=language, beam=beam, vad=vad)
+        click.echo(
+            f"{'aligning' if align else 'transcribing'} with {loaded.name} on {loaded.device} ({loaded.compute})"
+        )
+        return loaded
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.fields[of]}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f}%"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(media.found), of=_recordings(media))
+        outcomes = transcribe_all(
+            media.found, load, align=align, force=force, on_progress=lambda done: progress.update(task, completed=done)
+        )
+    if _account(outcomes, align):
+        raise SystemExit(1)
+
+
+def _say(media: Media) -> None:
+    clips = sum(len(medium.clips) for medium in media.found)
+    segments = f" with {clips} segments" if clips != len(media.found) else ""
+    click.echo(f"{_recordings(media)}{segments}")
+    if media.left_aside:
+        click.echo(f"left aside: {len(media.left_aside)} ({_some(media.left_aside)})")
+
+
+def _recordings(media: Media) -> str:
+    return f"{len(media.found)} recording{'' if len(media.found) == 1 else 's'}"
+
+
+def _account(outcomes: Sequence[Outcome], align: bool) -> int:
+    """Print what became of all recordings; how many failed."""
+    written = [each for each in outcomes if each.state == "written"]
+    failed = [each for each in outcomes if each.state == "failed"]
+    kept = len(outcomes) - len(written) - len(failed)
+    done, had = ("aligned", "times") if align else ("transcribed", "a transcript")
+    click.echo(f"{len(written)} {done}, {kept} had {had} already, {len(failed)} failed")
+    silent = [each.path.name for each in written if not each.words]
+    if silent:
+        click.echo(f"without a word: {len(silent)} ({_some(silent)})")
+    for each in written:
+        if each.detail:
+            click.secho(f"warning: {each.detail}", err=True, fg="yellow")
+    for each in failed:
+        click.secho(f"    {each.path.name}: {each.detail}", fg="yellow")
+    return len(failed)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:EXAMPLES]) + (" ..." if len(names) > EXAMPLES else "")

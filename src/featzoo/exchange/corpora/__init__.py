@@ -1,0 +1,1 @@
+"""Importers of published corpora, one file each."""

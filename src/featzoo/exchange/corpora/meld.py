@@ -1,0 +1,88 @@
+"""MELD from local files: sentiment and emotion of the utterances of dialogues, words with times, media."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from featzoo.errors import InvalidClips
+from featzoo.exchange.corpora.mertools import read_table
+from featzoo.exchange.importing import Account, Arrival, bring_in
+from featzoo.exchange.raw_media import link_media
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import words_of
+
+PARTS = {"train": "train", "dev": "valid", "test": "test"}
+SENTIMENT = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
+# In the order that MELD's README numbers them.
+EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
+COLUMNS = ("Utterance", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d+)")
+
+
+def import_meld(folder: Path, store: Path, media: Path | None = None, dry_run: bool = False) -> Account:
+    """Put MELD into a store: clips with words, split, `sentiment` (-1, 0, 1) and `emotion` (0 to 6, see `EMOTIONS`).
+
+    Dialogues are numbered anew in each split, so utterance 3 of dialogue 12 is `train_dia12$_$3`: utterances of
+    a dialogue are neighbours. The times of the tables are places in episodes of a series, which are not distributed.
+    Clips are files of their own, so a clip starts at 0; the time that a subtitle lasts is shared out over its words.
+
+    Args:
+        folder: With train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, or some of them.
+        store: Made if it is not there.
+        media: MELD.Raw: train_splits/dia0_utt0.mp4, dev_splits_complete/..., output_repeated_splits_test/...
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If there is no such table, or it lacks a column.
+    """
+    tables = {part: folder / f"{part}_sent_emo.csv" for part in PARTS}
+    tables = {part: path for part, path in tables.items() if path.is_file()}
+    if not tables:
+        raise InvalidClips(f"{folder} lacks train_sent_emo.csv: MELD is imported from local files")
+    refused: dict[str, str] = {}
+    clips = [clip for part, path in tables.items() for clip in _clips(part, path, refused)]
+    untimed = sum(math.isnan(clip.words[0].start) for clip in clips if clip.words)
+    notes = ["not taken in: Speaker, Season, Episode"]
+    notes += [f"{untimed} clips end before they start by their table: their words have no times"] if untimed else []
+    if media:
+        clips, said = link_media(clips, media, parts=True)
+        notes += said
+    return bring_in(Arrival([], clips, refused, notes), store, dry_run)
+
+
+def _clips(part: str, path: Path, refused: dict[str, str]) -> Iterator[Clip]:
+    for number, row in enumerate(read_table(path, *COLUMNS), start=2):
+        try:
+            yield _clip(part, row)
+        except ValueError as error:
+            refused[f"{path.name}, row {number}"] = str(error)
+
+
+def _clip(part: str, row: Mapping[str, Any]) -> Clip:
+    dialogue, utterance = (int(row[column]) for column in ("Dialogue_ID", "Utterance_ID"))
+    sentiment, emotion = (str(row[column]).strip().lower() for column in ("Sentiment", "Emotion"))
+    if sentiment not in SENTIMENT or emotion not in EMOTIONS:
+        raise ValueError(
+            f"sentiment '{sentiment}', emotion '{emotion}': expected {', '.join(SENTIMENT)} and an emotion"
+        )
+    seconds = _seconds(row["EndTime"]) - _seconds(row["StartTime"])
+    times = (0.0, seconds) if seconds > 0 else (math.nan, math.nan)
+    return Clip(
+        f"{part}_dia{dialogue}$_${utterance}",
+        words=words_of(row["Utterance"], *times),
+        split=PARTS[part],
+        labels={"sentiment": SENTIMENT[sentiment], "emotion": float(EMOTIONS.index(emotion))},
+    )
+
+
+def _seconds(text: str) -> float:
+    """Seconds of `00:16:16,059`; NaN of anything else."""
+    match = TIME.fullmatch(str(text).strip())
+    if match is None:
+        return math.nan
+    hours, minutes, seconds, rest = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{rest}")

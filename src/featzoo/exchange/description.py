@@ -1,0 +1,102 @@
+"""What our own files say of the set in them, so that it comes back as it went: one JSON text, whatever the format."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.errors import StoreError
+from featzoo.exchange.importing import Incoming, Rows
+
+# The key under which each format keeps the text.
+KEY = "featzoo"
+
+
+class Description(NamedTuple):
+    """A feature set in words.
+
+    Attributes:
+        name: Such as `egemaps`.
+        names: D column names.
+        dtype: Of the features, as NumPy names it.
+        row: Shape of one row, (..., D).
+        spec: All that decided the features.
+        provenance: Versions, licence, date.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    dtype: str
+    row: tuple[int, ...]
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+
+    def text(self) -> str:
+        """As JSON."""
+        return json.dumps(self._asdict(), ensure_ascii=False)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row's features."""
+        return max(1, int(np.prod(self.row)) * np.dtype(self.dtype).itemsize)
+
+
+def describe(found: FeatureSet) -> Description:
+    """The description of a stored set.
+
+    Raises:
+        StoreError: If it holds no clip, or values that other formats have no type for.
+    """
+    if found.kind is None:
+        raise StoreError(f"{found.key} holds no clips: there is nothing to export")
+    names, dtype, row = found.kind
+    if dtype.kind not in "fiub":
+        raise StoreError(f"{found.key} holds {dtype} values: only real numbers can be exported")
+    told = {key: value for key, value in found.provenance.items() if key != "host"}  # nobody else's business
+    return Description(found.name, names, str(dtype), row, found.spec, told)
+
+
+def parse(text: str | bytes | None) -> Description | None:
+    """What a file says of its set; None if featzoo did not write it."""
+    try:
+        said = json.loads(text or "null")
+        known = Description(**{field: said[field] for field in Description._fields})
+        dtype, row = np.dtype(str(known.dtype)), tuple(int(size) for size in known.row)
+        json.dumps(known.spec, allow_nan=False)
+        plain = known.name, known.spec, known.provenance
+        if dtype.kind not in "fiub" or not row or [type(each) for each in plain] != [str, dict, dict]:
+            return None
+    except (TypeError, ValueError, KeyError):
+        return None
+    return known._replace(names=tuple(map(str, known.names)), dtype=str(dtype), row=row)
+
+
+def incoming(
+    path: Path,
+    description: Description | None,
+    entries: Iterable[tuple[str, Callable[[], Rows]]],
+    name: str | None = None,
+) -> Incoming:
+    """A file's set: with its own spec where featzoo wrote the file, else named after the file.
+
+    Args:
+        path: The file.
+        description: What the file says of itself.
+        entries: As `Incoming` has them.
+        name: To replace the set's own.
+    """
+    label = name or (description.name if description else plain_name(path))
+    if description is None:
+        return Incoming(label, entries, provenance={"source": path.name})
+    return Incoming(label, entries, provenance={**description.provenance, "source": path.name}, spec=description.spec)
+
+
+def plain_name(path: Path) -> str:
+    """A name for a set from that of its file."""
+    return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "imported"

@@ -1,0 +1,1 @@
+"""File formats of other projects, in and out, one file each."""

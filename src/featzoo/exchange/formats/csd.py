@@ -1,0 +1,203 @@
+"""CMU-MultimodalSDK's computational sequences (.csd), in and out."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import h5py
+import numpy as np
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import InvalidClips, StoreError
+from featzoo.exchange.exporting import Outgoing, deliver
+from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.exchange.pickles.read import said
+from featzoo.media.clip import Clip
+
+# What the SDK asks for. "dimension namescomputational sequence version" is its own slip, a missing comma: newer
+# versions look for it, older ones for the two keys that it joins.
+METADATA = (
+    "root name",
+    "computational sequence description",
+    "computational sequence version",
+    "alignment compatible",
+    "dataset name",
+    "dataset version",
+    "creator",
+    "contact",
+    "featureset bib citation",
+    "dataset bib citation",
+    "dimension names",
+    "dimension namescomputational sequence version",
+    "uuid",
+    "md5",
+)
+
+
+def import_csd(
+    path: Path, store_path: Path, name: str | None = None, dry_run: bool = False, cut: bool = False
+) -> Account:
+    """Put a .csd file into a store as one feature set; entries keep their names, times and columns.
+
+    Args:
+        path: A .csd file; metadata as JSON, plain text or bytes.
+        store_path: Made if it is not there.
+        name: Of the set; by default the sequence's root name in small letters.
+        dry_run: Whether only to say what would come in.
+        cut: Whether entries are recordings, to be cut into the clips `recording$_$3` that the store knows: a clip gets
+            the rows whose middle lies from its start to before its end, with times from its start.
+
+    Raises:
+        InvalidClips: If it is not a .csd file, no entry can be read, or the store knows no clip of a recording.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            roots = list(file.keys())
+            if not roots or "data" not in file[roots[0]]:
+                raise InvalidClips(f"{path} is not a .csd file: it has no root group with 'data'")
+            root = file[roots[0]]
+            metadata = read_metadata(root["metadata"]) if "metadata" in root else {}
+            label = name or re.sub(r"[^a-z0-9.]+", "-", str(metadata.get("root name") or roots[0]).lower()).strip("-")
+            columns = _columns(metadata)
+            options = {"csd": roots[0], "version": str(metadata.get("computational sequence version", ""))}
+            data, notes = {unquote(entry): group for entry, group in root["data"].items()}, Counter[str]()
+            if cut:
+                entries = _segments(data, columns, store_path, notes)
+                options["cut"] = "segments"
+            else:
+                entries = ((entry, partial(_rows, group, columns)) for entry, group in data.items())
+            incoming = Incoming(label, entries, options, {"source": path.name, "csd": metadata})
+            return bring_in(Arrival([incoming], notes=said(notes)), store_path, dry_run)
+    except OSError as error:
+        raise InvalidClips(f"{path} cannot be read as HDF5 (a truncated download?): {error}") from error
+
+
+def _rows(group: h5py.Group, columns: tuple[str, ...]) -> Rows:
+    return Rows(group["features"][:], group["intervals"][:], columns)
+
+
+def _segments(
+    data: Mapping[str, h5py.Group], columns: tuple[str, ...], store_path: Path, notes: Counter[str]
+) -> Iterator[tuple[str, Callable[[], Rows]]]:
+    """The store's clips that lie in the recordings; a recording is read once for all of its clips."""
+    known = FeatureStore(store_path).clips().values() if store_path.is_dir() else ()
+    clips = [clip for clip in known if "$_$" in clip.id and clip.end is not None]
+    if not clips:
+        raise InvalidClips(
+            f"{store_path} knows no part of a recording (a clip `recording$_$3` with start and end): import labels "
+            "with times first, such as feat import mosei"
+        )
+    inside = [clip for clip in clips if _recording(clip) in data]
+    notes["the file has no entry of their recording"] += len(clips) - len(inside)
+    read = lru_cache(maxsize=1)(lambda recording: tuple(data[recording][key][:] for key in ("features", "intervals")))
+
+    def rows(clip: Clip) -> Rows:
+        features, times = read(_recording(clip))
+        middle = times.mean(axis=1)
+        own = (middle >= clip.start) & (middle < (clip.end or 0.0))
+        notes["no row lies in their time"] += not own.any()
+        return Rows(features[own], times[own] - clip.start, columns)
+
+    yield from ((clip.id, partial(rows, clip)) for clip in sorted(inside, key=_recording))
+
+
+def _recording(clip: Clip) -> str:
+    return clip.id.rpartition("$_$")[0]
+
+
+def read_metadata(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A metadata group as plain values, whichever version of the SDK wrote it."""
+    found = {}
+    for key, held in group.items():
+        value = held[()]
+        value = value.flat[0] if isinstance(value, np.ndarray) else value
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
+    return found
+
+
+def _columns(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Column names, from the key or from its slip; plain text may be the repr of a list."""
+    for key in ("dimension names", "dimension namescomputational sequence version"):
+        names = metadata.get(key)
+        if isinstance(names, str):
+            names = re.findall(r"'([^']*)'", names)
+        if isinstance(names, list):
+            return tuple(str(each) for each in names)
+    return ()
+
+
+def export_csd(
+    store_path: Path,
+    request: str,
+    path: Path,
+    metadata: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+) -> list[str]:
+    """Write one feature set as a .csd file that CMU-MultimodalSDK reads. Returns what was written, in words.
+
+    Clip ids become entry names; a `/`, which HDF5 would take for a path, is written as `%2F` (and `%` as `%25`).
+
+    Args:
+        store_path: The store.
+        request: A feature set of rows (T, D).
+        path: The file; an existing one is not overwritten.
+        metadata: To replace or add to what is written, such as `creator`.
+        dry_run: Whether only to say what would be written.
+
+    Raises:
+        MissingFeatures: If the store holds no such set.
+        StoreError: If the file exists or cannot be written.
+    """
+    found = FeatureStore(store_path)[request]
+    if path.suffix != ".csd":
+        raise StoreError(f"{path}: the SDK reads only files called *.csd")
+    values = {**_metadata(found.name, found.names, found.spec), **(metadata or {})}
+    holds = [f"{found.key}: {len(found)} entries x {len(found.names)} columns"]
+    return deliver(Outgoing(path, holds, partial(_write, found, values)), dry_run)
+
+
+def _write(found: FeatureSet, values: Mapping[str, Any], path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        root = file.create_group(found.name)
+        data = root.create_group("data")
+        for clip_id in found:
+            entry = data.create_group(quote(clip_id, safe=" $[]()+,;=@!~'"))
+            entry.create_dataset("features", data=found[clip_id].features)
+            entry.create_dataset("intervals", data=found[clip_id].intervals)
+        group = root.create_group("metadata")
+        for key in (*METADATA, *(key for key in values if key not in METADATA)):
+            held = group.create_dataset(key, (1,), dtype=h5py.string_dtype())
+            held[0] = json.dumps(values[key])
+
+
+def _metadata(name: str, columns: tuple[str, ...], spec: Mapping[str, Any]) -> dict[str, Any]:
+    version = f"featzoo {spec.get('extractor')} {spec.get('version')}"
+    return {
+        "root name": name,
+        "computational sequence description": json.dumps(spec, sort_keys=True),
+        "computational sequence version": version,
+        "alignment compatible": True,
+        "dataset name": "",
+        "dataset version": "",
+        "creator": "featzoo",
+        "contact": "",
+        "featureset bib citation": "",
+        "dataset bib citation": "",
+        "dimension names": list(columns),
+        "dimension namescomputational sequence version": list(columns),
+        "uuid": str(uuid.uuid4()),
+        "md5": None,
+    }

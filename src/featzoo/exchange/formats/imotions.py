@@ -1,0 +1,139 @@
+"""iMotions' exports of FACET, in: tab-separated text with an evidence (log10 odds) for each emotion and action unit.
+
+The layout, as iMotions 6 writes it: lines `#Key : value`, an empty line, a line of column names, then a row a sample:
+who (`Name`) saw what (`StimulusName`), `EventSource`, `MediaTime` in ms from the stimulus's start (`Timestamp` from the
+recording's), `FrameNo`, `NoOfFaces`, then `<Emotion> Evidence`, `<Emotion> Intensity`, `AU<n> Evidence`,
+`HasGlasses Probability`, `IsMale Probability`, `Yaw|Pitch|Roll Degrees`, the face's rectangle and landmarks.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from featzoo.exchange.file_matching import clip_ids, files_of
+from featzoo.exchange.formats.openface import frame_intervals
+from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.extractors.vision.facet_columns import FACET
+from featzoo.sequence import Array
+
+WORDS = (" Evidence", " Intensity", " Probability", " Degrees")
+TIMES = ("MediaTime", "FrameTime", "Timestamp")
+
+
+def import_imotions(
+    place: Path, store_path: Path, mosei: bool = False, name: str = "facet", dry_run: bool = False
+) -> Account:
+    """Put iMotions' exports of FACET into a store: one feature set, float32; rows without a face are NaN.
+
+    A file's clip is the one that the store knows by its path or name. If it holds several respondents or stimuli, each
+    pair is a clip, `file/Name/StimulusName`. Rows of other sensors, and repeats of a frame, which iMotions fills in
+    between, are left out and counted in a note.
+
+    Args:
+        place: A file, or a folder that is searched for .txt and .tsv.
+        store_path: Made if it is not there.
+        mosei: Whether to keep CMU-MOSEI's 35 FACET 4.2 columns, in its order. A column that the export lacks is NaN:
+            `Baseline` in iMotions 6, whose `Neutral` no source says to be the same. `Has_Glasses` and `Is_Male` are
+            probabilities where the export has no evidence of them.
+        name: Of the feature set.
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If there is no file, or none can be read.
+    """
+    notes: list[str] = []
+    entries = _entries(place, store_path, mosei, notes)
+    options = {"columns": "mosei"} if mosei else {}
+    return bring_in(
+        Arrival([Incoming(name, entries, options, {"source": place.name, "modality": "vision"})], notes=notes),
+        store_path,
+        dry_run,
+    )
+
+
+def _entries(place: Path, store_path: Path, mosei: bool, notes: list[str]) -> Iterator[tuple[str, Callable[[], Rows]]]:
+    for clip, path in clip_ids(place, files_of(place, (".txt", ".tsv")), store_path):
+        try:
+            columns, found = _read(path)
+        except (OSError, ValueError, csv.Error) as error:
+            yield clip, partial(_refuse, str(error))
+            continue
+        parts = [(who, list(rows)) for who, rows in groupby(sorted(found, key=attrgetter("who")), attrgetter("who"))]
+        for (respondent, stimulus), rows in parts:
+            entry = clip if len(parts) == 1 else f"{clip}/{respondent}/{stimulus}"
+            yield entry, partial(_rows, entry, columns, rows, mosei, notes)
+
+
+def _refuse(reason: str) -> Rows:
+    raise ValueError(reason)
+
+
+class _Row(NamedTuple):
+    """A line of an export: respondent and stimulus, times in ms (as `TIMES`), frame, faces, FACET's values (D,)."""
+
+    who: tuple[str, str]
+    times: tuple[float, ...]
+    frame: str
+    faces: str
+    values: Array
+
+
+def _read(path: Path) -> tuple[list[str], list[_Row]]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        lines = (line for line in file if line.strip() and not line.startswith("#"))
+        reader = csv.DictReader(lines, delimiter="\t")
+        columns = [column for column in reader.fieldnames or () if column.endswith(WORDS)]
+        if not any(column.endswith(" Evidence") for column in columns):
+            raise ValueError("it is no export of FACET: no column is called '... Evidence'")
+        rows = []
+        for row in reader:
+            values = np.array([_number(row[column]) for column in columns])
+            times = tuple(_number(row.get(time)) for time in TIMES)
+            who = (row.get("Name") or "", row.get("StimulusName") or "")
+            rows.append(_Row(who, times, row.get("FrameNo") or "", row.get("NoOfFaces") or "", values))
+    if not rows:
+        raise ValueError("it has a header and no rows")
+    return columns, rows
+
+
+def _rows(entry: str, columns: Sequence[str], rows: list[_Row], mosei: bool, notes: list[str]) -> Rows:
+    frames: dict[str, _Row] = {}
+    for number, row in enumerate(rows):
+        if row.faces or not np.isnan(row.values).all():
+            frames.setdefault(row.frame or f"row {number}", row)
+    if len(frames) < len(rows):
+        notes.append(f"{entry}: {len(rows) - len(frames)} rows of other sensors or repeated frames are left out")
+    times = np.array([row.times for row in frames.values()]).reshape(-1, len(TIMES))  # (T, 3)
+    clocks = np.flatnonzero(~np.isnan(times).any(axis=0))
+    if not frames or not len(clocks):
+        raise ValueError("none of its rows has both FACET's values and a time")
+    values = np.stack([row.values for row in frames.values()])  # (T, D)
+    values[[row.faces == "0" for row in frames.values()]] = np.nan
+    names: Sequence[str] = columns
+    if mosei:
+        values, names = _as_mosei(columns, values), FACET
+    return Rows(values.astype(np.float32), frame_intervals(times[:, clocks[0]] / 1000.0), names)
+
+
+def _number(text: str | None) -> float:
+    # A comma in the locale of half of Europe.
+    return float((text or "nan").strip().replace(",", ".") or "nan")
+
+
+def _as_mosei(columns: Sequence[str], values: Array) -> Array:
+    places = {column: number for number, column in enumerate(columns)}
+    mapped = np.full((len(values), len(FACET)), np.nan)
+    for number, name in enumerate(FACET):
+        bare = name.replace("_", "")
+        found = [places[bare + word] for word in (" Evidence", " Probability", " Degrees") if bare + word in places]
+        if found:
+            mapped[:, number] = values[:, found[0]]
+    return mapped

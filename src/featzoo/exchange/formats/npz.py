@@ -1,0 +1,142 @@
+"""NumPy files, in and out: one .npz a feature set; in also a folder of one .npy or .npz a clip. Never a pickle."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import InvalidClips
+from featzoo.exchange.description import KEY, Description, describe, incoming, parse, plain_name
+from featzoo.exchange.exporting import Outgoing, deliver
+from featzoo.exchange.file_matching import clip_ids, files_of
+from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.exchange.npy_rows import Steps
+from featzoo.sequence import Array
+
+
+def export_npz(store_path: Path, request: str, path: Path, dry_run: bool = False) -> list[str]:
+    """Write a feature set as one .npz; clips are written one after the other. Returns what was written, in words.
+
+    Its arrays: `features` (sum T, ..., D), `intervals` (sum T, 2) float64 seconds, `offsets` (N + 1) int64 (clip i
+    has rows offsets[i] to offsets[i + 1]), `clip_ids` (N), `names` (D) and `featzoo`, the description as JSON.
+
+    Args:
+        store_path: The store.
+        request: A feature set.
+        path: The file; an existing one is not overwritten.
+        dry_run: Whether only to say what would be written.
+
+    Raises:
+        MissingFeatures: If the store holds no such set.
+        StoreError: If the file exists or cannot be written.
+    """
+    found = FeatureStore(store_path)[request]
+    description = describe(found)
+    holds = [f"{found.key}: {len(found)} clips x {len(description.names)} columns"]
+    return deliver(Outgoing(path, holds, partial(_write, found, description)), dry_run)
+
+
+def _write(found: FeatureSet, description: Description, path: Path) -> None:
+    ids = found.ids()
+    offsets = np.cumsum([0, *(len(found[clip]) for clip in ids)], dtype=np.int64)
+    total = int(offsets[-1])
+    kind = np.dtype(description.dtype).newbyteorder("<")
+    small = {"offsets": offsets, "clip_ids": np.array(ids), "names": np.array(description.names, dtype=np.str_)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as file:
+        with file.open("features.npy", "w", force_zip64=True) as member:
+            _header(member, kind, (total, *description.row))
+            for clip in ids:
+                member.write(np.ascontiguousarray(found[clip].features, dtype=kind).tobytes())
+        with file.open("intervals.npy", "w", force_zip64=True) as member:
+            _header(member, np.dtype("<f8"), (total, 2))
+            for clip in ids:
+                member.write(np.ascontiguousarray(found[clip].intervals, dtype="<f8").tobytes())
+        for name, array in {**small, KEY: np.array(description.text())}.items():
+            with file.open(f"{name}.npy", "w") as member:
+                npy.write_array(member, array, allow_pickle=False)
+
+
+def _header(member: IO[bytes], kind: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    fields = {"descr": npy.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    npy.write_array_header_2_0(member, fields)
+
+
+def import_npz(place: Path, store_path: Path, name: str | None = None, dry_run: bool = False) -> Account:
+    """Put NumPy files into a store as one feature set.
+
+    Args:
+        place: A .npz of many clips (`features`, `offsets`, `clip_ids`, and if they are there `intervals` and
+            `names`), or a folder of one file a clip: .npy of (T, ..., D) or (T,), or .npz with `features` (or
+            one array of any name), `intervals` and `names`.
+        store_path: Made if it is not there.
+        name: Of the set; by default what the file says, or its name.
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If it is no such file.
+    """
+    if place.is_dir():
+        files = clip_ids(place, files_of(place, (".npy", ".npz")), store_path)
+        each = ((clip, partial(_one_clip, path)) for clip, path in files)
+        arrival = Arrival([Incoming(name or plain_name(place), each, provenance={"source": place.name})])
+        return bring_in(arrival, store_path, dry_run)
+    try:
+        with zipfile.ZipFile(place) as file:
+            held = {member.removesuffix(".npy") for member in file.namelist()}
+            if not {"features", "offsets", "clip_ids"} <= held:
+                raise InvalidClips(
+                    f"{place} lacks {', '.join(sorted({'features', 'offsets', 'clip_ids'} - held))}: a set has these; "
+                    "files of one clip each are imported by naming their folder"
+                )
+            description = parse(str(_read(file, KEY))) if KEY in held else None
+            ids, offsets = [str(each) for each in _read(file, "clip_ids")], _read(file, "offsets")
+            if offsets.shape != (len(ids) + 1,) or offsets.dtype.kind not in "iu" or (np.diff(offsets) < 0).any():
+                raise InvalidClips(
+                    f"{place}: offsets are {len(ids) + 1} row numbers that never fall, for {len(ids)} ids"
+                )
+            names = [str(each) for each in _read(file, "names")] if "names" in held else []
+            lengths = np.diff(offsets).tolist()
+            timed = file.open("intervals.npy") if "intervals" in held else nullcontext()
+            with file.open("features.npy") as features, timed as intervals:
+                entries = _entries(ids, lengths, names, Steps(features), Steps(intervals) if intervals else None)
+                return bring_in(Arrival([incoming(place, description, entries, name)]), store_path, dry_run)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidClips(f"{place} cannot be read as .npz: {error}") from error
+
+
+def _read(file: zipfile.ZipFile, name: str) -> Array:
+    with file.open(f"{name}.npy") as member:
+        array: Array = npy.read_array(member, allow_pickle=False)
+        return array
+
+
+def _entries(
+    ids: Sequence[str], lengths: Sequence[int], names: Sequence[str], features: Steps, intervals: Steps | None
+) -> Iterator[tuple[str, Callable[[], Rows]]]:
+    def read(count: int) -> Rows:
+        return Rows(features.take(count), intervals.take(count) if intervals else None, names)
+
+    for clip, count in zip(ids, lengths, strict=True):
+        yield clip, partial(read, count)
+
+
+def _one_clip(path: Path) -> Rows:
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return Rows(loaded)
+            name = loaded.files[0] if len(loaded.files) == 1 else "features"
+            names = [str(each) for each in loaded["names"]] if "names" in loaded.files else ()
+            return Rows(loaded[name], loaded["intervals"] if "intervals" in loaded.files else None, names)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot be read as NumPy's: {error}") from error

@@ -1,0 +1,253 @@
+"""Into the store, the same way for every format: what is taken in, what is refused and why, and the dry run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from featzoo.cache.shard import check_id
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import InvalidClips, StoreError
+from featzoo.extractors.contract import spec_digest
+from featzoo.media.clip import Clip
+from featzoo.sequence import Array, FeatureSequence
+
+
+class Rows(NamedTuple):
+    """One entry as a file holds it; infinite values and columns without a name are put right later.
+
+    Attributes:
+        features: (T, ..., D), or (T,) for one column.
+        intervals: (T, 2) seconds from the clip's start; None where the file has no times.
+        names: D column names; they are numbered if there are none, or not D.
+    """
+
+    features: Array
+    intervals: Array | None = None
+    names: Sequence[str] = ()
+
+
+class Incoming(NamedTuple):
+    """One feature set that a file holds.
+
+    Attributes:
+        name: Of the set.
+        entries: Clip id and a function that reads its rows; what it raises as ValueError or KeyError is the
+            reason why the entry is refused, and the others go on. Read once, one after the other.
+        options: What tells this set from others of the same name; enters the key.
+        provenance: What is worth knowing beside: file, licence, `modality`.
+        spec: All that decided the features, where the file says so; replaces `options`.
+    """
+
+    name: str
+    entries: Iterable[tuple[str, Callable[[], Rows]]]
+    options: Mapping[str, Any] = {}
+    provenance: Mapping[str, Any] = {}
+    spec: Mapping[str, Any] | None = None
+
+
+class Arrival(NamedTuple):
+    """What a file or folder holds: feature sets, clips with splits and labels, and what the user should know.
+
+    Notes are read after the sets, so that they may tell of what was met there.
+    """
+
+    sets: Iterable[Incoming]
+    clips: Sequence[Clip] = ()
+    refused: Mapping[str, str] = {}
+    notes: Iterable[str] = ()
+
+
+class Imported(NamedTuple):
+    """What came in of one set: its key, clips, infinite values made NaN, entries refused, and its columns."""
+
+    key: str
+    clips: int
+    infinite: int
+    refused: dict[str, str]
+    columns: tuple[str, ...] = ()
+
+
+class Account(NamedTuple):
+    """What came in, or would come in.
+
+    Attributes:
+        clips: Clips recorded, by split (`no split` for those without).
+        sets: By feature set.
+        refused: Entries that are in no set, with the reason.
+        notes: What the user should know.
+        dry_run: Whether nothing was written.
+    """
+
+    clips: Mapping[str, int]
+    sets: tuple[Imported, ...]
+    refused: Mapping[str, str]
+    notes: tuple[str, ...]
+    dry_run: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was refused."""
+        return not self.refused and not any(each.refused for each in self.sets)
+
+    def lines(self) -> Iterator[str]:
+        """The account in words."""
+        if self.dry_run:
+            yield "dry run: nothing is written. It would be:"
+        if self.clips:
+            splits = ", ".join(f"{count} {split}" for split, count in self.clips.items())
+            yield f"clips: {sum(self.clips.values())} ({splits})"
+        for each in self.sets:
+            yield f"{each.key}: {each.clips} clips x {len(each.columns)} columns, {len(each.refused)} refused"
+            if each.columns:
+                yield f"    columns: {_shortened(each.columns)}"
+            if each.infinite:
+                yield f"    {each.infinite} infinite values became NaN (not observed)"
+            yield from (f"    refused {entry}: {reason}" for entry, reason in each.refused.items())
+        yield from (f"refused {entry}: {reason}" for entry, reason in self.refused.items())
+        yield from self.notes
+
+
+def _shortened(columns: Sequence[str]) -> str:
+    return ", ".join(columns if len(columns) <= 6 else [*columns[:3], "...", columns[-1]])
+
+
+def bring_in(arrival: Arrival, store_path: Path, dry_run: bool = False) -> Account:
+    """Put what a file holds into a store. A dry run reads and checks all of it and writes nothing.
+
+    Words, times and media that the store already knows of a clip stay; split and labels are the file's.
+
+    Args:
+        arrival: What the file holds.
+        store_path: Made if it is not there and anything can be read.
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If nothing of it can be read.
+        StoreError: If the store cannot be written, or its sets have other columns.
+    """
+    given, wrong = _sorted_out(arrival.clips)
+    clips = Counter(clip.split or "no split" for clip in given)
+    if dry_run and store_path.is_dir() and any(store_path.iterdir()):
+        FeatureStore(store_path)  # says so if it is something else
+    if given and not dry_run:
+        store = FeatureStore.create(store_path)
+        known = store.records()
+        media = {record.clip.path: record.media for record in known.values() if record.clip.path}
+        store.record([_merged(known[c.id].clip, c) if c.id in known else c for c in given], media)
+    sets = tuple(_one_set(incoming, store_path, dry_run) for incoming in arrival.sets)
+    account = Account(clips, sets, {**arrival.refused, **wrong}, tuple(arrival.notes), dry_run)
+    if not clips and not any(each.clips for each in sets):
+        reasons = {**account.refused, **{entry: why for each in sets for entry, why in each.refused.items()}}
+        raise InvalidClips(f"none of {len(reasons)} entries can be read: {dict(list(reasons.items())[:5])}")
+    return account
+
+
+def _sorted_out(clips: Sequence[Clip]) -> tuple[list[Clip], dict[str, str]]:
+    """The clips that a store can hold, and why it cannot hold the others; of two with one id the first counts."""
+    given: dict[str, Clip] = {}
+    refused = {}
+    for clip in clips:
+        if why := _wrong_id(clip.id):
+            refused[clip.id] = why
+        elif clip.id in given:
+            refused[f"{clip.id} (again)"] = f"its id occurs already in {given[clip.id].split or 'the file'}"
+        else:
+            given[clip.id] = clip
+    return list(given.values()), refused
+
+
+def _wrong_id(clip_id: str) -> str:
+    """Why no store can hold such an id, else empty."""
+    try:
+        check_id(clip_id)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _merged(known: Clip, new: Clip) -> Clip:
+    merged = replace(known, split=new.split or known.split, labels={**known.labels, **new.labels})
+    if not known.words:
+        merged = replace(merged, words=new.words, problem=new.problem)
+    if known.path is None and (new.path is not None or known.end is None):
+        merged = replace(merged, path=new.path, start=new.start, end=new.end)
+    return merged
+
+
+def _one_set(incoming: Incoming, store_path: Path, dry_run: bool) -> Imported:
+    counted = _Counted()
+    sequences = counted.sequences(incoming.entries)
+    first = next(sequences, None)
+    plain = {"extractor": incoming.name, "version": 1, "reads": [], "digests": {}, "options": dict(incoming.options)}
+    plain = plain if incoming.spec is None else {**plain, **incoming.spec}
+    if first is not None:
+        pairs = chain([first], sequences)
+        if dry_run:
+            for _ in pairs:
+                pass
+        else:
+            FeatureStore.create(store_path).add(incoming.name, pairs, spec=plain, provenance=dict(incoming.provenance))
+    key = f"{incoming.name}-{spec_digest(plain)[:8]}"
+    columns = first[1].names if first is not None else ()
+    return Imported(key, counted.clips, counted.infinite, counted.refused, columns)
+
+
+class _Counted:
+    """The sequences of a set, and what was noticed on the way."""
+
+    def __init__(self) -> None:
+        self.clips, self.infinite = 0, 0
+        self.refused: dict[str, str] = {}
+
+    def sequences(self, entries: Iterable[tuple[str, Callable[[], Rows]]]) -> Iterator[tuple[str, FeatureSequence]]:
+        kind: tuple[Any, ...] | None = None
+        for entry, read in entries:
+            try:
+                if why := _wrong_id(entry):
+                    raise ValueError(why)
+                sequence, infinite = _sequence(read())
+                found = (sequence.features.shape[1:], sequence.features.dtype, sequence.names)
+                if kind is not None and found != kind:
+                    raise ValueError(_differs(found, kind))
+            except KeyError as error:
+                self.refused[entry] = f"it lacks {error}"
+                continue
+            except ValueError as error:
+                self.refused[entry] = str(error)
+                continue
+            kind = found
+            self.clips += 1
+            self.infinite += infinite
+            yield entry, sequence
+
+
+def _differs(found: tuple[Any, ...], kind: tuple[Any, ...]) -> str:
+    if found[:2] == kind[:2]:
+        return "its column names are not those of the first entry"
+    return f"rows of shape {found[0]} and type {found[1]}, the first entry's are {kind[0]} and {kind[1]}"
+
+
+def _sequence(rows: Rows) -> tuple[FeatureSequence, int]:
+    """Checked and in the store's terms, and how many infinite values became NaN."""
+    features = np.asarray(rows.features)
+    features = features[:, None] if features.ndim == 1 else features  # (T, D)
+    if features.ndim < 2 or features.dtype.kind not in "fiub":
+        raise ValueError(f"features are (T, D) numbers; got shape {features.shape} of {features.dtype}")
+    infinite = np.isinf(features)
+    if infinite.any():
+        features = np.where(infinite, features.dtype.type(np.nan), features)
+    intervals = np.full((len(features), 2), np.nan) if rows.intervals is None else rows.intervals
+    names = rows.names if len(rows.names) == features.shape[-1] else numbered(features.shape[-1])
+    return FeatureSequence(features, intervals, tuple(names)), int(infinite.sum())
+
+
+def numbered(width: int) -> tuple[str, ...]:
+    """Names for columns that have none."""
+    return tuple(f"column_{number}" for number in range(width))

@@ -1,0 +1,1 @@
+"""Published pickles, read without running what they ask for, and written."""

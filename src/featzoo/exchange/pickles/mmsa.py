@@ -1,0 +1,192 @@
+"""MMSA's and MMSA-FET's feature files (.pkl), in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featzoo.errors import InvalidClips
+from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.exchange.pickles.read import (
+    MODALITIES,
+    Place,
+    SplitFile,
+    modality,
+    observed_together,
+    places,
+    plain_text,
+    read_split_file,
+    real_numbers,
+    said,
+)
+from featzoo.media.clip import Clip
+from featzoo.media.transcripts import words_of
+from featzoo.sequence import Array
+
+LABELS = {"": "", "_T": "_text", "_A": "_audio", "_V": "_vision"}
+TAKEN = {*MODALITIES, "id", "raw_text", "text_bert", *(f"{key}_lengths" for key in MODALITIES)}
+
+
+def import_mmsa(
+    path: Path,
+    store_path: Path,
+    name: str = "mmsa",
+    *,
+    label: str = "sentiment",
+    model: str | None = None,
+    dry_run: bool = False,
+) -> Account:
+    """Put an MMSA pickle into a store: clips with words, splits and labels, and up to four feature sets.
+
+    The sets are `mmsa-text`, `mmsa-audio`, `mmsa-vision` and, from `text_bert`, the token ids `mmsa-ids`; they
+    have no times, because the file has none. What is padding:
+
+    - `*_lengths` say it where they are; without them (aligned files) the attention mask of `text_bert` does, for
+      a modality of the same T, so that rows stay in step with tokens.
+    - audio and vision rows beyond that length that are not zero are kept, and counted in a note; the text's are
+      not, because the mask says that no token is there.
+    - with neither, zero rows at both ends go that are zero in all modalities of that T.
+    - lists and object arrays of unequal lengths have no padding.
+
+    Args:
+        path: The pickle; it is read without running what it asks for.
+        store_path: Made if it is not there.
+        name: First part of the sets' names.
+        label: What `regression_labels` are called; SIMS' `_T`, `_A`, `_V` get `_text`, `_audio`, `_vision` behind it.
+        model: The encoder whose token ids `text_bert` holds. By default what the file's `config` says, else
+            bert-base-chinese where transcripts are Chinese, else bert-base-uncased.
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If it is no such file.
+    """
+    file = read_split_file(path)
+    ids = {split: _ids(path, split, content) for split, content in file.splits.items()}
+    where, refused = places(ids)
+    remarks: Counter[str] = Counter()
+    extent = partial(_extent, file, remarks)
+    model = model or _model(file)
+    sets = [modality(file, key, where, f"{name}-{key}", extent) for key in MODALITIES]
+    sets.append(_tokens(file, where, f"{name}-ids", model))
+    clips = [clip for split, content in file.splits.items() for clip in _clips(split, content, where, label)]
+    notes = chain(_notes(file, name, label, model), said(remarks))
+    arrival = Arrival([each for each in sets if each is not None], clips, refused, notes)
+    return bring_in(arrival, store_path, dry_run)
+
+
+def _ids(path: Path, split: str, content: Mapping[str, Any]) -> list[str]:
+    if "id" not in content:
+        raise InvalidClips(f"{path}: split '{split}' has no 'id', so its clips have no names")
+    return [plain_text(each) for each in content["id"]]
+
+
+def _extent(file: SplitFile, remarks: Counter[str], place: Place, key: str, rows: Array) -> slice:
+    """The rows of a clip that are not padding."""
+    length = _length(file.splits[place.split], place.number, key, len(rows))
+    if length is None:
+        kept = observed_together(file, place, key, rows)
+    elif length > len(rows):
+        remarks[f"{key}_lengths is more than the rows in the file, which was cut when it was made"] += 1
+        kept = slice(0, len(rows))
+    elif not rows[length:].any():
+        kept = slice(0, length)
+    elif not rows[: len(rows) - length].any():
+        kept = slice(len(rows) - length, len(rows))  # filled up in front
+    elif key == "text":
+        remarks["text rows beyond the attention mask were left out"] += 1
+        kept = slice(0, length)
+    else:
+        remarks[f"{key} has rows beyond its length that are not zero; they were kept"] += 1
+        kept = slice(0, int(np.flatnonzero(rows.any(axis=1))[-1]) + 1)
+    if kept.stop == kept.start:
+        remarks[f"no {key} (all rows are zero)"] += 1
+    return kept
+
+
+def _length(split: Mapping[str, Any], number: int, key: str, steps: int) -> int | None:
+    """Rows of a clip as the file gives them; None if it does not."""
+    if f"{key}_lengths" in split:
+        try:
+            length = float(real_numbers(split[f"{key}_lengths"][number]).reshape(()))  # ()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{key}_lengths is not a number: {error}") from error
+        if not length >= 0 or math.isinf(length):
+            raise ValueError(f"{key}_lengths says {length:g} rows")
+        return int(length)
+    if "text_bert" in split:
+        tokens = np.asarray(split["text_bert"][number])
+        if tokens.ndim == 2 and tokens.shape == (3, steps):
+            return int((tokens[1] > 0).sum())
+    return None
+
+
+def _tokens(file: SplitFile, where: Sequence[Place], name: str, model: str) -> Incoming | None:
+    """Token ids with [CLS] and [SEP], as `bert.ids` has them."""
+    having = [place for place in where if "text_bert" in file.splits[place.split]]
+
+    def read(place: Place) -> Rows:
+        tokens = np.asarray(file.splits[place.split]["text_bert"][place.number])
+        if tokens.ndim != 2 or len(tokens) != 3:
+            raise ValueError(f"text_bert of shape {tokens.shape}, expected (3, T): ids, mask, segments")
+        ids = tokens[0][tokens[1] > 0]
+        if not len(ids) or (ids < 0).any() or (ids != np.floor(ids)).any():
+            raise ValueError("text_bert holds no tokens" if not len(ids) else "text_bert holds no token ids")
+        return Rows(ids.astype(np.int64)[:, None], None, ("token_id",))  # (T, 1)
+
+    entries = ((place.id, partial(read, place)) for place in having)
+    provenance = {"source": file.path.name, "modality": "text", "model": model}
+    return Incoming(name, entries, {"file": file.digest, "key": "text_bert"}, provenance) if having else None
+
+
+def _model(file: SplitFile) -> str:
+    config = file.others.get("config")
+    text = config.get("text") if isinstance(config, dict) else None
+    if isinstance(text, dict) and isinstance(text.get("pretrained"), str):
+        return str(text["pretrained"])
+    texts = [plain_text(text) for split in file.splits.values() for text in split.get("raw_text", ())]
+    chinese = sum(bool(re.search(r"[\u4e00-\u9fff]", text)) for text in texts)
+    return "bert-base-chinese" if chinese > len(texts) / 2 else "bert-base-uncased"
+
+
+def _clips(split: str, content: Mapping[str, Any], where: Sequence[Place], label: str) -> list[Clip]:
+    keys = {f"regression_labels{key}": f"{label}{suffix}" for key, suffix in LABELS.items()}
+    keys["classification_labels"] = f"{label}_class"
+    labels = {name: _numbers(split, key, content) for key, name in keys.items() if key in content}
+    texts = content.get("raw_text")
+    found = []
+    for place in where:
+        if place.split == split:
+            given = {name: values[place.number] for name, values in labels.items()}
+            given = {name: value for name, value in given.items() if not math.isnan(value)}
+            words = words_of(plain_text(texts[place.number])) if texts is not None else ()
+            found.append(Clip(place.id, words=words, split=split, labels=given))
+    return found
+
+
+def _numbers(split: str, key: str, content: Mapping[str, Any]) -> list[float]:
+    try:
+        values = real_numbers(content[key])
+        if values.size != len(content["id"]):
+            raise ValueError(f"{values.size} of them for {len(content['id'])} clips")
+    except (TypeError, ValueError) as error:
+        raise InvalidClips(f"split '{split}': {key} are not one number a clip: {error}") from error
+    return [float(value) for value in values.reshape(-1)]  # (N,)
+
+
+def _notes(file: SplitFile, name: str, label: str, model: str) -> list[str]:
+    known = {*TAKEN, "classification_labels", *(f"regression_labels{key}" for key in LABELS)}
+    left = sorted({key for split in file.splits.values() for key in split} - known)
+    notes = [f"not taken in: {', '.join([*left, *file.others])}"] if left or file.others else []
+    if not any("regression_labels" in split for split in file.splits.values()):
+        notes.append(f"warning: no regression_labels, so no clip has the label '{label}'")
+    if any("text_bert" in split for split in file.splits.values()):
+        notes.append(f"{name}-ids holds token ids of {model}: if they are another encoder's, name it with --model")
+    return notes

@@ -1,0 +1,172 @@
+"""MulT's pickles (`<data>_data.pkl`, `<data>_data_noalign.pkl`), which CMU's later code reads too, in."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import InvalidClips, InvalidOption
+from featzoo.exchange.importing import Account, Arrival, bring_in
+from featzoo.exchange.pickles.read import (
+    COUNTED,
+    MODALITIES,
+    Place,
+    SplitFile,
+    modality,
+    observed_together,
+    places,
+    plain_text,
+    read_split_file,
+    real_numbers,
+    said,
+)
+from featzoo.media.clip import Clip
+from featzoo.sequence import Array
+
+# By the shape of one clip's labels: MOSI; MOSEI with its emotions; IEMOCAP, yes or no in the last axis.
+LABELS = {
+    (1,): ("sentiment",),
+    (7,): ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear"),
+    (4, 2): ("neutral", "happy", "sad", "angry"),
+}
+
+
+def import_mult(
+    path: Path, store_path: Path, name: str = "mult", *, labels: Sequence[str] = (), dry_run: bool = False
+) -> Account:
+    """Put a MulT pickle into a store: clips with splits and labels, sets `mult-text`, `-audio` and `-vision`.
+
+    An id of three parts, (video, start, end), is the clip `video$_$3` that the store knows by these times, as after
+    `feat import mosei`, and so gets its words; else it becomes `video[start,end]`, and the times are the clip's. One
+    without times, or of one part, stays as it is; without ids clips are called `train$_$0`. There are no words in such
+    a file. MulT fills up in front; as no lengths are given, rows that are zero in all modalities of one length go,
+    at both ends.
+
+    Args:
+        path: The pickle; it is read without running what it asks for.
+        store_path: Made if it is not there.
+        name: First part of the sets' names.
+        labels: Names of the labels. By default `sentiment` for one, MOSEI's for 7 (sentiment, happy, sad, anger,
+            surprise, disgust, fear), IEMOCAP's for (4, 2) (neutral, happy, sad, angry), else label_0 ...
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If it is no such file.
+        InvalidOption: If there are more or fewer `labels` than the file has.
+    """
+    file = read_split_file(path)
+    named = {split: [_named(split, content, i) for i in range(_count(content))] for split, content in _all(file)}
+    named, found = _as_known(named, store_path)
+    where, refused = places({split: [clip.id for clip in clips] for split, clips in named.items()})
+    remarks: Counter[str] = Counter()
+
+    def extent(place: Place, key: str, rows: Array) -> slice:
+        kept = observed_together(file, place, key, rows)
+        if kept.stop == kept.start:
+            remarks[f"no {key} (all rows are zero)"] += 1
+        return kept
+
+    sets = [modality(file, key, where, f"{name}-{key}", extent) for key in MODALITIES]
+    given = {split: _labels(split, content, labels) for split, content in _all(file)}
+    clips = [_labelled(named[place.split][place.number], given[place.split][place.number]) for place in where]
+    notes = chain([f"{found} clips are known to the store by video and times"] if found else [], said(remarks))
+    arrival = Arrival([each for each in sets if each is not None], clips, refused, notes)
+    return bring_in(arrival, store_path, dry_run)
+
+
+def _all(file: SplitFile) -> list[tuple[str, dict[str, Any]]]:
+    return list(file.splits.items())
+
+
+def _count(content: Mapping[str, Any]) -> int:
+    return next(len(content[key]) for key in COUNTED if key in content)
+
+
+def _named(split: str, content: Mapping[str, Any], number: int) -> Clip:
+    if "id" not in content:
+        return Clip(f"{split}$_${number}", split=split)
+    given = content["id"][number]
+    given = given.tolist() if isinstance(given, np.ndarray) else given
+    parts = [plain_text(part) for part in (given if isinstance(given, list | tuple) else [given])]
+    if len(parts) == 1:
+        return Clip(parts[0], split=split)
+    if len(parts) != 3:
+        raise InvalidClips(f"split '{split}': id {parts} is neither a name nor video, start and end")
+    if not parts[1] and not parts[2]:
+        return Clip(parts[0], split=split)
+    start, end = _second(parts[1]), _second(parts[2])
+    timed = {"start": start, "end": end} if start is not None and end is not None and start <= end else {}
+    return Clip(f"{parts[0]}[{parts[1]},{parts[2]}]", split=split, **timed)  # type: ignore[arg-type]
+
+
+def _as_known(named: Mapping[str, Sequence[Clip]], store_path: Path) -> tuple[dict[str, list[Clip]], int]:
+    """The clips by the ids of the store's that lie at the same place of a video, and how many there are."""
+    held = FeatureStore(store_path).clips().values() if (store_path / "STORE.json").is_file() else ()
+    timed = [clip for clip in held if "$_$" in clip.id and clip.end is not None]
+    near = [(-1, 0, 1)] * 2  # tenths of a second, for what was rounded or cut on the way
+    ids = {
+        (clip.id.rpartition("$_$")[0], start + left, end + right): clip.id
+        for clip in timed
+        for start, end in [_tenths(clip)]
+        for left, right in product(*near)
+    }
+    found = 0
+
+    def known(clip: Clip) -> Clip:
+        nonlocal found
+        name = ids.get((clip.id.rpartition("[")[0], *_tenths(clip))) if clip.end is not None else None
+        found += name is not None
+        return replace(clip, id=name) if name is not None else clip
+
+    return {split: [known(clip) for clip in clips] for split, clips in named.items()}, found
+
+
+def _tenths(clip: Clip) -> tuple[int, int]:
+    """Start and end in tenths of a second; some recordings are said to begin before their start."""
+    return round(max(clip.start, 0.0) * 10), round((clip.end or 0.0) * 10)
+
+
+def _second(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _labels(split: str, content: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, float]]:
+    """Labels of each clip by name; one that is NaN is left out."""
+    if "labels" not in content:
+        return [{} for _ in range(_count(content))]
+    try:
+        values = np.atleast_1d(real_numbers(content["labels"]))
+    except (TypeError, ValueError) as error:
+        raise InvalidClips(f"split '{split}': labels are not numbers of one shape: {error}") from error
+    if len(values) != _count(content):
+        raise InvalidClips(f"split '{split}' has {len(values)} labels for {_count(content)} clips")
+    shape = values.shape[1:]
+    if shape[:1] == (1,) and len(shape) > 1:
+        shape = shape[1:]
+    if shape == (4, 2):
+        values = values.argmax(axis=-1)  # (N, 4)
+        shape = (4,)
+        usual = LABELS[4, 2]
+    else:
+        usual = LABELS.get(shape or (1,), tuple(f"label_{i}" for i in range(math.prod(shape))))
+    columns = tuple(names) or usual
+    if len(columns) != math.prod(shape):
+        raise InvalidOption(f"--labels names {len(columns)}, but split '{split}' has {math.prod(shape)} a clip")
+    rows = values.reshape(len(values), len(columns)).tolist()  # (N, K)
+    return [{key: value for key, value in zip(columns, row, strict=True) if not math.isnan(value)} for row in rows]
+
+
+def _labelled(clip: Clip, labels: dict[str, float]) -> Clip:
+    return Clip(clip.id, start=clip.start, end=clip.end, split=clip.split, labels=labels)

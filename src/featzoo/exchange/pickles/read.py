@@ -1,0 +1,199 @@
+"""Pickles of `{split: {modality: (N, T, D), ...}}`, as MMSA and MulT have them: what both importers share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from featzoo.errors import InvalidClips
+from featzoo.exchange.column_names import published
+from featzoo.exchange.importing import Incoming, Rows
+from featzoo.exchange.pickles.unpickle import load_pickle
+from featzoo.sequence import Array
+
+MODALITIES = ("text", "audio", "vision")
+NUMBERS = "fiub"
+# What has one value a clip.
+COUNTED = (*MODALITIES, "text_bert", "id", "raw_text", *(f"{key}_lengths" for key in MODALITIES))
+
+
+class SplitFile(NamedTuple):
+    """A pickle with its splits.
+
+    Attributes:
+        path: The file.
+        digest: SHA-256 of its content.
+        splits: Split to key to N values.
+        padded: Split and modality of those whose clips are filled up to one length.
+        others: What lies beside the splits, such as MMSA-FET's `config`.
+    """
+
+    path: Path
+    digest: str
+    splits: dict[str, dict[str, Any]]
+    padded: frozenset[tuple[str, str]]
+    others: dict[str, Any]
+
+
+class Place(NamedTuple):
+    """Where a clip lies: its id, its split and its number there."""
+
+    id: str
+    split: str
+    number: int
+
+
+# A clip, a modality and its rows (T, D) to those that are not padding.
+Extent = Callable[[Place, str, Array], slice]
+
+
+def read_split_file(path: Path) -> SplitFile:
+    """A pickle of splits, checked so far that every modality of a split has as many clips as the others.
+
+    Raises:
+        RefusedPickle: If the file cannot be read, or asks for more than arrays and plain containers.
+        InvalidClips: If it is laid out otherwise.
+    """
+    content = load_pickle(path)
+    if not isinstance(content, dict):
+        raise InvalidClips(f"{path} holds a {type(content).__name__}; expected a dict of train, valid and test")
+    content = {plain_text(key): value for key, value in content.items()}
+    splits = {
+        name: {plain_text(key): values for key, values in split.items()}
+        for name, split in content.items()
+        if isinstance(split, dict) and any(_is_modality(key, values) for key, values in split.items())
+    }
+    if not splits:
+        raise InvalidClips(f"{path} has no split with text, audio or vision; its keys are {list(content)[:8]}")
+    for name, split in splits.items():
+        counts = {key: _count(path, name, key, split[key]) for key in COUNTED if key in split}
+        if len(set(counts.values())) > 1:
+            raise InvalidClips(f"{path}: split '{name}' has another number of clips for each key: {counts}")
+        split.update({key: _arrays(split[key]) for key in MODALITIES if key in split})
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    padded = frozenset((name, key) for name in splits for key in MODALITIES if _is_padded(splits[name].get(key, ())))
+    return SplitFile(path, digest, splits, padded, {key: value for key, value in content.items() if key not in splits})
+
+
+def _is_modality(key: Any, values: Any) -> bool:
+    return plain_text(key) in (*MODALITIES, "text_bert") and isinstance(values, np.ndarray | list | tuple)
+
+
+def _count(path: Path, split: str, key: str, values: Any) -> int:
+    if not isinstance(values, np.ndarray | list | tuple) or (isinstance(values, np.ndarray) and values.ndim == 0):
+        raise InvalidClips(f"{path}: '{key}' of split '{split}' is no list: expected one entry a clip")
+    return len(values)
+
+
+def real_numbers(given: Any) -> Array:
+    """As float64.
+
+    Raises:
+        TypeError, ValueError: If they are not real numbers of one shape.
+    """
+    found = np.asarray(given)
+    if found.dtype.kind == "c":
+        raise ValueError("they are complex")
+    return found.astype(np.float64)
+
+
+def plain_text(value: Any) -> str:
+    """A string from text or bytes, NumPy's included."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def places(ids: Mapping[str, Sequence[str]]) -> tuple[list[Place], dict[str, str]]:
+    """The clips of all splits; an id that occurs again is refused, with the reason."""
+    found: dict[str, Place] = {}
+    refused = {}
+    for split, names in ids.items():
+        for number, name in enumerate(names):
+            if name in found:
+                refused[f"{name} ({split}, number {number})"] = f"its id occurs already in {found[name].split}"
+            else:
+                found[name] = Place(name, split, number)
+    return list(found.values()), refused
+
+
+def modality(file: SplitFile, key: str, where: Sequence[Place], name: str, extent: Extent) -> Incoming | None:
+    """The feature set of one modality, None if no split has it; padding is left out as `extent` says."""
+    having = [place for place in where if key in file.splits[place.split]]
+    if not having:
+        return None
+    arrays = [np.asarray(file.splits[place.split][key][place.number]) for place in having]
+    widths = Counter(array.shape[-1] for array in arrays if array.ndim)
+    width = widths.most_common(1)[0][0] if widths else 0
+    dtype = np.result_type(*({array.dtype for array in arrays if array.ndim} or {np.dtype(np.float32)}))
+    names = published(key, width) or tuple(f"{key}_{number}" for number in range(width))
+
+    def read(place: Place) -> Rows:
+        split = file.splits[place.split]
+        rows = _rows(split[key][place.number], key, width, dtype)
+        return Rows(rows[extent(place, key, rows)], None, names)
+
+    entries = ((place.id, partial(read, place)) for place in having)
+    return Incoming(name, entries, {"file": file.digest, "key": key}, {"source": file.path.name, "modality": key})
+
+
+def _arrays(values: Any) -> Any:
+    """The clips of a modality as arrays: numbers as they are, else a list, with an array () for what is no numbers."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in NUMBERS:
+        return values
+    return [_array(rows) for rows in values]
+
+
+def _array(rows: Any) -> Array:
+    try:
+        array = np.asarray(rows)
+        # Numbers in an object array are taken as what they are.
+        array = np.asarray(array.tolist()) if array.dtype == object and array.ndim else array
+    except ValueError:  # lists of unequal lengths
+        array = np.array(None)
+    return array if array.dtype.kind in NUMBERS else np.array(None)
+
+
+def _rows(array: Any, key: str, width: int, dtype: np.dtype[Any]) -> Array:
+    rows: Array = np.asarray(array)
+    rows = rows[None] if rows.ndim == 1 and len(rows) == width else rows  # (1, D)
+    if rows.dtype.kind not in NUMBERS:
+        raise ValueError(f"its {key} is no array of numbers")
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise ValueError(f"{key} of shape {rows.shape}, most are (T, {width})")
+    return rows.astype(dtype, copy=False)
+
+
+def _is_padded(arrays: Any) -> bool:
+    """Lists of arrays of unequal lengths are not padded; those of one length, and 3-d arrays, are."""
+    if isinstance(arrays, np.ndarray):
+        return arrays.ndim == 3
+    return len(arrays) > 1 and len({len(rows) if rows.ndim == 2 else -1 for rows in arrays}) == 1
+
+
+def observed(arrays: Iterable[Array]) -> slice:
+    """From the first to the last row that is not zero in all of the arrays (T, ...); empty if there is none."""
+    filled = np.flatnonzero(np.logical_or.reduce([(rows != 0).any(axis=1) for rows in arrays]))
+    return slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0)
+
+
+def observed_together(file: SplitFile, place: Place, key: str, rows: Array) -> slice:
+    """What is not padding where no lengths are given.
+
+    Modalities of one padded length may be aligned row by row, so only rows that are zero in all of them go.
+    """
+    if (place.split, key) not in file.padded:
+        return slice(0, len(rows))
+    padded = [other for other in MODALITIES if (place.split, other) in file.padded]
+    arrays = [file.splits[place.split][other][place.number] for other in padded]
+    return observed([array for array in arrays if array.ndim == 2 and len(array) == len(rows)] or [rows])
+
+
+def said(remarks: Mapping[str, int]) -> Iterator[str]:
+    """Remarks with the number of clips that they hold for."""
+    yield from (f"{count} clips: {remark}" for remark, count in remarks.items() if count)

@@ -1,0 +1,72 @@
+"""The media of published corpora, found where they lie as distributed and linked to clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from featzoo.errors import InvalidClips
+from featzoo.media.clip import Clip
+from featzoo.media.discovery import SOUNDS, VIDEOS
+
+
+def link_media(clips: Sequence[Clip], folder: Path, parts: bool = False) -> tuple[list[Clip], list[str]]:
+    """Clips `video$_$3` with the media that they are called after, and notes on what was found.
+
+    At any depth of the folder: `video/3.mp4` (MMSA's Raw) or `video_3.mp4`, which are taken whole, else the
+    recording `video.mp4`, of which the clip is the part from its start to its end. A video comes before a sound.
+
+    Args:
+        clips: With ids of that form; others stay as they are.
+        folder: Of media.
+        parts: Whether ids start with the part that they are of, as MELD's `train_dia0$_$3`: the file is
+            `dia0_utt3.mp4`, below a folder whose name holds `train`.
+
+    Raises:
+        InvalidClips: If there is no such folder, or two files could be one clip's.
+    """
+    if not folder.is_dir():
+        raise InvalidClips(f"no such folder of media: {folder}")
+    root = folder.resolve()
+    files: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() in VIDEOS | SOUNDS:
+            above = path.relative_to(root.parent).parts[:-1]
+            folders = _parts(above) if parts else {above[-1]}
+            for key in [*(f"{name}/{path.stem}" for name in folders), path.stem]:
+                files.setdefault(key, []).append(path)
+    linked = [_linked(clip, files, parts) for clip in clips]
+    without = [clip.id for clip in linked if clip.path is None]
+    notes = [f"media: {len(linked) - len(without)} of {len(linked)} clips are linked to files below {folder}"]
+    if without:
+        some = ", ".join(without[:3]) + (" ..." if len(without) > 3 else "")
+        notes.append(f"warning: {len(without)} clips have no file there: {some}")
+    return linked, notes
+
+
+def _parts(folders: Sequence[str]) -> set[str]:
+    return {part for part in ("train", "dev", "test") for folder in folders if part in folder}
+
+
+def _linked(clip: Clip, files: Mapping[str, list[Path]], parts: bool) -> Clip:
+    video, _, number = clip.id.partition("$_$")
+    if parts:
+        part, _, dialogue = video.partition("_")
+        cut = _one(clip, files.get(f"{part}/{dialogue}_utt{number}", []))
+        return replace(clip, path=cut) if cut else clip
+    cut = _one(clip, files.get(f"{video}/{number}", [])) or _one(clip, files.get(f"{video}_{number}", []))
+    if cut:
+        return replace(clip, path=cut, start=0.0, end=None)
+    whole = _one(clip, files.get(video, [])) if clip.end is not None else None
+    return replace(clip, path=whole) if whole else clip
+
+
+def _one(clip: Clip, paths: Sequence[Path]) -> Path | None:
+    found = sorted(paths, key=lambda path: path.suffix.lower() not in VIDEOS)
+    alike = [path for path in found if (path.suffix.lower() in VIDEOS) == (found[0].suffix.lower() in VIDEOS)]
+    if len(alike) > 1:
+        raise InvalidClips(
+            f"'{clip.id}' could be {alike[0]} or {alike[1]}: give the folder of one of them with --media"
+        )
+    return found[0] if found else None

@@ -1,0 +1,56 @@
+"""Pennebaker and King's stream-of-consciousness essays: texts with Big Five labels, and their splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from featzoo.errors import InvalidClips
+from featzoo.exchange.importing import Account
+from featzoo.exchange.texts.tables import (
+    TRAITS,
+    arrive,
+    bring_texts,
+    find_columns,
+    read_table,
+    texts_of,
+    yes_or_no,
+)
+
+FULL = 2467
+COLUMNS = {
+    "id": ("#authid", "authid", "user", "__index_level_0__", "id"),
+    "text": ("text",),
+    "split": ("adam_split", "split"),
+    **{trait: (f"c{trait[:3]}", trait[0], trait) for trait in TRAITS},
+    "openness": ("copn", "o", "openness"),
+}
+
+
+def import_essays(path: Path, store: Path, split: str | None = None, dry_run: bool = False) -> Account:
+    """Put Essays into a store: clips without media, with words, five labels 0 or 1 and a split.
+
+    The columns are those of the distribution (#AUTHID, TEXT, cEXT, cNEU, cAGR, cCON, cOPN), of ADAM's author's
+    version (text, O, C, E, A, N) or of the Kaggle one (user, text, E, N, A, C, O); a .csv or .parquet. A column
+    `adam_split` or `split` gives the splits; without one they are made as the author made them.
+
+    Args:
+        path: The file.
+        store: Made if it is not there.
+        split: train, valid or test, if all rows are of that split.
+        dry_run: Whether only to say what would come in.
+
+    Raises:
+        InvalidClips: If it is not such a file.
+        InvalidOption: If it has too few rows to split.
+        MissingPackage: If splits are to be made, and scikit-learn is not installed.
+        StoreError: If the store holds other texts of the same clips.
+    """
+    columns, rows = read_table(path)
+    found = find_columns(columns, COLUMNS)
+    if lacking := [key for key in ("text", *TRAITS) if key not in found]:
+        raise InvalidClips(
+            f"{path} is not Essays: it has no column for {', '.join(lacking)}, only {', '.join(columns[:9])}. The file "
+            "has #AUTHID, TEXT, cEXT, cNEU, cAGR, cCON, cOPN, or text, O, C, E, A, N"
+        )
+    texts, refused = texts_of(rows, found, lambda row: {trait: yes_or_no(row[found[trait]]) for trait in TRAITS})
+    return bring_texts(arrive(texts, refused, split, FULL), store, dry_run)

@@ -1,0 +1,1 @@
+"""From clips and extractors to a store: planning, batching, workers and engines."""

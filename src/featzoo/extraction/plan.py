@@ -1,0 +1,106 @@
+"""What a run has to do: which clips are missing, stale, cached or known to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.source import source_digest
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import FeatzooError
+from featzoo.extractors.contract import Extractor, make_extractor
+from featzoo.media.clip import Clip
+from featzoo.media.discovery import IMAGES, SOUNDS
+
+# Reasons that lie with the clip and not with the moment: such a clip is not tried again while it is unchanged.
+LASTING = {
+    "bad-transcript", "damaged", "empty", "encrypted", "no-audio", "no-media", "no-times", "no-video", "no-words",
+    "not-found", "too-short", "truncated", "unreadable", "worker-died", "timeout", "engine", "error",
+    "other-rows", "overflow",
+}  # fmt: skip
+State = Literal["missing", "stale", "cached", "failed"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do: for each extractor, the clips by state and why.
+
+    Attributes:
+        extractors: What is wanted.
+        clips: Of what.
+        media: Digests of the media files that could be read.
+        states: By feature-set key and clip id: missing, stale, cached or failed, and the reason.
+        sources: By feature-set key and clip id: the digest of what the features are made from.
+    """
+
+    extractors: list[Extractor]
+    clips: list[Clip]
+    media: Mapping[Path, str]
+    states: Mapping[str, Mapping[str, tuple[State, str]]]
+    sources: Mapping[str, Mapping[str, str]]
+
+
+def runnable(requests: Iterable[str], clips: Sequence[Clip]) -> tuple[list[Extractor], dict[str, list[str]]]:
+    """The extractors of a run without `-x`; and, by reason and what to type, those left out."""
+    extractors: list[Extractor] = []
+    left_out: dict[str, list[str]] = {}
+    for request in requests:
+        try:
+            extractor = make_extractor(request)
+            extractor.prepare()
+        except FeatzooError as error:
+            left_out.setdefault(str(error), []).append(request)
+            continue
+        reason = _pointless(extractor, clips)
+        if reason:
+            left_out.setdefault(reason, []).append(request)
+        else:
+            extractors.append(extractor)
+    return extractors, left_out
+
+
+def _pointless(extractor: Extractor, clips: Sequence[Clip]) -> str:
+    """Why none of the clips can give these features, going by their names and transcripts alone."""
+    suffixes = {clip.path.suffix.lower() for clip in clips if clip.path}
+    if "words" in extractor.reads and not any(clip.words or clip.problem for clip in clips):
+        return "no clip has a transcript (.txt, .srt, .vtt, .TextGrid or Whisper .json beside the media)"
+    if "video" in extractor.reads and suffixes <= SOUNDS:
+        return "all clips are sound files"
+    if "audio" in extractor.reads and suffixes <= IMAGES:
+        return "all clips are images"
+    return ""
+
+
+def make_plan(store: FeatureStore | None, extractors: Sequence[Extractor], clips: Sequence[Clip]) -> Plan:
+    """What is missing, stale, cached or known to fail; reads media only where their digest is not known."""
+    if store is not None:
+        media = store.contents.of(clip.path for clip in clips if clip.path)
+        store.contents.save()
+    else:
+        media = {}
+    states: dict[str, dict[str, tuple[State, str]]] = {}
+    sources: dict[str, dict[str, str]] = {}
+    for extractor in extractors:
+        found = store.find(extractor.key) if store else None
+        if found is not None:
+            found.index.refresh()
+        key = extractor.key
+        sources[key] = {c.id: source_digest(c, media.get(c.path, "") if c.path else "", extractor.reads) for c in clips}
+        states[key] = {c.id: _state(found, c, sources[key][c.id]) for c in clips}
+    return Plan(list(extractors), list(clips), media, states, sources)
+
+
+def _state(found: FeatureSet | None, clip: Clip, source: str) -> tuple[State, str]:
+    if found is None:
+        return "missing", ""
+    if found.holds(clip.id, source):
+        return "cached", ""
+    failure = found.failure(clip.id)
+    if failure is not None and failure.source == source and failure.reason in LASTING:
+        return "failed", f"{failure.reason}: {failure.message}"
+    if found.holds(clip.id):
+        return "stale", "its media, segment or words have changed"
+    return "missing", f"failed before ({failure.reason})" if failure else ""

@@ -1,0 +1,281 @@
+"""What one worker process does: decode each clip once, run its extractors, commit shards, give receipts."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.shard import Entry
+from featzoo.cache.store import BUFFER_BYTES, FeatureStore
+from featzoo.errors import ClipError, FeatzooError
+from featzoo.extraction.batching import Window
+from featzoo.extraction.devices import choose_devices, claim_device
+from featzoo.extraction.watchdog import Watch, begin
+from featzoo.extractors.contract import Extractor, ModelExtractor
+from featzoo.media.clip import Clip, Seat, Shared
+from featzoo.sequence import FeatureSequence
+
+# A shard is written at least so often, so that a crash costs little.
+BUFFER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all tasks of a run share. Arrays never pass through the engine.
+
+    Attributes:
+        store: Where to, an absolute path that all workers see.
+        extractors: What to compute.
+        scratch: A folder of this run, seen by all workers and the driver.
+        timeout: Seconds that a clip may take.
+        memory: Bytes that a worker process may take; None is no limit.
+        device: Where models run: auto, cpu, cuda or cuda:N of the worker's machine.
+        jobs: Clips in work at the same time on one machine; None where each core has a worker of its own.
+    """
+
+    store: Path
+    extractors: list[Extractor]
+    scratch: Path
+    timeout: float
+    memory: int | None = None
+    device: str = "auto"
+    jobs: int | None = None
+
+    @property
+    def needs_device(self) -> bool:
+        """Whether any extractor is a model."""
+        return any(isinstance(extractor, ModelExtractor) for extractor in self.extractors)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip, and the feature sets to compute with the digest of what each is made from."""
+
+    clip: Clip
+    sources: dict[str, str]
+
+
+class Receipt(NamedTuple):
+    """What became of one clip in one set: `stored` means that it survives a crash."""
+
+    key: str
+    clip: str
+    state: Literal["stored", "failed"]
+    detail: str
+
+
+def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
+    """Extract and store the features of some clips.
+
+    Args:
+        setup: Of the run.
+        jobs: What to compute.
+        task: A name of its own. A task that has begun before is not done again: the worker that began it has
+            died, and the driver finds out what is missing.
+
+    Returns:
+        A receipt for each clip and set, once it is on the disk.
+
+    Raises:
+        FeatzooError: If nothing can run here: weights, packages, memory, or a store that cannot be written.
+    """
+    if not begin(setup.scratch, task):
+        return []
+    setup = _kept(setup)
+    extractors = {extractor.key: extractor for extractor in setup.extractors}
+    strange = {key for job in jobs for key in job.sources} - extractors.keys()
+    if strange:
+        raise FeatzooError(
+            f"{platform.node()} would compute {', '.join(extractors)}, where {', '.join(sorted(strange))} is wanted: "
+            "it has another version of featzoo or other weights than the machine that leads the run"
+        )
+    device, threads = _place(setup)
+    with _ONE_TASK, Watch(setup.scratch, setup.timeout, setup.memory).on() as watch:
+        chunk = _Chunk(setup, extractors, device, watch)
+        if threads == 1:
+            for job in jobs:
+                chunk.process(job)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(chunk.process, jobs))
+        return chunk.finish()
+
+
+# The watchdogs end the process: two tasks in threads of one process would end each other.
+_ONE_TASK = threading.Lock()
+
+_setups: dict[Path, Setup] = {}
+
+
+def _kept(setup: Setup) -> Setup:
+    """The setup as this process got it first: what extractors keep on themselves, such as a model, outlives a task."""
+    if setup.scratch not in _setups:
+        _setups.clear()
+        _setups[setup.scratch] = setup
+    return _setups[setup.scratch]
+
+
+def _place(setup: Setup) -> tuple[str, int]:
+    """The device of this process, and how many clips to decode at the same time while that is at work."""
+    if not setup.needs_device:
+        return "cpu", 1
+    import torch
+    from joblib import cpu_count
+
+    devices = choose_devices(setup.device)
+    cores = cpu_count()
+    jobs = setup.jobs or cores
+    on_cpu = devices == ["cpu"]
+    # So that workers do not crowd each other out.
+    torch.set_num_threads(max(1, cores // (jobs if on_cpu else len(devices))))
+    return claim_device(setup.scratch.name, devices), 1 if on_cpu else max(1, jobs // len(devices))
+
+
+class _Chunk:
+    """The clips of one task on their way to the store."""
+
+    def __init__(self, setup: Setup, extractors: Mapping[str, Extractor], device: str, watch: Watch) -> None:
+        self._extractors, self._watch = extractors, watch
+        store = _store(setup.store)
+        self._writers = {key: _Writer(store.open_set(x.label, x.spec())) for key, x in extractors.items()}
+        self._windows = {
+            key: Window(extractor, device, watch.in_hand, partial(self._keep, key), partial(self._fail, key))
+            for key, extractor in extractors.items()
+            if isinstance(extractor, ModelExtractor)
+        }
+        self._sources: dict[tuple[str, str], str] = {}
+
+    def process(self, job: Job) -> None:
+        """Run all extractors that a clip still needs."""
+        for key, source in job.sources.items():
+            self._sources[key, job.clip.id] = source
+        with self._watch.in_hand([job.clip.id]):
+            viewers = [key for key in job.sources if "video" in self._extractors[key].reads]
+            shared = Shared(len(viewers))
+            for key in job.sources:
+                if key not in viewers:
+                    self._run(key, replace(job.clip, seat=Seat(shared, views=False)))
+            if len(viewers) == 1:
+                self._run(viewers[0], replace(job.clip, seat=Seat(shared)))
+            elif viewers:
+                # One thread each, all at once: they wait for each other's frames (see SharedFrames).
+                seated = [replace(job.clip, seat=Seat(shared)) for _ in viewers]
+                with ThreadPoolExecutor(len(viewers)) as pool:
+                    list(pool.map(self._run, viewers, seated))
+
+    def _run(self, key: str, clip: Clip) -> None:
+        extractor = self._extractors[key]
+        try:
+            if clip.path is not None and not clip.path.exists() and "words" not in extractor.reads:
+                raise ClipError("not-found", f"no file {clip.path}")
+            if isinstance(extractor, ModelExtractor):
+                window = self._windows[key]
+                for sample in extractor.load(clip):
+                    window.put(clip.id, sample)
+                window.end(clip.id)
+            else:
+                self._keep(key, clip.id, extractor.extract(clip))
+        except (Exception, SystemExit) as error:  # a plugin may raise anything: the others go on
+            if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
+                raise
+            if key in self._windows:
+                self._windows[key].drop(clip.id)
+            self._fail(key, clip.id, error)
+        finally:
+            if clip.seat is not None and "video" in extractor.reads:
+                clip.seat.leave()
+
+    def _keep(self, key: str, clip_id: str, sequence: FeatureSequence) -> None:
+        finished = self._extractors[key].finished(sequence)
+        self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], finished))
+
+    def _fail(self, key: str, clip_id: str, error: BaseException) -> None:
+        reason, message = _reason(error)
+        self._writers[key].fail(clip_id, self._sources[key, clip_id], reason, message)
+
+    def finish(self) -> list[Receipt]:
+        """Encode and write what is left, and give all receipts."""
+        for window in self._windows.values():
+            window.flush()
+        for writer in self._writers.values():
+            writer.flush()
+        return [receipt for writer in self._writers.values() for receipt in writer.receipts]
+
+
+class _Writer:
+    """Sequences of one set, gathered until a shard is worth writing."""
+
+    def __init__(self, feature_set: FeatureSet) -> None:
+        self._set = feature_set
+        self._lock = threading.Lock()
+        self._waiting: list[Entry] = []
+        self._bytes, self._since = 0, time.monotonic()
+        self._kind: tuple[Any, ...] | None = feature_set.kind
+        self.receipts: list[Receipt] = []
+
+    def put(self, entry: Entry) -> None:
+        """Take one clip; writes a shard when enough is waiting or has waited long enough.
+
+        Raises:
+            ClipError: If its rows are of another kind than the set's.
+        """
+        found = entry.sequence
+        if not isinstance(found, FeatureSequence):
+            raise ClipError("error", f"the extractor gave {type(found).__name__}, not a FeatureSequence")
+        kind = (found.names, found.features.dtype, found.features.shape[1:])
+        with self._lock:
+            self._kind = self._kind or kind
+            if kind != self._kind:
+                raise ClipError(
+                    "other-rows",
+                    f"rows {kind[2]} {kind[1]} in a set of {self._kind[2]} "
+                    f"{self._kind[1]}, or other column names: an extractor gives one kind of row",
+                )
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._waiting.append(entry)
+            self._bytes += found.features.nbytes
+            if self._bytes >= BUFFER_BYTES or time.monotonic() - self._since >= BUFFER_SECONDS:
+                self._write()
+
+    def fail(self, clip_id: str, source: str, reason: str, message: str) -> None:
+        """Record a clip's failure."""
+        self._set.fail(clip_id, source, reason, message)
+        with self._lock:
+            self.receipts.append(Receipt(self._set.key, clip_id, "failed", f"{reason}: {message}"))
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            if self._waiting:
+                self._write()
+
+    def _write(self) -> None:
+        self._set.write(self._waiting)
+        for entry in self._waiting:
+            detail = f"{entry.sequence.features.shape}"
+            self.receipts.append(Receipt(self._set.key, entry.clip_id, "stored", detail))
+        self._waiting, self._bytes = [], 0
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    """Code and text for the failures ledger."""
+    if isinstance(error, ClipError):
+        return error.reason, str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
+        return "out-of-memory", "not enough memory for this clip"
+    return "error", f"{type(error).__name__}: {error}"
+
+
+@cache
+def _store(path: Path) -> FeatureStore:
+    """One per process: its index is read once."""
+    return FeatureStore(path)

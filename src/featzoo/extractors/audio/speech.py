@@ -1,0 +1,322 @@
+"""HuBERT, WavLM and wav2vec 2.0: hidden states of self-supervised speech encoders, through transformers."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from math import ceil, prod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from featzoo.errors import ClipError, InvalidOption, MissingWeights
+from featzoo.extractors.contract import UNKEYED, ModelExtractor
+from featzoo.media.clip import Clip
+from featzoo.media.container import resample
+from featzoo.sequence import Array, FeatureSequence
+from featzoo.weights.imports import check, transformers_module
+from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate
+
+PREPROCESSOR = "preprocessor_config.json"
+
+
+class Convolutions(NamedTuple):
+    """The encoder's convolutions as one: a frame each `stride` samples, made of `field` samples."""
+
+    stride: int
+    field: int
+
+    def frames(self, samples: int) -> int:
+        """How many frames come of so many samples."""
+        return max(0, (samples - self.field) // self.stride + 1)
+
+
+class Piece(NamedTuple):
+    """A stretch of sound with context on both sides: frames `first` to `last` of its own are kept.
+
+    Attributes:
+        samples: (N,) float32, normalised.
+        first: Frames of context before.
+        last: Where the context after begins, in frames.
+        intervals: (T, 2) seconds of the kept frames.
+    """
+
+    samples: Array
+    first: int
+    last: int
+    intervals: Array
+
+    def __len__(self) -> int:
+        return len(self.intervals)
+
+
+@dataclass(frozen=True)
+class Speech(ModelExtractor):
+    """Hidden states of a transformer over raw sound, (T, D) at 50 Hz for the base models.
+
+    A row every 20 ms, each from 25 ms of sound before the transformer's own context. `pool=mean` gives one row
+    per clip, `dtype=float16` half the space, as for every extractor.
+
+    Attributes:
+        model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
+        layers: Hidden states to average; 0 is what enters the first layer, -1 what the encoder gives.
+        layer_weights: In place of the average, a sum with these weights, one for each of `layers`,
+            used as they are (a softmax, as in SUPERB, is yours to take).
+        window_seconds: Longer clips are cut into equal windows of at most this length.
+        context_seconds: Sound that a window sees on either side and whose frames are dropped.
+        batch_seconds: Sound per forward pass, padding included; does not change the features.
+
+    Reference:
+        Hsu et al., "HuBERT", TASLP 2021; Chen et al., "WavLM", JSTSP 2022; Baevski et al., "wav2vec 2.0",
+        NeurIPS 2020; weighted layers: Yang et al., "SUPERB", Interspeech 2021.
+
+    Differences:
+        Sound is normalised (where preprocessor_config.json says so) over the whole clip, before it is
+        cut. A clip of more than `window_seconds` is not what one pass over the whole would give: windows
+        attend only to themselves and their context, and models with group normalisation (all base
+        models) normalise each window by itself. Such models were trained without attention masks, and
+        padding would change their features: only clips of equal length share a batch. The samples after
+        the last whole frame reach no frame, except through the group normalisation.
+    """
+
+    modality = "audio"
+    reads = ("audio",)
+    extra = "speech"
+    window = 3000  # frames: a minute of sound
+    model_type: ClassVar[str] = ""
+
+    model: str = field(default="", metadata=UNKEYED)
+    layers: tuple[int, ...] = (-1,)
+    layer_weights: tuple[float, ...] = ()
+    window_seconds: float = 30.0
+    context_seconds: float = 1.0
+    batch_seconds: float = field(default=32.0, metadata=UNKEYED)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("there is at least one layer")
+        if self.layer_weights and len(self.layer_weights) != len(self.layers):
+            raise ValueError(f"{len(self.layers)} layers but {len(self.layer_weights)} layer_weights")
+        if not np.isfinite(self.layer_weights).all():
+            raise ValueError("layer_weights are finite")
+        if self.window_seconds < 1 or self.context_seconds < 0 or self.batch_seconds <= 0:
+            raise ValueError("window_seconds is at least 1, context_seconds not negative, batch_seconds positive")
+
+    def prepare(self) -> None:
+        """Check the packages, that the model is on this machine, is of this kind and has the layers asked for."""
+        check("torch", self.extra)
+        check("transformers", self.extra)
+        config = self._json("config.json")
+        kind = config.get("model_type", "")
+        if kind != self.model_type:
+            raise InvalidOption(f"{self.label}: {self.model} is a model of type '{kind}', not '{self.model_type}'")
+        if config.get("add_adapter"):
+            raise InvalidOption(f"{self.label}: {self.model} ends in an adapter, which changes the frame rate")
+        depth = int(config.get("num_hidden_layers", 12))
+        for layer in self.layers:
+            if not -depth - 1 <= layer <= depth:
+                raise InvalidOption(f"{self.label}: {self.model} has hidden states 0 to {depth}, not {layer}")
+        self.digests()
+
+    def digests(self) -> dict[str, str]:
+        """Of the weights and of what is done to the sound before."""
+        folder = locate(self.model, self.name)
+        return {
+            "weights": folder_digest(folder, WEIGHT_FILES),
+            "preprocessor": folder_digest(folder, (PREPROCESSOR,)),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Which model, by name."""
+        return {"model": self.model}
+
+    def load(self, clip: Clip) -> Iterator[Piece]:
+        """The clip's sound, resampled, normalised and cut: a sample per window.
+
+        Raises:
+            ClipError: With reason `too-short`, if no frame fits (25 ms).
+        """
+        sound = clip.audio()
+        seconds = sound.samples.shape[1] / sound.rate
+        settings = self._json(PREPROCESSOR)
+        rate = int(settings.get("sampling_rate", 16000))
+        samples = resample(sound, rate).samples[0]  # (N,)
+        layout = _convolutions(self._json("config.json"))
+        if not layout.frames(len(samples)):
+            raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {layout.field / rate:.3f} s")
+        if settings.get("do_normalize", True):
+            samples = _normalised(samples)
+        start = np.arange(layout.frames(len(samples))) * layout.stride / rate
+        # Resampling rounds the length up: a row lies inside its clip.
+        intervals = np.minimum(np.stack([start, start + layout.field / rate], axis=1), seconds)  # (T, 2)
+        window, context = (round(s * rate / layout.stride) for s in (self.window_seconds, self.context_seconds))
+        yield from _pieces(samples, intervals, layout, window, context)
+
+    def encode(self, samples: Sequence[Piece], device: str = "cpu") -> list[FeatureSequence]:
+        """One sequence for each sample; batches cross samples and never change them."""
+        config = self._json("config.json")
+        # What batch normalisation adds to padding, a mask does not take away again.
+        padded = config.get("feat_extract_norm", "group") == "layer" and not config.get("conv_pos_batch_norm")
+        limit = self.batch_seconds * int(self._json(PREPROCESSOR).get("sampling_rate", 16000))
+        found: dict[int, FeatureSequence] = {}
+        for chosen in _batches([len(piece.samples) for piece in samples], limit, padded):
+            batch = [samples[number] for number in chosen]
+            for number, piece, hidden in zip(chosen, batch, self._hidden(batch, device), strict=True):
+                kept = hidden[piece.first : piece.last].copy()  # (T, D)
+                names = tuple(f"hidden_{i}" for i in range(kept.shape[1]))
+                found[number] = FeatureSequence(kept, piece.intervals, names)
+        return [found[number] for number in range(len(samples))]
+
+    def _hidden(self, batch: Sequence[Piece], device: str) -> list[Array]:
+        """(T, D) of each piece, the chosen layers averaged or summed by their weights."""
+        import torch
+
+        lengths = [len(piece.samples) for piece in batch]
+        sound = torch.zeros(len(batch), max(lengths))  # (B, N)
+        mask = torch.zeros(len(batch), max(lengths), dtype=torch.int64)  # (B, N)
+        for row, piece in enumerate(batch):
+            sound[row, : lengths[row]] = torch.from_numpy(piece.samples)
+            mask[row, : lengths[row]] = 1
+        encoder = _encoder(self.model, self.name, device, self.digests()["weights"])
+        masks = {"attention_mask": mask.to(device)} if min(lengths) < max(lengths) else {}
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")  # WavLM's own two masks
+            found = encoder(sound.to(device), **masks, output_hidden_states=True)
+            # transformers 4 and 5 differ in whether the last of hidden_states has had the final norm.
+            states = (*found.hidden_states[:-1], found.last_hidden_state)
+            weights = self.layer_weights or (1 / len(self.layers),) * len(self.layers)
+            mixed = sum(weight * states[layer] for weight, layer in zip(weights, self.layers, strict=True))  # (B, T, D)
+        frames = _convolutions(self._json("config.json")).frames
+        return [rows[: frames(n)] for rows, n in zip(mixed.float().cpu().numpy(), lengths, strict=True)]
+
+    def _json(self, name: str) -> dict[str, Any]:
+        """One of the model's settings files, read without importing transformers: checks must stay quick."""
+        place = locate(self.model, self.name) / name
+        try:
+            settings: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise MissingWeights(
+                f"{place} cannot be read: {error}. Without it nothing says how {self.model} wants its sound: "
+                "copy it from where the weights came from"
+            ) from error
+        return settings
+
+
+@dataclass(frozen=True)
+class Hubert(Speech):
+    """HuBERT; see `Speech` for the options.
+
+    Reference:
+        Hsu et al., "HuBERT", TASLP 2021.
+
+    Differences:
+        Those of `Speech`.
+    """
+
+    name = "hubert"
+    licence = "facebook/hubert-base-ls960: Apache-2.0"
+    model_type = "hubert"
+
+    model: str = field(default="facebook/hubert-base-ls960", metadata=UNKEYED)
+
+
+@dataclass(frozen=True)
+class WavLM(Speech):
+    """WavLM; see `Speech` for the options.
+
+    Reference:
+        Chen et al., "WavLM", IEEE JSTSP 2022.
+
+    Differences:
+        Those of `Speech`.
+    """
+
+    name = "wavlm"
+    licence = "microsoft/wavlm-base-plus: CC BY-SA 3.0"
+    model_type = "wavlm"
+
+    model: str = field(default="microsoft/wavlm-base-plus", metadata=UNKEYED)
+
+
+@dataclass(frozen=True)
+class Wav2Vec2(Speech):
+    """wav2vec 2.0; see `Speech` for the options.
+
+    Reference:
+        Baevski et al., "wav2vec 2.0", NeurIPS 2020.
+
+    Differences:
+        Those of `Speech`.
+    """
+
+    name = "wav2vec2"
+    licence = "facebook/wav2vec2-base: Apache-2.0"
+    model_type = "wav2vec2"
+
+    model: str = field(default="facebook/wav2vec2-base", metadata=UNKEYED)
+
+
+def _convolutions(config: dict[str, Any]) -> Convolutions:
+    """Stride and receptive field of the stacked convolutions, in samples; 320 and 400 for the base models."""
+    kernels = config.get("conv_kernel", (10, 3, 3, 3, 3, 2, 2))
+    strides = config.get("conv_stride", (5, 2, 2, 2, 2, 2, 2))
+    field_ = 1 + sum((kernel - 1) * prod(strides[:layer]) for layer, kernel in enumerate(kernels))
+    return Convolutions(prod(strides), field_)
+
+
+def _normalised(samples: Array) -> Array:
+    """Zero mean and unit variance, as transformers' Wav2Vec2FeatureExtractor does it."""
+    scaled: Array = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+    return scaled
+
+
+def _pieces(samples: Array, intervals: Array, layout: Convolutions, window: int, context: int) -> Iterator[Piece]:
+    """Cut (N,) samples into as few windows as will do, equally long but for rounding.
+
+    Args:
+        samples: (N,) of one clip.
+        intervals: (T, 2) of its frames.
+        layout: The encoder's convolutions.
+        window: Frames of a window at most.
+        context: Frames on either side.
+    """
+    total = layout.frames(len(samples))
+    edges = np.linspace(0, total, ceil(total / window) + 1).round().astype(int).tolist()
+    for start, end in pairwise(edges):
+        first, last = max(0, start - context), min(total, end + context)
+        stop = len(samples) if last == total else (last - 1) * layout.stride + layout.field
+        yield Piece(samples[first * layout.stride : stop], start - first, end - first, intervals[start:end])
+
+
+def _batches(lengths: Sequence[int], limit: float, padded: bool) -> Iterator[list[int]]:
+    """Numbers of pieces that share a forward pass, sorted by length.
+
+    Args:
+        lengths: Samples of each piece.
+        limit: Samples of a batch, padding included; a longer piece goes alone.
+        padded: Whether pieces of unequal length may share one.
+    """
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        full = (len(batch) + 1) * lengths[number] > limit
+        if batch and (full or (not padded and lengths[batch[0]] != lengths[number])):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+@cache
+def _encoder(model: str, extractor: str, device: str, _digest: str) -> Any:
+    """The encoder in eval mode, loaded once per process while its files stay as they are."""
+    folder = locate(model, extractor)
+    try:
+        encoder = transformers_module().AutoModel.from_pretrained(str(folder), local_files_only=True)
+    except OSError as error:
+        raise MissingWeights(f"no weights of '{model}' in {folder}: {error}") from error
+    return encoder.eval().to(device)

@@ -1,0 +1,234 @@
+"""What an extractor is: a frozen dataclass whose fields are its configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from featzoo import plugins
+from featzoo.config import build
+from featzoo.errors import FeatzooError, InvalidOption, unknown
+from featzoo.extractors.pooling import Pooling, narrowed, pooled
+from featzoo.media.clip import Clip
+from featzoo.sequence import FeatureSequence, concatenate
+
+# Marks a field that does not change the features, such as a batch size: it stays out of the key.
+UNKEYED: Mapping[str, Any] = {"unkeyed": True}
+# Marks an option of all extractors, which is in the key only where it is used: none of them had it once.
+UNLESS_DEFAULT: Mapping[str, Any] = {"unless_default": True}
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Raw media of one clip to one feature sequence. Subclasses define `extract`.
+
+    Class attributes:
+        name: Its name, as registered.
+        modality: What a head would call its output: audio, vision or text.
+        reads: What of a clip decides its output: any of audio, video, words.
+        version: Raised when the same input would give other output.
+        licence: Of its weights or engine, where use is restricted.
+        extra: The extra of featzoo that installs what it needs.
+        variants: Tagged configurations: `{"minilm": {"model": "all-MiniLM-L6-v2"}}` is `bert.minilm`.
+        usual: The tags that a run without `-x` computes; "" is the configuration of all defaults.
+
+    Attributes:
+        dtype: Store `float16` (half the space, about three digits, up to 65504) or `float32`; None is
+            what the extractor gives. It computes as it always does.
+        pool: Store the `mean`, `std`, `max` or `min` of the rows, NaN left out, column by column.
+        pool_seconds: Pool in windows of this length; None pools the whole clip to one row.
+    """
+
+    name: ClassVar[str]
+    modality: ClassVar[Literal["audio", "vision", "text"]]
+    reads: ClassVar[tuple[str, ...]]
+    version: ClassVar[int] = 1
+    licence: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    usual: ClassVar[tuple[str, ...]] = ("",)
+
+    tag: str = field(default="", kw_only=True, metadata=UNKEYED)
+    dtype: Literal["float16", "float32"] | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
+    pool: Pooling | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
+    pool_seconds: float | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
+
+    def __call__(self, clip: Clip) -> FeatureSequence:
+        """What a store would hold of one clip: `extract`, then `finished`.
+
+        Raises:
+            ClipError: If this clip cannot give it.
+        """
+        return self.finished(self.extract(clip))
+
+    def finished(self, sequence: FeatureSequence) -> FeatureSequence:
+        """A clip's features as they are stored: pooled and converted, as the options ask.
+
+        Raises:
+            ClipError: If a value does not fit the type, or rows without times are to be pooled in windows.
+            InvalidOption: If the features are whole numbers, or `pool_seconds` does not fit.
+        """
+        self.check_storage()
+        if self.pool is not None:
+            sequence = pooled(sequence, self.pool, self.pool_seconds, self.label)
+        return sequence if self.dtype is None else narrowed(sequence, self.dtype, self.label)
+
+    def check_storage(self) -> None:
+        """Check the options that all extractors have.
+
+        Raises:
+            InvalidOption: If `pool_seconds` does not fit.
+        """
+        if self.pool_seconds is not None and (self.pool is None or not self.pool_seconds > 0):
+            raise InvalidOption(f"{self.label}: pool_seconds is a positive length of windows, beside pool=mean or such")
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        """The features of one clip.
+
+        Raises:
+            ClipError: If this clip cannot give them; its reason goes to the failures ledger.
+        """
+        raise TypeError(f"{type(self).__name__} defines no extract(clip)")
+
+    def prepare(self) -> None:
+        """Fail early where this machine cannot run it.
+
+        Raises:
+            MissingPackage: If a package is missing; the text says what to type.
+            MissingWeights: If weights are missing; likewise.
+        """
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files that the output depends on, such as weights: part of the key."""
+        return {}
+
+    def provenance(self) -> dict[str, Any]:
+        """What is worth recording beside the features but must not enter the key; a `note` is shown after a run."""
+        return {}
+
+    @property
+    def label(self) -> str:
+        """Name and tag: `bert.minilm`."""
+        return f"{self.name}.{self.tag}" if self.tag else self.name
+
+    def spec(self) -> dict[str, Any]:
+        """All that decides the output, as plain values: the feature set's key is its digest.
+
+        Paths, devices, batch sizes and library versions are not in it.
+        """
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if _keyed(self, f)}
+        return {
+            "extractor": self.name,
+            "version": self.version,
+            "reads": sorted(self.reads),
+            "options": json.loads(json.dumps(options)),
+            "digests": self.digests(),
+        }
+
+    @property
+    def key(self) -> str:
+        """The feature set's name in a store: label and the first 8 digits of the spec's digest."""
+        return f"{self.label}-{spec_digest(self.spec())[:8]}"
+
+
+# The options of all extractors that are in a key only where they are used.
+COMMON_OPTIONS = frozenset(f.name for f in dataclasses.fields(Extractor) if f.metadata.get("unless_default"))
+
+
+@dataclass(frozen=True)
+class ModelExtractor(Extractor):
+    """An extractor that gains from batches: `load` on the CPU and `encode` on a device run side by side."""
+
+    #: How many rows (frames, texts) of samples to gather, across clips, before `encode` is called.
+    window: ClassVar[int] = 256
+
+    def load(self, clip: Clip) -> Iterator[Any]:
+        """Decode and prepare one clip: samples, each with `len()` rows, in order of time.
+
+        A long clip gives several, so that memory stays bounded.
+
+        Raises:
+            ClipError: If this clip cannot be read.
+        """
+        raise TypeError(f"{type(self).__name__} defines no load(clip)")
+
+    def encode(self, samples: Sequence[Any], device: str = "cpu") -> list[FeatureSequence]:
+        """One sequence for each sample; samples may come from different clips. Batches as it likes."""
+        raise TypeError(f"{type(self).__name__} defines no encode(samples)")
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        """The features of one clip, on the CPU; holds one sample at a time."""
+        return concatenate([part for sample in self.load(clip) for part in self.encode([sample])])
+
+
+def _keyed(extractor: Extractor, option: dataclasses.Field[Any]) -> bool:
+    """Whether an option is in the key."""
+    unused = option.metadata.get("unless_default") and getattr(extractor, option.name) == option.default
+    return not option.metadata.get("unkeyed") and not unused
+
+
+def spec_digest(spec: Mapping[str, Any]) -> str:
+    """SHA-256 of the spec as canonical JSON (sorted keys, no spaces, ASCII)."""
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_extractor(request: str) -> Extractor:
+    """The extractor that a request names: `egemaps`, `bert.minilm`, `egemaps[level=functionals]`.
+
+    Raises:
+        UnknownName: If there is no such extractor or variant.
+        InvalidOption: If it has no such option, or the value does not fit.
+    """
+    wanted = plugins.parse(request)
+    found, tag = plugins.find(plugins.EXTRACTORS, wanted.name)
+    if not issubclass(found, Extractor):
+        raise InvalidOption(f"{wanted.name}: {found.__name__} is not an Extractor")
+    if tag and tag not in found.variants:
+        raise unknown(tag, f"the variants of {found.name}", found.variants)
+    if "tag" in wanted.options:
+        raise InvalidOption(f"{wanted.name} has no option 'tag': a variant is named {wanted.name}.TAG")
+    options = {**found.variants.get(tag, {}), **wanted.options, "tag": tag}
+    made = build(found, options, wanted.name)
+    made.check_storage()
+    return made
+
+
+def unwritten_defaults(name: str) -> dict[str, Any]:
+    """Options that enter a key only where they are used, with the value that goes without saying.
+
+    Args:
+        name: An extractor's; none that is known has no such options.
+    """
+    return {option.name: option.default for option in _options(name) if option.metadata.get("unless_default")}
+
+
+def unkeyed_options(name: str) -> set[str]:
+    """Options of an extractor that are in no key: paths, devices, sizes of batches."""
+    return {option.name for option in _options(name) if option.metadata.get("unkeyed")}
+
+
+def _options(name: str) -> tuple[dataclasses.Field[Any], ...]:
+    try:
+        found, _ = plugins.find(plugins.EXTRACTORS, name)
+    except FeatzooError:
+        return ()
+    return dataclasses.fields(found) if issubclass(found, Extractor) else ()
+
+
+def usual_extractors() -> list[str]:
+    """The requests that a run without `-x` tries: every registered extractor's usual configurations."""
+    requests = []
+    for name in plugins.registered(plugins.EXTRACTORS):
+        try:
+            found, _ = plugins.find(plugins.EXTRACTORS, name)
+        except FeatzooError:
+            requests.append(name)  # named with its reason when it is made
+            continue
+        tags = found.usual if issubclass(found, Extractor) else ("",)
+        requests += [f"{name}.{tag}" if tag else name for tag in tags]
+    return requests

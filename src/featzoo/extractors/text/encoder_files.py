@@ -1,0 +1,94 @@
+"""A transformers encoder on this machine: what its files say, its tokenizer and its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from featzoo.digests import SETTLED_SECONDS
+from featzoo.errors import MissingWeights
+from featzoo.weights.imports import transformers_module
+from featzoo.weights.locate import TOKENIZER_FILES, WEIGHT_FILES, folder_digest, locate
+
+
+class EncoderFiles(NamedTuple):
+    """What is known of a model without loading it.
+
+    Attributes:
+        config: Of config.json.
+        weights: SHA-256 of what decides the output.
+        tokenizer: SHA-256 of the tokenizer's files.
+    """
+
+    config: dict[str, Any]
+    weights: str
+    tokenizer: str
+
+
+def encoder_files(model: str) -> EncoderFiles:
+    """The model's files as they are now; asked for with every text, so all that this costs is their times.
+
+    Raises:
+        MissingWeights: If they are not on this machine, or cannot be read.
+    """
+    folder = locate(model)
+    try:
+        states = [(each.name, each.stat()) for each in os.scandir(folder) if each.is_file()]
+    except OSError as error:
+        raise MissingWeights(f"{folder} cannot be read: {error.strerror or error}") from error
+    stamp = tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in states)
+    # What has just changed may change again without its times moving on.
+    settled = time.time() - max((s.st_ctime for _, s in states), default=0.0) > SETTLED_SECONDS
+    return _read(folder, stamp) if settled else _read.__wrapped__(folder, stamp)
+
+
+@cache
+def _read(folder: Path, _stamp: tuple[Any, ...]) -> EncoderFiles:
+    """Without importing transformers: checks must stay quick."""
+    place = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MissingWeights(f"{place} cannot be read: {error}") from error
+    return EncoderFiles(config, folder_digest(folder, WEIGHT_FILES), folder_digest(folder, TOKENIZER_FILES))
+
+
+@cache
+def load_tokenizer(model: str, _digest: str) -> Any:
+    """The tokenizers.Tokenizer, which cuts and pads nothing; loaded once per process while its files stay as they are.
+
+    Raises:
+        MissingWeights: If there is none, or only a slow one.
+    """
+    folder = locate(model)
+    try:
+        tokenizer = transformers_module().AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise MissingWeights(f"no tokenizer of '{model}' in {folder}: {error}") from error
+    if not tokenizer.is_fast:
+        raise MissingWeights(f"the tokenizer of '{model}' has no tokenizer.json: save it again with transformers 5")
+    backend = tokenizer.backend_tokenizer  # without the layer above, which takes longer than it does
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+@cache
+def load_encoder(model: str, device: str, _digest: str) -> Any:
+    """The encoder in eval mode, loaded once per process while its files stay as they are.
+
+    Raises:
+        MissingWeights: If there are no weights.
+    """
+    folder = locate(model)
+    try:
+        encoder = transformers_module().AutoModel.from_pretrained(str(folder), local_files_only=True)
+    except OSError as error:
+        raise MissingWeights(f"no weights of '{model}' in {folder}: {error}") from error
+    if getattr(encoder.config, "is_encoder_decoder", False):
+        encoder = encoder.get_encoder()
+    return encoder.eval().to(device)

@@ -1,0 +1,52 @@
+"""Sampled raw frames, for heads that see pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from featzoo.extractors.contract import Extractor
+from featzoo.media.clip import Clip
+from featzoo.sequence import FeatureSequence
+
+
+@dataclass(frozen=True)
+class Frames(Extractor):
+    """Raw RGB frames: (T, height, width, 3) uint8, 6 frames of 140 x 248 by default.
+
+    Attributes:
+        count: Frames in all, at the middles of equal parts of the clip; frames repeat in a clip of fewer.
+        rate: In place of `count`, at most so many frames a second.
+        height: Rows; the picture is scaled to cover height x width and cut at its centre.
+        width: Columns.
+
+    Reference:
+        The defaults are the input of Fodor et al., arXiv 2405.03846, before its random crop.
+
+    Differences:
+        The paper does not say which frames or how another aspect ratio is fitted: both are choices.
+    """
+
+    name = "frames"
+    modality = "vision"
+    reads = ("video",)
+
+    count: int = 6
+    rate: float | None = None
+    height: int = 140
+    width: int = 248
+
+    def __post_init__(self) -> None:
+        if min(self.count, self.height, self.width) < 1 or (self.rate is not None and self.rate <= 0):
+            raise ValueError("count, height, width and rate are positive")
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        """(T, height, width, 3) uint8 with the times at which each frame is on display."""
+        count = self.count if self.rate is None else None
+        shots = list(clip.frames(count=count, rate=self.rate, size=(self.height, self.width)))
+        return FeatureSequence(
+            np.stack([shot.image for shot in shots]),
+            np.array([(shot.start, shot.end) for shot in shots]),
+            ("red", "green", "blue"),
+        )

@@ -1,0 +1,163 @@
+"""VideoMAE: hidden states of a transformer over short stretches of video, through transformers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from featzoo.extractors.contract import UNKEYED, ModelExtractor
+from featzoo.extractors.vision.batches import Pictures, Precision, Preparation, sequences, through
+from featzoo.extractors.vision.preprocessing import (
+    PREPROCESSOR,
+    Demands,
+    Habits,
+    averaged,
+    check_model,
+    loaded,
+    model_digests,
+    preparation,
+    read_settings,
+)
+from featzoo.media.clip import Clip
+from featzoo.media.video import Frame
+from featzoo.sequence import FeatureSequence
+from featzoo.weights.locate import locate
+
+# Windows handed on at a time: 64 frames.
+PIECE = 4
+
+
+class Shot(NamedTuple):
+    """A frame made fit for the network: (3, h, w) uint8, and when it is shown."""
+
+    image: Any
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class VideoMae(ModelExtractor):
+    """The mean of VideoMAE's hidden states over each window of frames: (T, 768) float32 for the base models.
+
+    A row is made of as many frames as the model takes (16), from the first one's start to the last one's end.
+    The last window ends with the last frame taken: it shares frames with the one before where they do not come
+    out even. In a clip of fewer frames the last is repeated.
+
+    Attributes:
+        model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
+        layers: Hidden states to average; 0 is what enters the first layer, -1 what the encoder gives.
+        stride: Every so many frames are taken, whatever their rate: 4 spans 2.1 s of 30 frames a second.
+        rate: In place of `stride`, at most so many frames a second; the better choice for a variable rate.
+        hop: Frames taken from one window to the next; None is a whole window.
+        precision: In which the network computes: fp32, or bf16 or fp16 (much faster on GPUs).
+        batch_size: Windows per forward pass; does not change the features.
+
+    Reference:
+        Tong et al., "VideoMAE", NeurIPS 2022: 16 frames at stride 4 on Kinetics-400.
+
+    Differences:
+        The mean of all tokens, as its classifiers take it, without their normalisation and head. Pictures are
+        resized by Pillow, as transformers does where torchvision is not installed.
+    """
+
+    name = "videomae"
+    modality = "vision"
+    reads = ("video",)
+    licence = "MCG-NJU/videomae-base: CC BY-NC 4.0, no commercial use"
+    extra = "vision"
+    window = 16
+    kinds: ClassVar[tuple[str, ...]] = ("videomae",)
+    habits: ClassVar[Habits] = Habits(cut=True, square=False, resample=2)
+
+    model: str = field(default="MCG-NJU/videomae-base", metadata=UNKEYED)
+    layers: tuple[int, ...] = (-1,)
+    stride: int = 4
+    rate: float | None = None
+    hop: int | None = None
+    precision: Precision = "fp32"
+    batch_size: int = field(default=4, metadata=UNKEYED)
+
+    def __post_init__(self) -> None:
+        if min(self.stride, self.batch_size, self.hop or 1) < 1 or (self.rate is not None and self.rate <= 0):
+            raise ValueError("stride, rate, hop and batch_size are positive")
+        if self.hop == 0 or not self.layers:
+            raise ValueError("hop is positive, and there is at least one layer")
+
+    def prepare(self) -> None:
+        """Check the packages, that the model is on this machine, is of this kind and has the layers asked for."""
+        check_model(self.model, self.name, Demands(self.kinds, self.layers, self.habits))
+        self.digests()
+
+    def digests(self) -> dict[str, str]:
+        """Of the weights and of what is done to pictures before."""
+        return model_digests(self.model, self.name)
+
+    def provenance(self) -> dict[str, Any]:
+        """Which model, by name."""
+        return {"model": self.model}
+
+    def load(self, clip: Clip) -> Iterator[Pictures]:
+        """Windows of frames decoded, resized and cut: images (T, 16, 3, h, w) uint8."""
+        import torch
+
+        length = int(read_settings(self.model, self.name, "config.json").get("num_frames", 16))
+        fit = self._preparation().fit
+        images: list[Any] = []
+        times: list[tuple[float, float]] = []
+        shots = clip.frames(rate=self.rate) if self.rate else clip.frames(step=self.stride)
+        for window in windows(_fitted(shots, fit), length, self.hop or length):
+            images.append(torch.stack([shot.image for shot in window]))  # (16, 3, h, w)
+            times.append((window[0].start, window[-1].end))
+            if len(images) == PIECE:
+                yield Pictures(torch.stack(images), np.array(times))  # (T, 16, 3, h, w)
+                images, times = [], []
+        if images:
+            yield Pictures(torch.stack(images), np.array(times))  # (T, 16, 3, h, w)
+
+    def encode(self, samples: Sequence[Pictures], device: str = "cpu") -> list[FeatureSequence]:
+        """(T, D) for each sample; batches cross samples."""
+        network = _network(self.model, device, self.precision, self.digests()["weights"])
+
+        def rows(pictures: Any) -> Any:
+            return averaged(network(pictures, output_hidden_states=True), self.layers).mean(1)  # (B, D)
+
+        found = through(rows, self._preparation(), samples, self.batch_size, device, self.precision)
+        return sequences(found, samples, "hidden")
+
+    def _preparation(self) -> Preparation:
+        return preparation(read_settings(self.model, self.name, PREPROCESSOR), self.habits, self.model)
+
+
+def _fitted(shots: Iterable[Frame], fit: Any) -> Iterator[Shot]:
+    for shot in shots:
+        yield Shot(fit(shot.image), shot.start, shot.end)
+
+
+def windows(shots: Iterable[Shot], length: int, hop: int) -> Iterator[list[Shot]]:
+    """Windows of `length` shots, a new one each `hop` shots; holds no more than a window.
+
+    What is left at the end makes a last window with the shots before it, or with its last one repeated
+    where there are none.
+    """
+    held: deque[Shot] = deque(maxlen=length)
+    count, covered, end = 0, 0, length
+    for shot in shots:
+        held.append(shot)
+        count += 1
+        if count == end:
+            yield list(held)
+            covered, end = count, end + hop
+    # Some of the next window is there that no window has shown.
+    if count > covered and count > end - length:
+        yield [*held, *[held[-1]] * (length - len(held))]
+
+
+@cache
+def _network(model: str, device: str, precision: Precision, _digest: str) -> Any:
+    """The encoder, loaded once per process while its files stay as they are."""
+    return loaded("VideoMAEModel", locate(model, "videomae"), device, precision)

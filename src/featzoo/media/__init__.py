@@ -1,0 +1,1 @@
+"""Clips, their containers, transcripts and how they are found."""

@@ -1,0 +1,105 @@
+"""Names to classes, through entry points; `module:Class` works too, with nothing to register.
+
+A request is a name with options, written the same way on the command line, in recipes and when
+asking a store: `egemaps`, `bert.minilm`, `egemaps[level=functionals]`, `mypackage.energy:Energy[hop=0.02]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple
+
+from featzoo.config import parse_value
+from featzoo.errors import InvalidOption, MissingPackage, UnknownName, unknown
+
+EXTRACTORS = "featzoo.extractors"
+HEADS = "featzoo.heads"
+
+
+class Request(NamedTuple):
+    """A name and the options that differ from its defaults."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        inner = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}[{inner}]" if inner else self.name
+
+
+def parse(text: str) -> Request:
+    """`name[key=value,...]` to its parts.
+
+    Raises:
+        InvalidOption: If the text is not of that form.
+    """
+    match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
+    if not match:
+        raise InvalidOption(f"'{text}' is not a name or name[option=value,...]")
+    options = {}
+    for item in split(match[2] or ""):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InvalidOption(f"'{item}' in '{text}' is not option=value")
+        options[key.strip()] = parse_value(value.strip())
+    return Request(match[1], options)
+
+
+def split(text: str) -> list[str]:
+    """Cut a list at its commas, those inside brackets left alone: `a[x=1,y=2],b` is two requests."""
+    parts, depth, start = [], 0, 0
+    for position, letter in enumerate(text):
+        depth += (letter in "[(") - (letter in "])")
+        if letter == "," and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+    return [part.strip() for part in [*parts, text[start:]] if part.strip()]
+
+
+@cache
+def registered(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group by name."""
+    return {point.name: point for point in sorted(entry_points(group=group), key=lambda p: p.name)}
+
+
+def find(group: str, name: str) -> tuple[type, str]:
+    """The class that answers to `name`, and the variant's tag that is left over (`minilm` of `bert.minilm`).
+
+    Raises:
+        UnknownName: If no entry point of the group and no importable `module:Class` has the name.
+        MissingPackage: If the plugin's module needs a package that is not installed.
+    """
+    points = registered(group)
+    base, _, tag = name.partition(".")
+    if ":" in name:
+        return _import(name), ""
+    if name in points:
+        return _load(points[name]), ""
+    if base in points:
+        return _load(points[base]), tag
+    raise unknown(name, group, points)
+
+
+def _load(point: EntryPoint) -> type:
+    try:
+        loaded: type = point.load()
+    except ModuleNotFoundError as error:
+        raise MissingPackage(f"'{point.name}' needs the package {error.name}: pip install {error.name}") from error
+    return loaded
+
+
+def _import(path: str) -> type:
+    module, _, attribute = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UnknownName(f"cannot import '{module}' of '{path}': {error}") from error
+    except AttributeError as error:
+        raise UnknownName(f"module '{module}' has no '{attribute}'") from error
+    if not isinstance(found, type):
+        raise UnknownName(f"'{path}' is not a class")
+    return found

@@ -1,0 +1,1 @@
+"""Model weights: what is known of them, and where they lie."""

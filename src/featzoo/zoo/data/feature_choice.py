@@ -1,0 +1,153 @@
+"""Which feature sets of a store a recipe reads, and a run that was trained on them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featzoo.errors import InvalidOption, MissingFeatures, StoreError
+from featzoo.zoo.head import InputSpec
+from featzoo.zoo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from featzoo.cache.featureset import FeatureSet
+    from featzoo.cache.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The feature set that a role reads.
+
+    Attributes:
+        request: The alternative of the recipe that the store holds; "" where the recipe goes without.
+        features: The set; None where the recipe goes without.
+        spec: Width and kind.
+    """
+
+    request: str
+    features: FeatureSet | None
+    spec: InputSpec
+
+    @property
+    def key(self) -> str:
+        """The set's key, "" where the recipe goes without."""
+        return self.features.key if self.features is not None else ""
+
+
+def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") -> dict[str, Chosen]:
+    """The first alternative of each role that the store holds.
+
+    Args:
+        store: A feature store.
+        recipe: What is wanted.
+        where: The folder of media, for the command in the error text.
+
+    Raises:
+        MissingFeatures: If the store holds none for a role; the text says what makes them.
+        InvalidOption: If a set holds logits of other targets than the recipe's, or in another order.
+    """
+    chosen: dict[str, Chosen] = {}
+    lacking: list[str] = []
+    for role, wanted in recipe.inputs.items():
+        if not wanted.features:
+            chosen[role] = Chosen("", None, InputSpec(1, given=False))
+            continue
+        for request in wanted.features:
+            found = store.find(request)
+            if found is not None and found.ids():
+                _same_targets(role, found, recipe.target.columns)
+                chosen[role] = Chosen(request, found, _spec(found))
+                break
+        else:
+            lacking.append(f"{role} (any of {', '.join(wanted.features)})")
+    if lacking:
+        raise MissingFeatures(
+            f"recipe {recipe.name} needs what the store does not hold: {'; '.join(lacking)}. "
+            f"Run: feat extract {where} --for {recipe.name}, or go without: --without {lacking[0].split()[0]}"
+        )
+    return chosen
+
+
+def _same_targets(role: str, features: FeatureSet, columns: Sequence[str]) -> None:
+    """A set with columns `logit_<target>`, as `clad-teacher` makes them, is of the recipe's targets in their order."""
+    theirs = [name.removeprefix("logit_") for name in features.names if name.startswith("logit_")]
+    if theirs and theirs != list(columns):
+        raise InvalidOption(
+            f"input {role}: {features.key} holds logits of {', '.join(theirs)}; the recipe predicts "
+            f"{', '.join(columns)}. Expected the same in the same order: --set 'target.columns={json.dumps(theirs)}'"
+        )
+
+
+def _spec(features: FeatureSet) -> InputSpec:
+    first = features[features.ids()[0]].features
+    model = str(features.provenance.get("model", "") or features.spec.get("model", ""))
+    # Bytes are pictures, not token ids.
+    ids = first.dtype.kind in "iu" and first.dtype != np.uint8
+    return InputSpec(math.prod(first.shape[1:]), ids=ids, model=model)
+
+
+def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
+    """Role to the set it reads: what a run records and later insists on."""
+    return {
+        role: {
+            "request": one.request,
+            "key": one.key,
+            "name": one.features.name if one.features is not None else "",
+            "digest": one.features.digest if one.features is not None else "",
+            "width": one.spec.width,
+            "ids": one.spec.ids,
+            "model": one.spec.model,
+            "names": list(one.features.names) if one.features is not None else [],
+            "spec": dict(one.features.spec) if one.features is not None else {},
+        }
+        for role, one in chosen.items()
+    }
+
+
+def same_sets(
+    store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]], without: Collection[str] = ()
+) -> dict[str, Chosen]:
+    """The sets that a run was trained on, digest for digest.
+
+    Args:
+        store: To look in.
+        run: The run's folder, for the message.
+        sets: Role to what `describe` recorded.
+        without: Roles whose set may be missing: they are masked then.
+
+    Raises:
+        StoreError: If the store does not hold the very same sets.
+    """
+    chosen = {}
+    for role, one in sets.items():
+        spec = InputSpec(one["width"], one["ids"], one["model"], bool(one["key"]))
+        if not one["key"]:
+            chosen[role] = Chosen("", None, spec)
+            continue
+        found = store.find(one["key"])
+        if found is None or found.digest != one["digest"]:
+            if role in without:
+                chosen[role] = Chosen("", None, spec)
+                continue
+            other = _like(store, one["request"])
+            holds = f"{other.key}, made with other settings or weights" if other else "no set of that name"
+            raise StoreError(
+                f"run {run.name} reads its {role} from {one['key']}; the store holds {holds}. "
+                f"The right one is made by: feat extract <folder> -x '{one['request']}' "
+                f"with the settings under '{role}' in {run / 'features.json'}"
+            )
+        chosen[role] = Chosen(one["request"], found, spec)
+    return chosen
+
+
+def _like(store: FeatureStore, request: str) -> FeatureSet | None:
+    try:
+        return store.find(request)
+    except StoreError:  # several answer to it
+        return None

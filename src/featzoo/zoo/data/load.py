@@ -1,0 +1,235 @@
+"""From a feature store to splits in memory: which clips, features and labels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
+from featzoo.zoo.data.feature_choice import Chosen, choose
+from featzoo.zoo.data.neighbours import member, siblings
+from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
+from featzoo.zoo.recipe import Input, Recipe
+
+if TYPE_CHECKING:
+    from featzoo.cache.store import FeatureStore
+    from featzoo.media.clip import Clip
+
+SPLITS = {
+    "train": "train",
+    "valid": "valid",
+    "dev": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
+
+
+def load_split(
+    store: FeatureStore,
+    recipe: Recipe,
+    split: str,
+    chosen: Mapping[str, Chosen] | None = None,
+    statistics: Statistics | None = None,
+) -> Split:
+    """One split of the store's clips, with the features and labels that a recipe asks for.
+
+    Args:
+        store: A feature store.
+        recipe: What is wanted.
+        split: train, valid (also called dev or val) or test.
+        chosen: What `choose` gave; by default it is asked.
+        statistics: Those of the train split. Without them the split must be train, and they are computed.
+
+    Raises:
+        MissingFeatures: If the store holds no clip of the split with features and labels.
+        InvalidOption: If a label's name is unknown, or another split than train has no statistics.
+        InvalidClips: If a label is out of the target's range, or a feature is infinite.
+    """
+    split = SPLITS.get(split, split)
+    chosen = choose(store, recipe) if chosen is None else chosen
+    every = store.clips()
+    clips = _of_split(every, split)
+    known = {name for clip in every.values() for name in clip.labels}
+    targets, without = _targets(clips, recipe, known, split == "train")
+    held = _held(recipe, chosen, clips)
+    required = [role for role in chosen if recipe.inputs[role].required]
+    left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
+    ids = tuple(i for i in targets if all(i in held[r] for r in required))
+    if not ids:
+        raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out))
+    features = _features(recipe, chosen, held, ids)
+    specs = {role: one.spec for role, one in chosen.items()}
+    if statistics is None:
+        if split != "train":
+            raise InvalidOption(f"the {split} split is standardised by the train split's statistics: pass them")
+        standardised = {role: spec for role, spec in specs.items() if recipe.inputs[role].standardise}
+        to_range = {role for role in standardised if recipe.inputs[role].standardise == "range"}
+        statistics = statistics_of(features, standardised, to_range)
+    counts = Counts(
+        clips=len(ids),
+        without_target=without,
+        left_out={role: n for role, n in left_out.items() if role},
+        missing={role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))},
+        unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
+        unlabelled=sum(math.isnan(targets[i][0]) for i in ids),
+    )
+    return Split(split, ids, features, np.array([targets[i] for i in ids]), specs, statistics, counts)
+
+
+def load_clips(
+    store: FeatureStore, recipe: Recipe, ids: Sequence[str], chosen: Mapping[str, Chosen], statistics: Statistics
+) -> Split:
+    """Clips to predict: whatever their split, labels are not looked at.
+
+    Args:
+        store: A feature store.
+        recipe: What is wanted.
+        ids: Of clips; those that lack a required input are left out.
+        chosen: Role to the set that it reads.
+        statistics: Those of the train split.
+
+    Returns:
+        A split whose targets are NaN.
+    """
+    held = _held(recipe, chosen, store.clips())
+    required = [role for role in chosen if recipe.inputs[role].required]
+    kept = tuple(i for i in ids if all(i in held[role] for role in required))
+    features = _features(recipe, chosen, held, kept)
+    missing = {role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))}
+    targets = np.full((len(kept), len(recipe.target.columns)), np.nan)
+    specs = {role: one.spec for role, one in chosen.items()}
+    return Split("given", kept, features, targets, specs, statistics, Counts(len(kept), missing=missing))
+
+
+def _features(
+    recipe: Recipe, chosen: Mapping[str, Chosen], held: Mapping[str, Mapping[str, str]], ids: Sequence[str]
+) -> dict[str, list[Array | None]]:
+    return {
+        role: [_read(one, held[role][i], recipe.inputs[role]) if i in held[role] else None for i in ids]
+        for role, one in chosen.items()
+    }
+
+
+def _held(recipe: Recipe, chosen: Mapping[str, Chosen], clips: Mapping[str, Clip]) -> dict[str, dict[str, str]]:
+    """Role to clip id to the clip whose features it reads, of those that the store holds."""
+    held: dict[str, dict[str, str]] = {}
+    for role, one in chosen.items():
+        there = set(one.features.ids()) if one.features is not None else set()
+        found = siblings(recipe.inputs[role].of, clips, clips) if there else {}
+        held[role] = {i: other for i, other in found.items() if other in there}
+    return held
+
+
+def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
+    if split not in SPLITS.values():
+        raise InvalidOption(f"no split '{split}'{suggestion(split, SPLITS.values())}")
+    named = Counter(SPLITS.get(clip.split or "", clip.split) for clip in clips.values())
+    found = {i: clip for i, clip in sorted(clips.items()) if SPLITS.get(clip.split or "", "") == split}
+    if not found:
+        there = ", ".join(f"{name or 'without a split'}: {n}" for name, n in named.items()) or "none"
+        raise MissingFeatures(
+            f"the store holds no {split} clip (clips: {there}). A manifest or labels.csv with a column "
+            "`split` of train, valid and test gives them: feat extract manifest.csv"
+        )
+    return found
+
+
+def chooses(dev: Split, recipe: Recipe) -> Split:
+    """The dev clips that choose the epoch: those in the target's languages.
+
+    Raises:
+        MissingFeatures: If there is none.
+    """
+    languages = recipe.target.languages
+    if not languages:
+        return dev
+    rows = [row for row, clip in enumerate(dev.ids) if member(clip)[1] in languages]
+    if not rows:
+        wanted = " or ".join(languages)
+        raise MissingFeatures(f"no {dev.name} clip in {wanted} (target.languages): expected ids such as row/en")
+    features = {role: [arrays[row] for row in rows] for role, arrays in dev.features.items()}
+    return replace(dev, ids=tuple(dev.ids[row] for row in rows), features=features, targets=dev.targets[rows])
+
+
+def _targets(
+    clips: Mapping[str, Clip], recipe: Recipe, known: set[str], train: bool
+) -> tuple[dict[str, list[float]], int]:
+    """Clip id to its K labels, and how many clips lack one or, to train on, may not show theirs."""
+    wanted, limits = recipe.target.columns, recipe.target.range
+    languages = recipe.target.languages if train else ()
+    hidden = {i for i in clips if languages and member(i)[1] not in languages}
+    for name in wanted:
+        if known and name not in known:
+            raise InvalidOption(
+                f"recipe {recipe.name} learns '{name}', which no clip has as a label"
+                f"{suggestion(name, known)}. Choose with target.columns"
+            )
+    targets = {}
+    for i, clip in clips.items():
+        values = [float(clip.labels.get(name, math.nan)) for name in wanted]
+        for name, value in zip(wanted, values, strict=True):
+            if math.isinf(value) or (limits and (value < limits[0] or value > limits[1])):
+                allowed = f"{limits[0]:g} to {limits[1]:g}" if limits else "finite"
+                raise InvalidClips(
+                    f"clip '{i}': {name} is {value:g}; recipe {recipe.name} expects {allowed}: correct the label, or "
+                    "--set target.range=[LOWEST,HIGHEST]"
+                )
+        lacks = i in hidden or any(math.isnan(value) for value in values)
+        if not lacks:
+            targets[i] = values
+        elif train and recipe.target.unlabelled:
+            targets[i] = [math.nan] * len(wanted)
+    return targets, len(clips) - len(targets)
+
+
+def _nothing(recipe: Recipe, split: str, clips: int, without: int, left_out: Mapping[str, int]) -> str:
+    lacks = [f"{without} lack a label"] if without else []
+    lacks += [f"{n} lack {role}" for role, n in left_out.items() if role]
+    return (
+        f"none of the {clips} {split} clips can be used: {', '.join(lacks)}. "
+        f"Run: feat extract <folder> --for {recipe.name}"
+    )
+
+
+def _read(one: Chosen, clip: str, wanted: Input) -> Array | None:
+    """A clip's (T, D), still mapped from the file where nothing has to change; None of no steps."""
+    if one.features is None:
+        return None
+    array = one.features[clip].features
+    array = array.reshape(len(array), math.prod(array.shape[1:]))  # (T, D)
+    if array.shape[1] != one.spec.width:
+        raise InvalidClips(f"clip '{clip}' has {array.shape[1]} columns in {one.key}, others {one.spec.width}")
+    if array.dtype.kind == "f" and np.isinf(array).any():
+        raise InvalidClips(f"clip '{clip}' has infinite values in {one.key}: write NaN for 'not observed'")
+    if wanted.rows == "first":
+        array = array[:1]
+    if len(array) > wanted.max_steps:
+        array = shorten(array, wanted.max_steps, wanted.longer)
+    return array if len(array) else None
+
+
+def shorten(array: Array, steps: int, how: str) -> Array:
+    """(T, D) to (steps, D), T > steps: the first ones, or means over equal spans (NaN left out).
+
+    Token ids keep their last one when cut: it is the separator that encoders expect.
+    """
+    if array.dtype.kind in "iu":
+        return np.concatenate([array[: steps - 1], array[-1:]])  # (steps, D)
+    if how == "cut":
+        return array[:steps]
+    starts = np.arange(steps) * len(array) // steps
+    seen = ~np.isnan(array)
+    total = np.add.reduceat(np.where(seen, array, 0.0), starts, axis=0, dtype=np.float64)  # (steps, D)
+    count = np.add.reduceat(seen, starts, axis=0, dtype=np.int64)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean.astype(array.dtype)
+
+
+def _unobserved(arrays: list[Array | None]) -> int:
+    return sum(int(np.isnan(a).sum()) for a in arrays if a is not None and a.dtype.kind == "f")

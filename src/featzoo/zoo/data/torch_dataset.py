@@ -1,0 +1,154 @@
+"""A PyTorch dataset over a feature store: whole padded batches from mapped files, in the training process itself.
+
+    from torch.utils.data import DataLoader
+    from featzoo.torch_data import StoreDataset
+
+    dataset = StoreDataset("features", {"audio": "egemaps", "text": "bert.minilm"}, labels=["sentiment"], split="train")
+    for batch in DataLoader(dataset, batch_size=64, shuffle=True, collate_fn=dataset.collate):
+        batch.inputs["audio"].values       # (B, T, D) float32, 0 where nothing was observed
+        batch.inputs["audio"].mask         # (B, T) bool
+        batch.targets                      # (B, K) float32
+
+Workers are not needed: handing a batch from one process to another costs more than reading it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import InvalidOption, MissingFeatures, suggestion
+from featzoo.sequence import Array
+from featzoo.zoo.data.padding import has_gaps, pad
+from featzoo.zoo.data.split import Batch
+from featzoo.zoo.head import InputSpec
+
+# What is known of a clip's values: not looked at yet, all observed, some NaN.
+UNKNOWN, WHOLE, GAPS = 0, 1, 2
+
+
+class StoreDataset(Dataset[Batch]):
+    """Clips of a store, read a batch at a time; it can be pickled, and survives a fork.
+
+    Args:
+        store: A feature store, or its path.
+        features: Role, under a name of your choice, to the feature set it reads.
+        ids: The clips; by default all that have every role, every label and the `split`, in order of their ids.
+            A clip named here that lacks a role is masked throughout in it.
+        labels: Names of labels that become targets.
+        split: Only clips of this split, as the manifest wrote it.
+
+    Attributes:
+        ids: N clip ids.
+        targets: (N, K) float32.
+        specs: Role to the width and kind of its features.
+
+    Raises:
+        MissingFeatures: If the store lacks a set, or there is no such clip.
+        InvalidOption: If a clip named in `ids` lacks a label.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore | str | Path,
+        features: Mapping[str, str],
+        ids: Sequence[str] | None = None,
+        labels: Sequence[str] = (),
+        split: str | None = None,
+    ) -> None:
+        opened = store if isinstance(store, FeatureStore) else FeatureStore(store)
+        self._sets: dict[str, FeatureSet] = {role: opened[request] for role, request in features.items()}
+        stored = {role: set(found.ids()) for role, found in self._sets.items()}
+        values = _values(opened, labels, split)
+        if ids is None:
+            everywhere = set.intersection(*stored.values()) if stored else set()
+            ids = sorted(everywhere & values.keys() if labels or split else everywhere)
+        elif labels or split:
+            for clip_id in ids:
+                if clip_id not in values:
+                    lacks = f"a label of {', '.join(labels)}, or is not of split {split}"
+                    raise InvalidOption(f"clip '{clip_id}' lacks {lacks}{suggestion(clip_id, list(values)[:1000])}")
+        if not ids:
+            counts = ", ".join(f"{len(stored[role])} have {found.key}" for role, found in self._sets.items())
+            raise MissingFeatures(
+                f"no clip to read: {counts or 'no features asked for'}; {len(values)} have the labels"
+            )
+        self.ids = tuple(ids)
+        self.targets = torch.tensor([values.get(i, []) for i in self.ids], dtype=torch.float32)  # (N, K)
+        self.specs = {role: _spec(found) for role, found in self._sets.items()}
+        self._held = {role: np.array([i in stored[role] for i in self.ids]) for role in self._sets}
+        self._arrays: dict[tuple[str, int], Array | None] = {}
+        self._known = {role: np.full(len(self.ids), UNKNOWN, dtype=np.uint8) for role in self._sets}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> Batch:
+        """One clip, as a batch of one."""
+        return self.__getitems__([row])
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """The clips `rows`, padded to the longest of them: what a DataLoader asks for, once a batch."""
+        inputs = {}
+        for role, spec in self.specs.items():
+            arrays = [self._read(role, row, spec) for row in rows]
+            inputs[role] = pad(arrays, spec, gaps=self._gaps(role, rows, arrays))
+        ids = tuple(self.ids[row] for row in rows)
+        return Batch(ids, inputs, self.targets[torch.as_tensor(rows, dtype=torch.int64)])  # (B, K)
+
+    @staticmethod
+    def collate(batch: Batch) -> Batch:
+        """For a DataLoader's `collate_fn`: the batch is one already."""
+        return batch
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the mapped arrays, which another process maps for itself."""
+        return {**self.__dict__, "_arrays": {}}
+
+    def _read(self, role: str, row: int, spec: InputSpec) -> Array | None:
+        """A clip's (T, D), mapped; looked up in the store once."""
+        place = role, row
+        try:
+            return self._arrays[place]
+        except KeyError:
+            array = self._sets[role].array(self.ids[row]) if self._held[role][row] else None
+            self._arrays[place] = None if array is None else array.reshape(len(array), spec.width)  # (T, D)
+            return self._arrays[place]
+
+    def _gaps(self, role: str, rows: Sequence[int], arrays: Sequence[Array | None]) -> bool:
+        """Whether any of the clips has NaN; each is looked at once."""
+        known = self._known[role]
+        if (known[rows] == UNKNOWN).any():
+            for row, array in zip(rows, arrays, strict=True):
+                known[row] = GAPS if array is not None and has_gaps(array) else WHOLE
+        return bool((known[rows] == GAPS).any())
+
+
+def _spec(found: FeatureSet) -> InputSpec:
+    kind = found.kind
+    if kind is None:
+        raise MissingFeatures(f"nothing is stored in {found.key}")
+    width = math.prod(kind[2])
+    return InputSpec(width, ids=kind[1].kind in "iu" and width == 1)
+
+
+def _values(store: FeatureStore, labels: Sequence[str], split: str | None) -> dict[str, list[float]]:
+    """Clip id to its labels, of the clips of the split that have them all."""
+    if isinstance(labels, str):
+        raise InvalidOption(f"labels is a list of names: ['{labels}']")
+    if not labels and split is None:
+        return {}
+    found = {}
+    for clip_id, clip in store.clips().items():
+        values = [clip.labels.get(name, math.nan) for name in labels]
+        if split in (None, clip.split) and not any(math.isnan(value) for value in values):
+            found[clip_id] = values
+    return found

@@ -1,0 +1,139 @@
+"""The files of a run folder: written whole or not at all, read without pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.metadata
+import io
+import json
+import math
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.state import PartialState
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from featzoo.zoo.data.split import Array, Split, Statistics
+
+PACKAGES = ("featzoo", "torch", "transformers", "accelerate", "safetensors", "numpy", "h5py")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: temporary name, flush to disk, rename."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line of JSON."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(plain(row)) + "\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON; what is not a number in the mathematical sense becomes null."""
+    write(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """`value` in the types that JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors."""
+    write(path, save_tensors({key: value.detach().cpu().contiguous() for key, value in weights.items()}))
+
+
+def write_statistics(path: Path, statistics: Statistics) -> None:
+    """Write the train split's statistics as safetensors: `mean.<role>` and `std.<role>`."""
+    arrays = {f"mean.{role}": value for role, value in statistics.mean.items()}
+    write(path, save_arrays(arrays | {f"std.{role}": value for role, value in statistics.std.items()}))
+
+
+def read_statistics(path: Path) -> Statistics:
+    """What `write_statistics` wrote."""
+    arrays = load_arrays(path)
+    named = [(key.partition("."), value) for key, value in arrays.items()]
+    mean = {role: value for (kind, _, role), value in named if kind == "mean"}
+    return Statistics(mean, {role: value for (kind, _, role), value in named if kind == "std"})
+
+
+def predictions_csv(columns: Sequence[str], splits: Sequence[tuple[Split, Array]]) -> str:
+    """Clip by clip: id, split, truth and pred (`truth.name`, `pred.name` where there are several targets)."""
+    many = len(columns) > 1
+    head = [f"{kind}.{name}" if many else kind for name in columns for kind in ("truth", "pred")]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["id", "split", *head])
+    for split, pred in splits:
+        for clip, truths, values in zip(split.ids, split.targets, pred, strict=True):
+            pairs = [repr(float(x)) for pair in zip(truths, values, strict=True) for x in pair]
+            writer.writerow([clip, split.name, *pairs])
+    return out.getvalue()
+
+
+def environment(device: str, store: Path) -> dict[str, Any]:
+    """Where, with what and by which command a run was made."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    cuda = torch.cuda.get_device_name() if device.startswith("cuda") else ""
+    return {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "store": str(store.resolve()),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "device": f"{device} {cuda}".strip(),
+        "threads": torch.get_num_threads(),
+        "processes": PartialState().num_processes,
+        "versions": versions,
+    }
+
+
+def commit() -> str:
+    """The git commit that this code runs from, `-dirty` if it was changed since; "" outside a checkout."""
+    here = Path(__file__).parent
+    # An installed copy may lie in somebody else's repository: then git does not track this very file.
+    if not _git(here, "ls-files", Path(__file__).name):
+        return ""
+    head = _git(here, "rev-parse", "HEAD")
+    return f"{head}-dirty" if head and _git(here, "status", "--porcelain", "--", ".") else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,240 @@
+"""The contract of a head: what the training loop may ask, and what it may never show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from featzoo.config import build
+from featzoo.errors import InvalidOption, suggestion
+from featzoo.plugins import HEADS, find, parse
+
+
+class Padded(NamedTuple):
+    """One role's features for a batch.
+
+    Attributes:
+        values: (B, T, D) float32, standardised where the recipe says so, 0 where not observed;
+            or (B, T) int64 token ids, 0 where there are none. T > 0.
+        mask: (B, T) bool, the true steps; a clip without this modality has none.
+        observed: Like `values`, bool: what was really observed.
+    """
+
+    values: Tensor
+    mask: Tensor
+    observed: Tensor
+
+
+Inputs = Mapping[str, Padded]
+Outputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a head wants from one of its inputs.
+
+    Attributes:
+        description: In a line, for `zoo show`.
+        ids: Whether it is token ids (T, 1) rather than features (T, D).
+        optional: Whether a recipe need not name it; the head then has no part for it.
+        for_losses: Only `losses` need what `forward` makes of it: the head predicts without.
+    """
+
+    description: str
+    ids: bool = False
+    optional: bool = False
+    for_losses: bool = False
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the store holds for a role.
+
+    Attributes:
+        width: D.
+        ids: Whether the values are whole numbers.
+        model: The transformers model whose tokenizer or weights made the set, "" if none did.
+        given: Whether there is a set; the recipe may go without.
+    """
+
+    width: int
+    ids: bool = False
+    model: str = ""
+    given: bool = True
+
+
+class Head(nn.Module):
+    """A published model on features.
+
+    A subclass sets `roles` and `options_class`, and implements `forward` and `losses`. Parameters are
+    used in `forward` only, so that several devices can share it.
+
+    Args:
+        options: An instance of `options_class`.
+        inputs: Role to what the store holds for it.
+        targets: K, the number of values predicted for a clip.
+        assets: What `assets` gave when the head was trained; None where it is made for training.
+
+    Attributes:
+        roles: Role name to what is wanted of it.
+        options_class: A frozen dataclass of everything that can be chosen.
+        stages: Names of the training stages, in order.
+        by_loss: Stages whose best epoch has the lowest dev loss, not dev MAE: those that change no prediction.
+        memory: What training keeps from step to step beside the weights (pseudo labels, earlier batches); not part of
+            the model, but a resumed training needs it.
+    """
+
+    roles: ClassVar[Mapping[str, Role]]
+    options_class: ClassVar[type]
+    stages: tuple[str, ...] = ("main",)
+    by_loss: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        options: Any,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.memory: dict[str, Tensor] = {}
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Predict; never sees a target.
+
+        Returns:
+            `prediction` (B, K) and whatever `losses` needs.
+        """
+        raise NotImplementedError
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """Named terms, already weighted; their sum is minimised and each is logged.
+
+        Args:
+            outputs: What `forward` gave.
+            targets: (B, K).
+            stage: One of `stages`.
+        """
+        raise NotImplementedError
+
+    def prepare(self, targets: Tensor) -> None:
+        """Look once at the (N, K) train targets before training (class weights, output bias)."""
+
+    def begin(self, stage: str) -> None:
+        """Told before each of `stages`: what learns, and what `forward` predicts with. A new head is in the last."""
+
+    def reads(self, stage: str) -> tuple[str, ...] | None:
+        """The roles that `forward` needs in a stage; None for all of them."""
+        return None
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the parts that no longer learn in this stage make of the inputs: `forward` takes it in their place.
+
+        It is computed once before the stage, in evaluation mode. An input that is given back itself, the very object,
+        stays as the store has it; one that is not given back is no longer read. None if everything learns.
+        """
+        return None
+
+    def see(self, rows: Tensor) -> None:
+        """Told before each training step which of the train split's N clips come: (B,) their numbers."""
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Groups for the optimiser.
+
+        Args:
+            stage: One of `stages`.
+            lr: Rate name to learning rate; `main` is always there.
+
+        Raises:
+            InvalidOption: If a rate is missing or nothing uses it.
+        """
+        return groups({"main": [p for p in self.parameters() if p.requires_grad]}, lr)
+
+    def export(self, folder: Path) -> None:
+        """Write what other programs can use of the trained head into the run's folder; by default nothing."""
+
+    def assets(self) -> dict[str, str]:
+        """Files (name to text) that a run folder keeps, to build the head again without its sources."""
+        return {}
+
+
+def groups(named: Mapping[str, list[nn.Parameter]], lr: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Optimiser groups, each with the rate of its name.
+
+    Raises:
+        InvalidOption: If a rate is missing or nothing uses it.
+    """
+    for name in named:
+        if name not in lr:
+            raise InvalidOption(f"training.learning_rates lacks '{name}': this head trains {', '.join(named)}")
+    for name in lr:
+        if name not in named:
+            raise InvalidOption(f"no parameters train at the learning rate '{name}'{suggestion(name, named)}")
+    return [{"name": name, "params": params, "lr": lr[name]} for name, params in named.items() if params]
+
+
+def find_head(name: str) -> type[Head]:
+    """The class of the head `name`: an entry point of `featzoo.heads`, or `module:Class`.
+
+    Raises:
+        UnknownName: If nothing has the name.
+        InvalidOption: If what has it is no head.
+    """
+    found, _ = find(HEADS, parse(name).name)
+    if not issubclass(found, Head):
+        raise InvalidOption(f"'{name}' is {found.__name__}, which is not a featzoo.zoo.head.Head")
+    return found
+
+
+def roles_for_losses(name: str) -> frozenset[str]:
+    """The roles of a head that it predicts without.
+
+    Raises:
+        UnknownName: If no head has the name.
+    """
+    return frozenset(role for role, wanted in find_head(name).roles.items() if wanted.for_losses)
+
+
+def make_head(
+    name: str,
+    options: Mapping[str, Any],
+    inputs: Mapping[str, InputSpec],
+    targets: int,
+    assets: Mapping[str, str] | None = None,
+) -> Head:
+    """Build a head for the features at hand.
+
+    Args:
+        name: The head.
+        options: What differs from its defaults.
+        inputs: Role to what the store holds for it.
+        targets: K.
+        assets: What `Head.assets` gave when the head was trained; without it, sources are looked for.
+
+    Raises:
+        UnknownName: If no head has the name.
+        InvalidOption: For an unknown option, a missing role, or features of the wrong kind.
+        MissingWeights: If an encoder's weights are not on this machine.
+    """
+    cls = find_head(name)
+    for role in inputs:
+        if role not in cls.roles:
+            raise InvalidOption(f"head {name} has no input '{role}'{suggestion(role, cls.roles)}")
+    for role, wanted in cls.roles.items():
+        if wanted.optional and role not in inputs:
+            continue
+        if role not in inputs:
+            raise InvalidOption(f"head {name} needs the input '{role}': {wanted.description}")
+        if wanted.for_losses and not inputs[role].given:
+            continue
+        if wanted.ids and not inputs[role].ids:
+            raise InvalidOption(f"head {name} needs token ids as '{role}', such as bert.ids; the set holds features")
+        if inputs[role].ids and not wanted.ids:
+            raise InvalidOption(f"head {name} needs features as '{role}'; the set holds token ids")
+    made: Head = cls(build(cls.options_class, options, f"head {name}"), inputs, targets, assets)
+    return made

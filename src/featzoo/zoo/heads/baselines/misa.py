@@ -1,0 +1,184 @@
+"""MISA: each modality in two parts, what it shares with the others and what is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
+from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options, present
+from featzoo.zoo.nn.layers import MaskedLSTM
+from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality
+from featzoo.zoo.nn.text_encoder import ROLES, TextEncoder, encoder_groups
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; widths and weights are MMSA's for CMU-MOSI.
+
+    Attributes:
+        hidden: Width of every representation.
+        recurrent: Widest LSTM; each is as wide as its features up to this. The released code has no limit.
+        heads: Of the fusion's attention.
+        moments: K of the central moment discrepancy.
+        dropout: In the output network.
+        attention_dropout: In the fusion's transformer layer.
+        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens (published).
+        weights: Of task, l_sim, l_diff and l_recon, in this order.
+        frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
+    """
+
+    hidden: int = 128
+    recurrent: int = 128
+    heads: int = 2
+    moments: int = 5
+    dropout: float = 0.2
+    attention_dropout: float = 0.1
+    pooling: Literal["cls", "mean"] = "mean"
+    weights: tuple[float, ...] = (1.0, 0.3, 0.1, 1.0)
+    frozen_layers: int = -1
+
+    def __post_init__(self) -> None:
+        dropouts = {"dropout": self.dropout, "attention_dropout": self.attention_dropout}
+        check_options(dropouts, {"hidden": self.hidden, "recurrent": self.recurrent, "moments": self.moments})
+        if self.heads < 1 or self.hidden % self.heads:
+            raise ValueError(f"hidden is a multiple of heads; got {self.hidden} and {self.heads} heads")
+        if len(self.weights) != 4:
+            raise ValueError(f"weights are four: task, l_sim, l_diff, l_recon; got {len(self.weights)}")
+
+
+class Misa(Head):
+    """Modality-invariant and -specific representations.
+
+    Each modality becomes one vector, which a shared encoder maps to an invariant and a private one to a specific
+    representation. The six attend to each other in a transformer layer, and a network predicts from them. L_sim
+    pulls the invariant ones together (central moment discrepancy), L_diff makes all that should differ orthogonal,
+    L_recon keeps the two parts together equal to the whole.
+
+    Reference:
+        Hazarika, Zimmermann, Poria: MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment
+        Analysis, ACM Multimedia 2020, equations 1 to 14; widths and weights from MMSA's configuration (MIT).
+
+    Differences:
+        - L_diff is the mean, not the sum, of the squared entries: the scale that the published weights go with in
+          the released code.
+        - The released code's unused discriminators are left out.
+        - LSTMs over true lengths (there the text's length for every modality), at most `recurrent` wide.
+        - Missing modalities take no part in attention or losses, and are zeros in the output network.
+        - Any encoder of BERT architecture.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = ROLES
+    options_class: ClassVar[type] = Options
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.encoder = TextEncoder("misa", inputs["text"], assets, options.pooling, options.frozen_layers)
+        self.stacks = nn.ModuleDict({
+            m: _Stack(inputs[m].width, min(inputs[m].width, options.recurrent)) for m in ("audio", "vision")
+        })  # fmt: skip
+        widths = {"text": self.encoder.width} | {m: 4 * min(inputs[m].width, options.recurrent) for m in self.stacks}
+        d = options.hidden
+        self.project = nn.ModuleDict({
+            m: nn.Sequential(nn.Linear(widths[m], d), nn.ReLU(), nn.LayerNorm(d)) for m in MODALITIES
+        })  # fmt: skip
+        self.shared = nn.Sequential(nn.Linear(d, d), nn.Sigmoid())
+        self.private = nn.ModuleDict({m: nn.Sequential(nn.Linear(d, d), nn.Sigmoid()) for m in MODALITIES})
+        self.decode = nn.ModuleDict({m: nn.Linear(d, d) for m in MODALITIES})
+        self.fuse = nn.TransformerEncoderLayer(d, options.heads, 2048, options.attention_dropout, batch_first=True)
+        self.out = nn.Sequential(
+            nn.Linear(6 * d, 3 * d), nn.Dropout(options.dropout), nn.ReLU(), nn.Linear(3 * d, targets)
+        )
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K); of each modality its vector, its two parts and what they decode to."""
+        vectors = {"text": self.encoder(inputs["text"])} | {m: self.stacks[m](inputs[m]) for m in self.stacks}
+        outputs: Outputs = {}
+        for m in MODALITIES:
+            whole = self.project[m](vectors[m])  # (B, d)
+            shared, private = self.shared(whole), self.private[m](whole)  # (B, d)
+            outputs |= {
+                f"whole_{m}": whole, f"shared_{m}": shared, f"private_{m}": private,
+                f"decoded_{m}": self.decode[m](shared + private), f"there_{m}": inputs[m].mask.any(dim=1),
+            }  # fmt: skip
+        outputs["prediction"] = self._fuse(outputs)
+        return outputs
+
+    def _fuse(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        parts = [outputs[f"{kind}_{m}"] for kind in ("private", "shared") for m in MODALITIES]
+        stacked = torch.stack(parts, dim=1)  # (B, 6, d)
+        there = torch.stack([outputs[f"there_{m}"] for m in MODALITIES] * 2, dim=1)  # (B, 6)
+        # A softmax over nothing is NaN: a clip without anything looks at everything and is zeroed below.
+        hidden = ~there & there.any(dim=1, keepdim=True)  # (B, 6)
+        fused = self.fuse(stacked, src_key_padding_mask=hidden) * there[:, :, None]  # (B, 6, d)
+        prediction: Tensor = self.out(fused.flatten(1))  # (B, 6 d) to (B, K)
+        return prediction
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """task (mean squared error), l_sim, l_diff and l_recon, weighted."""
+        task, sim, diff, recon = self.options.weights
+        there = {m: outputs[f"there_{m}"] for m in MODALITIES}
+        pairs = list(combinations(MODALITIES, 2))
+        similar = [
+            central_moment_discrepancy(
+                outputs[f"shared_{a}"][there[a]], outputs[f"shared_{b}"][there[b]], self.options.moments
+            )
+            for a, b in pairs
+        ]
+        different = [
+            orthogonality(outputs[f"private_{m}"][there[m]], outputs[f"shared_{m}"][there[m]]) for m in MODALITIES
+        ]
+        for a, b in pairs:
+            both = there[a] & there[b]
+            different.append(orthogonality(outputs[f"private_{a}"][both], outputs[f"private_{b}"][both]))
+        rebuilt = [_distance(outputs[f"whole_{m}"], outputs[f"decoded_{m}"], there[m]) for m in MODALITIES]
+        return {
+            "task": task * (outputs["prediction"] - targets).square().mean(),
+            "l_sim": sim * torch.stack(similar).mean(),
+            "l_diff": diff * torch.stack(different).sum(),
+            "l_recon": recon * torch.stack(rebuilt).mean(),
+        }
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the encoder's frozen layers make of the text."""
+        return self.encoder.distilled(inputs)
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder`, the text's, and `main`, the rest."""
+        return encoder_groups(self, self.encoder, lr)
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return self.encoder.assets()
+
+
+class _Stack(nn.Module):
+    """Two bidirectional LSTMs with a layer norm between; the last states of both, side by side."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.first = MaskedLSTM(inputs, hidden, both_ways=True)
+        self.norm = nn.LayerNorm(2 * hidden)
+        self.second = MaskedLSTM(2 * hidden, hidden, both_ways=True)
+
+    def forward(self, steps: Padded) -> Tensor:
+        """(B, T, D) to (B, 4 hidden); 0 where a clip lacks the modality."""
+        states, low = self.first(steps.values, steps.mask)  # (B, T, 2 h), (B, 2 h)
+        _, high = self.second(self.norm(states), steps.mask)  # (B, 2 h)
+        return torch.cat([low, high], dim=1) * present(steps, low)  # (B, 4 h)
+
+
+def _distance(a: Tensor, b: Tensor, there: Tensor) -> Tensor:
+    """Mean squared difference of (B, D) over the clips that are there; 0 where none is."""
+    return (a - b).square().mean(dim=1).mul(there).sum() / there.sum().clamp(min=1)

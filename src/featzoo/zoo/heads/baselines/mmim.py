@@ -1,0 +1,213 @@
+"""MMIM: sound and picture keep what the text tells of them, and the fusion keeps what they all tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Role
+from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
+from featzoo.zoo.nn.losses import absolute_error, masked_mean, predictive_nce
+from featzoo.zoo.nn.text_encoder import ROLES, TextEncoder, encoder_groups
+
+HEARD_AND_SEEN = ("audio", "vision")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; the defaults are the released code's for CMU-MOSI.
+
+    Attributes:
+        hidden: Width of the LSTMs, per direction.
+        audio: Width of the audio's vector.
+        vision: Width of the vision's vector.
+        fusion: Width of the fused vector.
+        dropout: On the LSTMs' states and the fusion's input.
+        alpha: Weight of the contrastive terms.
+        beta: Weight of the Barber-Agakov bound.
+        history: How many earlier batches the entropy is estimated from, beside the present one.
+        pooling: What stands for the text: its first token (`cls`, published) or the mean of its tokens.
+        frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
+    """
+
+    hidden: int = 16
+    audio: int = 16
+    vision: int = 16
+    fusion: int = 128
+    dropout: float = 0.1
+    alpha: float = 0.1
+    beta: float = 0.1
+    history: int = 1
+    pooling: Literal["cls", "mean"] = "cls"
+    frozen_layers: int = -1
+
+    def __post_init__(self) -> None:
+        widths = {"hidden": self.hidden, "audio": self.audio, "vision": self.vision, "fusion": self.fusion}
+        check_options({"dropout": self.dropout}, widths | {"history": self.history})
+        if min(self.alpha, self.beta) < 0:
+            raise ValueError(f"alpha and beta are not negative; got {self.alpha} and {self.beta}")
+
+
+class Mmim(Head):
+    """Multimodal InfoMax.
+
+    Text, sound and picture become vectors x, a fused vector z predicts. Two lower bounds of mutual information
+    grow: between text and each of sound and picture (Barber-Agakov: E log q(y|x) + H(y), q a Gaussian whose mean
+    and variance a network gives, H from two Gaussians, one for clips with positive and one with negative labels);
+    and between z and each modality (contrastive predictive coding: z predicts which vector of the batch it came
+    from).
+
+    Reference:
+        Han, Chen, Poria: Improving Multimodal Fusion with Hierarchical Mutual Information Maximization for
+        Multimodal Sentiment Analysis, EMNLP 2021, equations 1 to 15; widths and weights from
+        github.com/declare-lab/Multimodal-Infomax (MIT).
+
+    Differences:
+        - q learns in the same step as the rest, by gradients that reach it alone (`l_q`), while `l_ba` reaches all
+          but q; the paper gives q an epoch of its own before each epoch of the rest, at twice the cost.
+        - log q is the Gaussian's whole log density; the released code leaves out the log variance, and is
+          greatest for infinite variance.
+        - H is that of the vectors themselves, as in the paper; the released code takes a quarter as many columns,
+          made by a layer that no optimiser changes. With those, the likelihood rewards columns that become
+          constant and H does not see it. 1e-4 is added to variances, and a class needs two clips.
+        - Negatives are other clips' vectors for the same z, as in the paper's equation 13.
+        - Missing modalities take no part in the bounds and are zeros in the fusion.
+        - Labels with several columns count as positive by their mean. Any encoder of BERT architecture.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = ROLES
+    options_class: ClassVar[type] = Options
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.encoder = TextEncoder("mmim", inputs["text"], assets, options.pooling, options.frozen_layers)
+        widths = {"text": self.encoder.width, "audio": options.audio, "vision": options.vision}
+        self.parts = nn.ModuleDict({
+            m: LastNet(inputs[m].width, options.hidden, widths[m], options.dropout, both_ways=True)
+            for m in HEARD_AND_SEEN
+        })  # fmt: skip
+        self.guess = nn.ModuleDict({m: _Gaussian(widths["text"], widths[m]) for m in HEARD_AND_SEEN})
+        self.fuse = nn.Sequential(
+            nn.Dropout(options.dropout),
+            nn.Linear(sum(widths.values()), options.fusion), nn.Tanh(),
+            nn.Linear(options.fusion, options.fusion), nn.Tanh(),
+        )  # fmt: skip
+        self.predict = nn.ModuleDict({m: nn.Linear(options.fusion, widths[m]) for m in MODALITIES})
+        self.out = nn.Linear(options.fusion, targets)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K), log densities (B,), scores (B', B'), and what entropies are estimated from."""
+        vectors = {"text": self.encoder(inputs["text"])} | {m: self.parts[m](inputs[m]) for m in HEARD_AND_SEEN}
+        there = {m: inputs[m].mask.any(dim=1) for m in MODALITIES}  # (B,)
+        fused = self.fuse(torch.cat([vectors[m] for m in MODALITIES], dim=1))  # (B, fusion)
+        outputs: Outputs = {"prediction": self.out(fused)}
+        for m in MODALITIES:
+            guessed = F.normalize(self.predict[m](fused[there[m]]), dim=1)  # (B', D)
+            outputs[f"scores_{m}"] = guessed @ F.normalize(vectors[m][there[m]], dim=1).T  # (B', B')
+        text = vectors["text"]
+        for m in HEARD_AND_SEEN:
+            outputs[f"both_{m}"] = there["text"] & there[m]
+            guess = self.guess[m]
+            fixed = {name: p.detach() for name, p in guess.named_parameters()}
+            outputs[f"ba_{m}"] = log_density(vectors[m], *functional_call(guess, fixed, (text,)))
+            outputs[f"q_{m}"] = log_density(vectors[m].detach(), *guess(text.detach()))
+            outputs[f"vector_{m}"] = vectors[m]
+        return outputs
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """task (mean absolute error), l_cpc, l_ba and l_q; the entropy is part of l_ba in training alone."""
+        cpc = sum((predictive_nce(outputs[f"scores_{m}"]) for m in MODALITIES), targets.new_zeros(()))
+        bound, guess = targets.new_zeros(()), targets.new_zeros(())
+        for m in HEARD_AND_SEEN:
+            both = outputs[f"both_{m}"]
+            bound = bound + masked_mean(outputs[f"ba_{m}"], both)
+            guess = guess + masked_mean(outputs[f"q_{m}"], both)
+            if self.training:
+                bound = bound + self._entropy(m, outputs[f"vector_{m}"][both], targets[both].mean(dim=1))
+        return {
+            "task": absolute_error(outputs["prediction"], targets),
+            "l_cpc": self.options.alpha * cpc,
+            "l_ba": -self.options.beta * bound,
+            "l_q": -guess,
+        }
+
+    def _entropy(self, modality: str, values: Tensor, labels: Tensor) -> Tensor:
+        """H of (B', D) values from this and earlier batches; 0 until the history is full. Adds to the history."""
+        total = values.new_zeros(())
+        for side, chosen in (("positive", labels > 0), ("negative", labels < 0)):
+            names = [f"{modality}_{side}_{age}" for age in range(self.options.history)]
+            now, earlier = values[chosen], [self.memory[n].to(values) for n in names if n in self.memory]
+            if len(earlier) == len(names):
+                total = total + gaussian_entropy(torch.cat([now, *earlier])) / 2
+            kept = [now.detach(), *earlier][: len(names)]
+            self.memory |= dict(zip(names, kept, strict=False))
+        return total
+
+    def prepare(self, targets: Tensor) -> None:
+        """The history starts empty."""
+        self.memory = {}
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the encoder's frozen layers make of the text."""
+        return self.encoder.distilled(inputs)
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder`, the text's, `bound`, the networks of q, and `main`, the rest."""
+        return encoder_groups(self, self.encoder, lr, bound=self.guess)
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return self.encoder.assets()
+
+
+class _Gaussian(nn.Module):
+    """q(y|x): mean and log variance of y, a network each."""
+
+    def __init__(self, given: int, width: int) -> None:
+        super().__init__()
+        self.mean = nn.Sequential(nn.Linear(given, width), nn.ReLU(), nn.Linear(width, width))
+        self.log_variance = nn.Sequential(nn.Linear(given, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, given: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, X) to (B, Y) and (B, Y)."""
+        return self.mean(given), self.log_variance(given)
+
+
+def log_density(values: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Log density in nats of (B, D) values under a Gaussian with independent columns: (B,)."""
+    # Bounded, so that values that become constant cannot make it infinite.
+    log_variance = log_variance.clamp(-8.0, 8.0)
+    squared = (values - mean).square() * torch.exp(-log_variance)  # (B, D)
+    return -(squared + log_variance + math.log(2 * math.pi)).sum(dim=1) / 2  # (B,)
+
+
+def gaussian_entropy(samples: Tensor, ridge: float = 1e-4) -> Tensor:
+    """Entropy in nats of the Gaussian with the samples' covariance, log det(2 pi e S) / 2.
+
+    Args:
+        samples: (N, D).
+        ridge: Added to every variance, so that few samples do not give minus infinity.
+
+    Returns:
+        A scalar; 0 for fewer than two samples.
+    """
+    if len(samples) < 2:
+        return samples.sum() * 0.0
+    centred = (samples - samples.mean(dim=0)).float()  # (N, D)
+    width = samples.shape[1]
+    covariance = centred.T @ centred / len(samples) + ridge * torch.eye(width, device=samples.device)  # (D, D)
+    entropy: Tensor = (torch.logdet(covariance) + width * math.log(2 * math.pi * math.e)) / 2
+    return entropy

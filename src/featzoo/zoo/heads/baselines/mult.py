@@ -1,0 +1,189 @@
+"""MulT: every modality reads every other one by attention, step by step, without alignment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featzoo.zoo.head import Inputs, InputSpec, Outputs
+from featzoo.zoo.heads.baselines.feature_head import MODALITIES, FeatureHead, check_options
+from featzoo.zoo.nn.layers import MaskedAttention
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+
+    Attributes:
+        width: d of every crossmodal transformer.
+        heads: Attention heads.
+        layers: Crossmodal layers D.
+        recall_layers: Self-attention layers on what the two sources gave; the released code has at least 3.
+        kernel: Odd width in steps of the convolution that brings a modality to d.
+        text_dropout: On the text's features.
+        attention_dropout: On attention weights.
+        embed_dropout: On a transformer's input.
+        output_dropout: In the output network.
+    """
+
+    width: int = 50
+    heads: int = 10
+    layers: int = 4
+    recall_layers: int = 4
+    kernel: int = 5
+    text_dropout: float = 0.5
+    attention_dropout: float = 0.3
+    embed_dropout: float = 0.2
+    output_dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        dropouts = ("text_dropout", "attention_dropout", "embed_dropout", "output_dropout")
+        widths = ("width", "heads", "layers", "recall_layers", "kernel")
+        check_options({k: getattr(self, k) for k in dropouts}, {k: getattr(self, k) for k in widths})
+        if self.width % self.heads:
+            raise ValueError(f"width is a multiple of heads; got {self.width} and {self.heads}")
+        if not self.kernel % 2:
+            raise ValueError(f"kernel is odd; got {self.kernel}")
+
+
+class Mult(FeatureHead):
+    """Multimodal transformer for unaligned sequences.
+
+    A convolution brings each modality to d columns. For each pair, a crossmodal transformer lets the target's steps
+    attend to the source's; what a target got from its two sources goes side by side through a self-attention
+    transformer, whose last true step stands for the target. The three are put side by side; a residual block and a
+    linear layer predict.
+
+    Reference:
+        Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language
+        Sequences, ACL 2019, equations 1 to 6; widths and dropouts from MMSA's configuration (MIT).
+
+    Differences:
+        - Attention and last step respect true lengths; the released code pads in front and lets padding take part.
+        - No causal mask: the paper has none, the released code has one by default.
+        - The convolution keeps the number of steps (zeros beyond the ends).
+        - Where a source is missing, the message from it is 0; a missing target is a vector of zeros.
+    """
+
+    options_class: ClassVar[type] = Options
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        d = options.width
+        self.project = nn.ModuleDict({
+            m: nn.Conv1d(inputs[m].width, d, options.kernel, padding=options.kernel // 2, bias=False)
+            for m in MODALITIES
+        })  # fmt: skip
+        self.cross = nn.ModuleDict({
+            f"{source}_to_{target}": Transformer(d, options.layers, options)
+            for target in MODALITIES for source in MODALITIES if source != target
+        })  # fmt: skip
+        self.recall = nn.ModuleDict({m: Transformer(2 * d, options.recall_layers, options) for m in MODALITIES})
+        self.hidden = nn.Sequential(
+            nn.Linear(6 * d, 6 * d), nn.ReLU(), nn.Dropout(options.output_dropout), nn.Linear(6 * d, 6 * d)
+        )
+        self.out = nn.Linear(6 * d, targets)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K)."""
+        steps = {m: self._projected(m, inputs) for m in MODALITIES}  # (B, T, d)
+        last = torch.cat([self._target(m, steps, inputs) for m in MODALITIES], dim=1)  # (B, 6 d)
+        prediction: Tensor = self.out(last + self.hidden(last))  # (B, K)
+        return {"prediction": prediction}
+
+    def _projected(self, modality: str, inputs: Inputs) -> Tensor:
+        values, mask = inputs[modality].values, inputs[modality].mask[:, :, None]
+        if modality == "text":
+            values = F.dropout(values, self.options.text_dropout, self.training)
+        projected: Tensor = self.project[modality]((values * mask).transpose(1, 2)).transpose(1, 2)  # (B, T, d)
+        return projected * mask
+
+    def _target(self, target: str, steps: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
+        """What a target got from its two sources, at its last true step: (B, 2 d)."""
+        mask = inputs[target].mask  # (B, T)
+        got = []
+        for source in MODALITIES:
+            if source != target:
+                there = inputs[source].mask  # (B, S)
+                heard = self.cross[f"{source}_to_{target}"](steps[target], steps[source], there)  # (B, T, d)
+                got.append(heard * there.any(dim=1)[:, None, None])
+        joined = torch.cat(got, dim=2)  # (B, T, 2 d)
+        read = self.recall[target](joined, joined, mask)  # (B, T, 2 d)
+        at = (mask.sum(dim=1) - 1).clamp(min=0)  # (B,)
+        final: Tensor = read[torch.arange(len(at), device=at.device), at]  # (B, 2 d)
+        return final * mask.any(dim=1)[:, None]
+
+
+class Transformer(nn.Module):
+    """Layers in which one sequence attends to another, which stays as it is.
+
+    Args:
+        width: D of both sequences.
+        layers: How many.
+        options: Heads and dropouts.
+    """
+
+    def __init__(self, width: int, layers: int, options: Options) -> None:
+        super().__init__()
+        self.dropout = options.embed_dropout
+        self.layers = nn.ModuleList([Layer(width, options.heads, options.attention_dropout) for _ in range(layers)])
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, target: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) attending to the true steps (B, S) of (B, S, D); the same tensor twice is self-attention."""
+        out, read = self._embedded(target), self._embedded(source)
+        for layer in self.layers:
+            out = layer(out, out if source is target else read, mask)  # (B, T, D)
+        normed: Tensor = self.norm(out)
+        return normed
+
+    def _embedded(self, steps: Tensor) -> Tensor:
+        scaled = math.sqrt(steps.shape[2]) * steps + positions(steps.shape[1], steps.shape[2]).to(steps)  # (B, T, D)
+        return F.dropout(scaled, self.dropout, self.training)
+
+
+class Layer(nn.Module):
+    """Attention, then a network on each step; each with its layer norm before and a residual around.
+
+    Args:
+        width: D.
+        heads: Attention heads.
+        dropout: On attention weights.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = MaskedAttention(width, heads, dropout)
+        self.before = nn.LayerNorm(width)
+        self.between = nn.LayerNorm(width)
+        self.network = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+
+    def forward(self, target: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) attending to the true steps (B, S) of (B, S, D)."""
+        out = target + self.attention(self.before(target), self.before(source), mask)  # (B, T, D)
+        stepped: Tensor = out + self.network(self.between(out))  # (B, T, D)
+        return stepped
+
+
+def positions(steps: int, width: int) -> Tensor:
+    """(T, D) sinusoidal position embeddings: sines in the first half of the columns, cosines in the second.
+
+    Reference:
+        Vaswani et al. 2017, section 3.5, columns reordered.
+    """
+    half = (width + 1) // 2
+    rate = torch.exp(-math.log(10000.0) * torch.arange(half) / half)  # (D / 2,)
+    angle = torch.arange(steps)[:, None] * rate[None]  # (T, D / 2)
+    return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width]  # (T, D)

@@ -1,0 +1,220 @@
+"""Self-MM: each modality also learns alone, from labels of its own that training makes up as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Role
+from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
+from featzoo.zoo.nn.losses import absolute_error, masked_mean
+from featzoo.zoo.nn.text_encoder import ROLES, TextEncoder, encoder_groups
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+
+    Attributes:
+        audio: Width of the audio's LSTM, vector and feature.
+        vision: Width of the vision's LSTM, vector and feature.
+        text: Width of the text's feature.
+        fusion: Width of the fused feature.
+        dropout: Before the features of text and audio.
+        limit: A unimodal label is kept within plus and minus this.
+        pooling: What stands for the text: its first token (`cls`, published) or the mean of its tokens.
+        frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
+    """
+
+    audio: int = 16
+    vision: int = 32
+    text: int = 32
+    fusion: int = 128
+    dropout: float = 0.1
+    limit: float = 3.0
+    pooling: Literal["cls", "mean"] = "cls"
+    frozen_layers: int = -1
+
+    def __post_init__(self) -> None:
+        widths = {"audio": self.audio, "vision": self.vision, "text": self.text, "fusion": self.fusion}
+        check_options({"dropout": self.dropout}, widths)
+        if self.limit <= 0:
+            raise ValueError(f"limit is above 0; got {self.limit}")
+
+
+class SelfMM(Head):
+    """Self-supervised multi-task learning.
+
+    The vectors of the three modalities together give the prediction, each alone gives one of its own. The
+    unimodal label of a train clip starts as the clip's label; from a clip's second epoch on it moves towards
+    where the modality's feature lies between the centres of positive and negative clips, compared with where the
+    fused feature lies (`unimodal_label`), with a momentum of 2 / (epoch + 1). A unimodal term weighs
+    tanh |unimodal label - label|: it counts where a modality says something else than the whole.
+
+    Reference:
+        Yu, Xu, Yuan, Wu: Learning Modality-Specific Representations with Self-Supervised Multi-Task Learning for
+        Multimodal Sentiment Analysis, AAAI 2021, equations 1 to 14 and algorithm 1; widths and the limit of the
+        labels from MMSA's configuration (MIT).
+
+    Differences:
+        - Distances are not squared, as in the released code; the paper's equation 7 squares them and divides by
+          the square root of the width.
+        - Centres are means over the clips met so far; the released code counts clips not met yet as zeros.
+          A label without clips on both sides of 0 stays as it is.
+        - A clip that lacks a modality has no label, loss or say in the centres there.
+        - With several processes each keeps its own labels, of the clips that it has met.
+        - Any encoder of BERT architecture.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = ROLES
+    options_class: ClassVar[type] = Options
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.encoder = TextEncoder("self-mm", inputs["text"], assets, options.pooling, options.frozen_layers)
+        self.audio = LastNet(inputs["audio"].width, options.audio, options.audio, 0.0)
+        self.vision = LastNet(inputs["vision"].width, options.vision, options.vision, 0.0)
+        text = self.encoder.width
+        self.widths = {m: getattr(options, m) for m in ("fusion", *MODALITIES)}
+        self.tasks = nn.ModuleDict({
+            "fusion": _Task(text + options.audio + options.vision, options.fusion, targets, 0.0),
+            "text": _Task(text, options.text, targets, options.dropout),
+            "audio": _Task(options.audio, options.audio, targets, options.dropout),
+            "vision": _Task(options.vision, options.vision, targets, 0.0),
+        })  # fmt: skip
+        self.rows: Tensor | None = None
+
+    def prepare(self, targets: Tensor) -> None:
+        """Every unimodal label starts as the clip's label."""
+        self.memory = {f"label_{name}": targets.clone() for name in self.widths}  # (N, K)
+        self.memory |= {f"feature_{name}": torch.zeros(len(targets), width) for name, width in self.widths.items()}
+        self.memory |= {f"met_{name}": torch.zeros(len(targets), dtype=torch.int64) for name in self.widths}
+
+    def see(self, rows: Tensor) -> None:
+        """Which clips' labels the next step needs."""
+        device = next(self.parameters()).device
+        self.rows = rows.to(device)
+        self.memory = {name: kept.to(device) for name, kept in self.memory.items()}
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K), each modality's own (B, K), and the features in between."""
+        vectors = {
+            "text": self.encoder(inputs["text"]),
+            "audio": self.audio(inputs["audio"]),
+            "vision": self.vision(inputs["vision"]),
+        }
+        outputs: Outputs = {f"there_{m}": inputs[m].mask.any(dim=1) for m in MODALITIES}
+        outputs["there_fusion"] = torch.stack([outputs[f"there_{m}"] for m in MODALITIES]).any(dim=0)  # (B,)
+        vectors["fusion"] = torch.cat([vectors[m] for m in MODALITIES], dim=1)  # (B, sum of widths)
+        for name, vector in vectors.items():
+            outputs[f"feature_{name}"], outputs[f"prediction_{name}"] = self.tasks[name](vector)
+        outputs["prediction"] = outputs["prediction_fusion"]
+        return outputs
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """l1, and of each modality its weighted term; in training the labels then move on.
+
+        Outside training no clip has unimodal labels: those terms are 0.
+        """
+        terms = {"l1": absolute_error(outputs["prediction"], targets)}
+        rows = self.rows if self.training else None
+        for m in MODALITIES:
+            labels = targets if rows is None else self.memory[f"label_{m}"][rows]  # (B, K)
+            weight = torch.tanh((labels - targets).abs())  # (B, K)
+            error = (weight * (outputs[f"prediction_{m}"] - labels).abs()).mean(dim=1)  # (B,)
+            terms[f"l_{m}"] = masked_mean(error, outputs[f"there_{m}"])
+        if rows is not None:
+            self._move({name: kept.detach() for name, kept in outputs.items()}, rows)
+        return terms
+
+    def _move(self, outputs: Outputs, rows: Tensor) -> None:
+        """New labels for the clips `rows`, then their features for the centres to come."""
+        memory = self.memory
+        fused = self._ratio("fusion", outputs["feature_fusion"])  # (B, K)
+        for m in MODALITIES:
+            own = self._ratio(m, outputs[f"feature_{m}"])  # (B, K)
+            truth, before = memory["label_fusion"][rows], memory[f"label_{m}"][rows]  # (B, K)
+            made = unimodal_label(truth, own, fused).clamp(-self.options.limit, self.options.limit)
+            epoch = memory[f"met_{m}"][rows][:, None] + 1  # (B, 1)
+            after = (epoch - 1) / (epoch + 1) * before + 2 / (epoch + 1) * made
+            moves = (epoch > 1) & outputs[f"there_{m}"][:, None] & made.isfinite()
+            memory[f"label_{m}"][rows] = torch.where(moves, after, before)
+        for name in self.widths:
+            here = rows[outputs[f"there_{name}"]]
+            memory[f"feature_{name}"][here] = outputs[f"feature_{name}"][outputs[f"there_{name}"]].float()
+            memory[f"met_{name}"][here] += 1
+
+    def _ratio(self, name: str, feature: Tensor) -> Tensor:
+        """alpha of (B, D) features: (B, K); NaN without clips on both sides."""
+        met = self.memory[f"met_{name}"] > 0
+        kept, labels = self.memory[f"feature_{name}"][met], self.memory[f"label_{name}"][met]  # (N', D), (N', K)
+        to_positive, to_negative = (
+            torch.linalg.vector_norm(feature[:, None] - _centre(kept, side), dim=2)  # (B, K)
+            for side in (labels > 0, labels < 0)
+        )
+        ratio: Tensor = (to_negative - to_positive) / (to_positive + 1e-8)
+        return ratio
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the encoder's frozen layers make of the text."""
+        return self.encoder.distilled(inputs)
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder`, `audio` and `vision`, the modalities' networks, and `main`, the rest."""
+        return encoder_groups(self, self.encoder, lr, audio=self.audio, vision=self.vision)
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return self.encoder.assets()
+
+
+class _Task(nn.Module):
+    """A vector's feature, and what it predicts."""
+
+    def __init__(self, inputs: int, width: int, targets: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.feature = nn.Linear(inputs, width)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, targets))
+
+    def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, inputs) to (B, width) and (B, K)."""
+        feature = F.relu(self.feature(self.dropout(vector)))  # (B, width)
+        return feature, self.out(feature)
+
+
+def unimodal_label(label: Tensor, own: Tensor, fused: Tensor) -> Tensor:
+    """The label that one modality's feature speaks for: the mean of the label scaled and of the label shifted.
+
+    Args:
+        label: The clip's label y_m.
+        own: alpha_s: how much nearer the modality's feature lies to the positive than to the negative centre,
+            over its distance to the positive one.
+        fused: alpha_m, the same of the fused feature.
+
+    Returns:
+        (y_m alpha_s / alpha_m + y_m + alpha_s - alpha_m) / 2.
+
+    Reference:
+        Yu et al. 2021, equation 12.
+    """
+    safe = torch.where(fused.abs() < 1e-8, torch.full_like(fused, 1e-8), fused)
+    return (label * own / safe + label + own - fused) / 2
+
+
+def _centre(features: Tensor, side: Tensor) -> Tensor:
+    """Mean of (N, D) features over each column of the (N, K) choice: (K, D), NaN where none is chosen."""
+    weights = side.to(features.dtype)  # (N, K)
+    centre: Tensor = (weights.T @ features) / weights.sum(dim=0)[:, None]  # (K, D)
+    return centre

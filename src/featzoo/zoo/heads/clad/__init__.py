@@ -1,0 +1,1 @@
+"""CLAD, the cross-lingual student of ADAM."""

@@ -1,0 +1,347 @@
+"""PSA-MF: sentiment from text, sound and picture, the text aligned with the speaker's personality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featzoo.errors import InvalidOption
+from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
+from featzoo.zoo.nn.layers import Clip, CrossAttention, MaskedLSTM, masked_average
+from featzoo.zoo.nn.losses import absolute_error, half_distance, info_nce, masked_mean
+from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained, untrained
+
+MODALITIES = ("vision", "audio")
+CONTEXT = ("before", "after")
+CONFIG = "encoder.json"
+ALIGNED = "text-aligned"  # beside the roles: what a kept text's aligned hidden state was
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; the defaults are the released code's, its defects repaired.
+
+    Attributes:
+        fusion_layers: How many of the encoder's L layers see the pseudo tokens; those before see text only.
+        fusion_init: The fusion layers start from the encoder's own last layers (`bert`) or at `random`.
+        align_layer: Which of the L + 1 hidden states is aligned with personality; -3 is the tenth of
+            BERT-base's 0..12 (the eleventh counted from 1) and L - 2 of any encoder.
+        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        hidden: Width of LSTMs, alignment and cross attention.
+        heads: Of the cross attention.
+        wide: Width that sound and picture are lifted to in the enhanced fusion.
+        dropout: In attention and sub-network.
+        clip: Similarity of the contrastive terms, see `layers.Clip`.
+        ccl_weight: `half_distance` weights L_ccl by d = (1 - cos) / 2 and L_ps by 1 - d. `literal` is the
+            published equation read as printed (cos and 1 - cos); it is degenerate: minimising cos * InfoNCE
+            drives the cosine to -1. It is here to be shown, not used.
+        weights: Of l1, l_ccl, l_ps and l_clm, in this order.
+        modality_dropout: Share of training clips whose sound is left out, and of those whose picture is; the head
+            learns to go without. Not in the paper.
+        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
+            What those before the fusion layers give is computed once before training and kept.
+        attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
+            zero steps and attends to all of them; 500 does so here.
+        pre_fusion: Whether the pseudo tokens join the text for the fusion layers (the published ablation's row;
+            L_clm, which has a row of its own, stays).
+        enhanced_fusion: Whether cross attention and the two paths make the prediction; without, the text and the
+            last states of picture and sound, side by side, do.
+    """
+
+    fusion_layers: int = 1
+    fusion_init: Literal["bert", "random"] = "bert"
+    align_layer: int = -3
+    pooling: Literal["cls", "mean"] = "cls"
+    hidden: int = 64
+    heads: int = 2
+    wide: int = 2048
+    dropout: float = 0.1
+    modality_dropout: float = 0.0
+    clip: Literal["official", "standard"] = "official"
+    ccl_weight: Literal["half_distance", "literal"] = "half_distance"
+    weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
+    frozen_layers: int = -1
+    attend_steps: int = 0
+    pre_fusion: bool = True
+    enhanced_fusion: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fusion_layers < 1:
+            raise ValueError(f"fusion_layers is at least 1; got {self.fusion_layers}")
+        if self.hidden < 3 or self.hidden % self.heads:
+            raise ValueError(f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads")
+        if len(self.weights) != 4:
+            raise ValueError(f"weights are four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
+        for name in ("dropout", "modality_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is in [0, 1); got {getattr(self, name)}")
+
+
+class PsaMf(Head):
+    """Personality-sentiment aligned multi-level fusion.
+
+    The encoder reads the text alone up to layer N = L - `fusion_layers`; then two pseudo tokens, made of
+    the last LSTM states of picture and sound and the personality vector, join the sequence for the
+    remaining layers (pre-fusion). The result asks sound and picture by cross attention, and two paths
+    (enhanced fusion) give the prediction.
+
+    Reference:
+        Personality-sentiment aligned multi-level fusion, arXiv 2512.01442 (AAAI 2026); code
+        github.com/HensonXie/PSA-MF at 83423f9 (MIT). L_ccl, L_ps and L_clm are the paper's names.
+
+    Differences:
+        - The fusion layers start from the encoder's own last layers (`fusion_init`); in the released code
+          they stay random, because their name matches nothing in the checkpoint.
+        - The released code's third, unused BERT is left out; it changes no result.
+        - Personality is an input, computed once by a frozen encoder in evaluation mode; there it is
+          recomputed at every step with dropout active. Without an encoder trained on personality (where
+          the recipe falls back on plain `bert` or `bert.minilm`) this is the paper's control, not its
+          method: the same network with a second ordinary encoder.
+        - Attention over sound and picture is masked; there 500 padded steps take part (`attend_steps`). A missing
+          modality contributes no pseudo token, no contrastive pair and a zero vector.
+        - The checkpoint is chosen by the dev set's MAE; there test loss takes part in the choice.
+        - Any encoder of BERT architecture, any number of layers; `pooling = mean` for encoders that were
+          trained with mean pooling. Where the personality vector is of another width than the encoder, a
+          linear layer maps it.
+        - Context, not in the paper: where a recipe names `before` or `after` (the neighbouring utterance's
+          features, `of = "previous"` and `"next"`), their mean makes one more pseudo token for the fusion layers.
+        - Texts are cut by the recipe (`max_steps`), not at 50 tokens.
+        - Layers can be frozen (`frozen_layers`); they are then as in evaluation mode.
+        - The recipe `psa-mf.official` sets every switch as the released code has it: with its weights it gives
+          that code's prediction and loss terms. What it does not repeat: the choice of the epoch by test
+          loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
+          sequences padded at the front.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {
+        "text": Role("token ids of the transcript, special tokens included", ids=True),
+        "personality": Role("one vector per clip from a frozen encoder that knows personality"),
+        "vision": Role("a sequence of what is seen"),
+        "before": Role("features of the previous utterance of the video", optional=True),
+        "after": Role("features of the next utterance of the video", optional=True),
+        "audio": Role("a sequence of what is heard"),
+    }
+    options_class: ClassVar[type] = Options
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.encoder = _encoder(options, inputs["text"], assets)
+        layers, wide = len(self.encoder.layers), self.encoder.width
+        self.text_layers = layers - options.fusion_layers
+        self.align = options.align_layer + (layers + 1 if options.align_layer < 0 else 0)
+        if self.text_layers < 0 or not 0 <= self.align <= layers:
+            raise InvalidOption(
+                f"head psa-mf: this encoder has {layers} layers and {layers + 1} hidden states; "
+                f"fusion_layers = {options.fusion_layers} or align_layer = {options.align_layer} does not fit"
+            )
+        # The hidden state that training starts from: frozen layers that see pseudo tokens give something new each time.
+        self.kept = min(self.encoder.frozen, self.text_layers)
+        personality, hidden = inputs["personality"].width, options.hidden
+        self.personality = nn.Identity() if personality == wide else nn.Linear(personality, wide)
+        self.recurrent = nn.ModuleDict({m: MaskedLSTM(inputs[m].width, hidden) for m in MODALITIES})
+        self.summary = nn.ModuleDict({m: nn.Linear(hidden, hidden) for m in MODALITIES})
+        self.pseudo = nn.ModuleDict({m: nn.Linear(hidden, wide) for m in MODALITIES})
+        self.context = nn.ModuleDict({r: nn.Linear(inputs[r].width, wide) for r in CONTEXT if r in inputs})
+        self.match = nn.ModuleDict({m: Clip(wide, wide, options.clip) for m in MODALITIES})
+        self.align_sentiment = nn.Linear(wide, hidden)
+        self.align_target = nn.Linear(wide, hidden)
+        self.align_personality = nn.Linear(personality, hidden)
+        self.align_match = Clip(hidden, hidden, options.clip)
+        self.align_out = nn.Linear(hidden, targets)
+        self.text = nn.Linear(wide, hidden)
+        if options.enhanced_fusion:
+            attend = {m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES}
+            self.attend = nn.ModuleDict(attend)
+            self.lift = nn.ModuleDict({m: nn.Linear(hidden, options.wide) for m in MODALITIES})
+            self.fused_norm = nn.LayerNorm(2 * options.wide + hidden)
+            self.fused = nn.Linear(2 * options.wide + hidden, 128)
+            self.convolve = nn.Conv1d(3, 1, kernel_size=3)
+        self.out = nn.Sequential(
+            nn.Dropout(options.dropout),
+            nn.Linear(hidden - 2 + 128 if options.enhanced_fusion else 3 * hidden, 128), nn.Tanh(),
+            nn.Linear(128, 128), nn.Tanh(),
+            nn.Linear(128, targets),
+        )  # fmt: skip
+        for parameter in self._main():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K), and the logits and similarities of the contrastive terms."""
+        text = inputs["text"]
+        if self.training and self.options.modality_dropout:
+            inputs = {**inputs, **{m: _dropped(inputs[m], self.options.modality_dropout) for m in MODALITIES}}
+        given = inputs["personality"]
+        vector = given.values[:, 0]  # (B, P)
+        steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
+        # Text alone up to layer N, then with the pseudo tokens.
+        states = {self.kept: text.values} if text.values.is_floating_point() else self._embedded(text)  # (B, T, H)
+        first = max(states)
+        states |= enumerate(self.encoder.run(states[first], text.mask, first, self.text_layers), first + 1)
+        last = states[self.text_layers]
+        for role, unit in self.context.items():
+            mean = masked_average(inputs[role].values, inputs[role].mask)  # (B, D)
+            pseudo[role] = F.relu(unit(mean))  # (B, H)
+        extra = torch.stack(list(pseudo.values()), dim=1)  # (B, 2 to 4, H)
+        there = torch.stack([inputs[role].mask.any(dim=1) for role in pseudo], dim=1)  # (B, 2 to 4)
+        joined = torch.cat([last, extra], dim=1)  # (B, T + 2 to 4, H)
+        mask = torch.cat([text.mask, there & self.options.pre_fusion], dim=1)  # (B, T + 2 to 4)
+        layers = len(self.encoder.layers)
+        states |= enumerate(self.encoder.run(joined, mask, self.text_layers, layers), self.text_layers + 1)
+        pooled = self._pool(last, text)  # (B, H)
+        outputs = {f"clm_{m}": _pairs(self.match[m], pooled, pseudo[m], there[:, i]) for i, m in enumerate(MODALITIES)}
+        # A state below the first is in the inputs, pooled.
+        aligned = self._pool(states[self.align], text) if self.align in states else inputs[ALIGNED].values[:, 0]
+        outputs |= self._align(aligned, vector, given.mask[:, 0])
+        fused = self._pool(states[layers], text)  # (B, H)
+        main = self.text(fused)  # (B, h)
+        if self.options.enhanced_fusion:
+            attended = {m: self._attend(m, main, steps[m], inputs[m].mask) for m in MODALITIES}
+            outputs["prediction"] = self._fuse(main, attended)
+        else:
+            given_summary = [summary[m] * there[:, i, None] for i, m in enumerate(MODALITIES)]
+            outputs["prediction"] = self.out(torch.cat([*given_summary, main], dim=-1))  # (B, K)
+        return outputs
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """The text after its frozen layers, and the state that is aligned if it is one before."""
+        if self.kept < 0:
+            return None
+        text = inputs["text"]
+        states = self._embedded(text)  # (B, T, H)
+        states |= enumerate(self.encoder.run(states[0], text.mask, 0, self.kept), 1)
+        found = {**inputs, "text": _kept(states[self.kept], text.mask)}
+        if self.align < self.kept:
+            pooled = self._pool(states[self.align], text)[:, None]  # (B, 1, H)
+            found[ALIGNED] = _kept(pooled, torch.ones_like(text.mask[:, :1]))
+        return found
+
+    def _embedded(self, text: Padded) -> dict[int, Tensor]:
+        """Hidden state 0 (B, T, H) of token ids (B, T)."""
+        if text.values.shape[1] > self.encoder.longest:
+            raise InvalidOption(
+                f"a text of {text.values.shape[1]} tokens; the encoder has positions for "
+                f"{self.encoder.longest}: lower inputs.text.max_steps"
+            )
+        return {0: self.encoder.embed(text.values, text.mask)}  # (B, T, H)
+
+    def _listen_and_look(self, inputs: Inputs, vector: Tensor) -> tuple[dict[str, Tensor], ...]:
+        """By modality: the LSTM's outputs (B, T, h), a summary (B, h) and the pseudo token (B, H)."""
+        steps, summary, pseudo = {}, {}, {}
+        for m in MODALITIES:
+            steps[m], last = self.recurrent[m](inputs[m].values, inputs[m].mask)  # (B, T, h), (B, h)
+            summary[m] = self.summary[m](last)  # (B, h)
+            pseudo[m] = F.relu(self.pseudo[m](summary[m]) + vector)  # (B, H)
+        return steps, summary, pseudo
+
+    def _attend(self, modality: str, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
+        """The text (B, h) asks the steps (B, T, h) of one modality: (B, h)."""
+        most = self.options.attend_steps
+        if not most:
+            return cast(Tensor, self.attend[modality](query, steps, mask))
+        if steps.shape[1] > most:
+            raise InvalidOption(f"{steps.shape[1]} steps of {modality}: lower inputs.{modality}.max_steps to {most}")
+        steps = F.pad(steps, (0, 0, 0, most - steps.shape[1]))  # (B, most, h)
+        return cast(Tensor, self.attend[modality](query, steps, torch.ones_like(steps[:, :, 0], dtype=torch.bool)))
+
+    def _align(self, text: Tensor, vector: Tensor, given: Tensor) -> Outputs:
+        """L_ccl and L_ps at one hidden state: text (B, H) against personality (B, P)."""
+        sentiment, personality = self.align_sentiment(text), self.align_personality(vector)  # (B, h)
+        distance = half_distance(sentiment, personality, given)
+        return {
+            "ccl": _pairs(self.align_match, sentiment, personality, given),
+            "distance": distance,
+            "ps": self.align_out(self.align_target(text)),  # (B, K)
+            "aligned": given,
+        }
+
+    def _fuse(self, text: Tensor, attended: Mapping[str, Tensor]) -> Tensor:
+        """Enhanced fusion: the wide path F_s and the convolution F_p, then the sub-network."""
+        lifted = [self.lift[m](attended[m]) for m in MODALITIES]
+        wide = self.fused(self.fused_norm(torch.cat([*lifted, text], dim=-1)))  # (B, 128)
+        stacked = torch.stack([*attended.values(), text], dim=1)  # (B, 3, h)
+        local = self.convolve(stacked).squeeze(1)  # (B, h - 2)
+        prediction: Tensor = self.out(torch.cat([local, wide], dim=-1))  # (B, K)
+        return prediction
+
+    def _pool(self, states: Tensor, text: Padded) -> Tensor:
+        """What stands for the text: (B, T or more, H) to (B, H), the pseudo tokens left out."""
+        words = states[:, : text.mask.shape[1]]  # (B, T, H)
+        return words[:, 0] if self.options.pooling == "cls" else masked_average(words, text.mask)  # (B, H)
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """l1, l_ccl, l_ps and l_clm, weighted."""
+        l1, ccl, ps, clm = self.options.weights
+        distance = outputs["distance"]
+        if self.options.ccl_weight == "half_distance":
+            far, near = distance, 1 - distance
+        else:
+            far, near = 1 - 2 * distance, 2 * distance
+        error = masked_mean((outputs["ps"] - targets).abs().mean(dim=1), outputs["aligned"])
+        return {
+            "l1": l1 * absolute_error(outputs["prediction"], targets),
+            "l_ccl": ccl * far * info_nce(outputs["ccl"]),
+            "l_ps": ps * near * error,
+            "l_clm": clm * sum((info_nce(outputs[f"clm_{m}"]) for m in MODALITIES), torch.zeros_like(distance)),
+        }
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder` (with what makes the pseudo tokens, and their contrastive units) and `main`, the rest."""
+        first = {id(p) for p in self._encoder_side()}
+        learning = [p for p in self.parameters() if p.requires_grad]
+        encoder = [p for p in learning if id(p) in first]
+        return groups({"main": [p for p in learning if id(p) not in first], "encoder": encoder}, lr)
+
+    def _encoder_side(self) -> list[nn.Parameter]:
+        modules = [self.encoder, self.personality, self.pseudo, self.match, self.context]
+        return [p for module in modules for p in module.parameters()]
+
+    def _main(self) -> list[nn.Parameter]:
+        first = {id(p) for p in self._encoder_side()}
+        return [p for p in self.parameters() if id(p) not in first]
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return {CONFIG: self.encoder.config_text()}
+
+
+def _encoder(options: Options, text: InputSpec, assets: Mapping[str, str] | None) -> SplitEncoder:
+    if assets is not None:
+        encoder = untrained(assets[CONFIG])
+    elif text.model:
+        encoder = pretrained(text.model)
+        if options.fusion_init == "random":
+            encoder.reset(len(encoder.layers) - options.fusion_layers)
+    else:
+        raise InvalidOption("head psa-mf: the set of token ids does not say which model's tokenizer made it")
+    if options.frozen_layers >= 0:
+        encoder.freeze(options.frozen_layers)
+    return encoder
+
+
+def _kept(states: Tensor, mask: Tensor) -> Padded:
+    """(B, T, H) of the true steps of (B, T) `mask`."""
+    return Padded(states, mask, mask[:, :, None].expand(states.shape))  # (B, T, H)
+
+
+def _dropped(given: Padded, share: float) -> Padded:
+    """The same modality with some clips' steps masked out."""
+    kept = torch.rand(len(given.mask), device=given.mask.device) >= share  # (B,)
+    return given._replace(mask=given.mask & kept[:, None])
+
+
+def _pairs(unit: nn.Module, left: Tensor, right: Tensor, there: Tensor) -> Tensor:
+    """Logits among the clips where both views exist: (B', B')."""
+    logits: Tensor = unit(left[there], right[there])
+    return logits

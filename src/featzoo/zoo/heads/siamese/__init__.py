@@ -1,0 +1,1 @@
+"""The Siamese cross-modal model."""

@@ -1,0 +1,294 @@
+"""The Siamese cross-modal model: apparent Big Five traits from sound, picture and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from featzoo.errors import InvalidOption
+from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
+from featzoo.zoo.heads.siamese.losses import bell_loss, multi_similarity_loss, trait_classes
+from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, FrameNetwork, TextNetwork, dense
+from featzoo.zoo.nn.losses import absolute_error
+
+MODALITIES = ("audio", "vision", "text")
+HIDDEN = ".h"  # what follows a role's name where its vector is given in its place
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen; the defaults are the paper's, and ours where it says nothing.
+
+    Attributes:
+        until: The last part that is trained: `unimodal` is one modality's network alone, `baseline` the fusion M1,
+            `full` the cross-modal embeddings and M2. `joint` trains all of `full` at once, in one stage, by the sum
+            of its losses.
+        backbone: Of the pictures: a ResNet from scratch on the stored frames, or `none` for stored features.
+        frame_height: Rows of a stored frame.
+        frame_width: Columns of a stored frame.
+        crop: Rows and columns of a frame that the ResNet sees.
+        audio_limits: Audio features are cut to [0, 1]; with `standardise = "range"`, what dev and test have beyond
+            the train split's range.
+        hidden: Q, width of each modality's vector.
+        fused: O, width of M1 and M2.
+        embedding: E, width of a cross-modal embedding.
+        siamese: Width of the Siamese network's two hidden layers.
+        dropout: On word vectors, on pictures and in the Siamese network.
+        bell: Whether the Bell loss is part of the loss.
+        anchors: Which clips are anchors, of each trait: those of the outer classes (`extreme`), or `all`.
+        cross_modal: Whether the loss compares a clip's embedding with those of the other modalities too; else each
+            modality's clips are compared among themselves, and the loss is the modalities' mean.
+        alpha: Of the multi-similarity loss, see `siamese_losses`.
+        beta: See alpha.
+        base: lambda; see alpha.
+        epsilon: Margin of its mining.
+        normalise: Whether its similarity is the cosine.
+        normalise_fused: Whether the embeddings are scaled to length 1 for M2 too. The loss of cosines leaves their
+            length open, and what grows in training swamps the rest of M2's input.
+    """
+
+    until: Literal["unimodal", "baseline", "full", "joint"] = "full"
+    backbone: Literal["resnet50", "resnet18", "resnet10", "none"] = "resnet50"
+    frame_height: int = 140
+    frame_width: int = 248
+    crop: int = 128
+    audio_limits: bool = True
+    hidden: int = 256
+    fused: int = 512
+    embedding: int = 128
+    siamese: int = 200
+    dropout: float = 0.5
+    bell: bool = True
+    anchors: Literal["extreme", "all"] = "extreme"
+    cross_modal: bool = True
+    alpha: float = 2.0
+    beta: float = 50.0
+    base: float = 1.0
+    epsilon: float = 0.1
+    normalise: bool = True
+    normalise_fused: bool = True
+
+    def __post_init__(self) -> None:
+        if self.hidden < 2 or self.hidden % 2:
+            raise ValueError(f"hidden is even, half of it for each direction of the text; got {self.hidden}")
+        if min(self.fused, self.embedding, self.siamese, self.crop) < 1:
+            raise ValueError("fused, embedding, siamese and crop are at least 1")
+        if self.crop > min(self.frame_height, self.frame_width):
+            raise ValueError(f"a crop of {self.crop} from frames of {self.frame_height} x {self.frame_width}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
+        if min(self.alpha, self.beta) <= 0:
+            raise ValueError(f"alpha and beta are above 0; got {self.alpha} and {self.beta}")
+
+
+class Siamese(Head):
+    """Traits from three networks, their fusion, and embeddings that bring alike clips together across modalities.
+
+    Its stages, in each of which only the named part learns: `audio`, `vision` and `text` (each modality's network
+    with a linear layer of its own), `baseline` (M1 on the three vectors), `siamese` (one network S, shared by the
+    modalities, by the multi-similarity loss on four classes for each trait), `full` (M2 on M1's output and the
+    embeddings). A modality that the recipe goes without has no stage and no part. With `until = "joint"` there is one
+    stage, `joint`, in which everything learns.
+
+    Reference:
+        Fodor, Saboundji, Lorincz, arXiv 2405.03846: figure 1, sections 3 and 4; equations 1 to 8. No code was
+        released.
+
+    Differences:
+        - The width of M2's input follows equation 8 and figure 1 (O + 3 E = 896), not the text (3 H + 3 E).
+        - Chosen, because the paper does not say: constants of the multi-similarity loss and its cosine
+          (`siamese_losses`); embeddings enter M2 at length 1 (`normalise_fused`); a ReLU after every dense layer but
+          the last of S and the linear maps to the traits; no dropout in M1 and M2; each augmentation drawn alone;
+          which 6 frames; eGeMAPS v02; standard deviations of the classes over N; linear decay to a tenth of the rate;
+          batches of 128, at most 100 epochs and patience 10 where no number is given; the attention's mask.
+        - Weight decay is 1e-3 in Adam's gradient, which is Keras's l2(5e-4), on dense kernels but S's, and not on the
+          ResNet and the GRU, which are no dense layers.
+        - The maps to the traits start at the train mean. Each part keeps the weights of its epoch with the lowest dev
+          MAE; S, which changes no prediction, those with the lowest dev loss.
+        - Word vectors of any set; tokens and what becomes of unknown words are the extractor's.
+        - `joint` is not in the paper.
+        - A missing modality gives a zero vector and a zero embedding, and its row is in no pair. The paper's clips have
+          all three.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {
+        "audio": Role("functionals of what is heard, one row per clip"),
+        "vision": Role("a few frames, or features of pictures with backbone none"),
+        "text": Role("a vector for each word of the transcript"),
+    }
+    options_class: ClassVar[type] = Options
+    stages: tuple[str, ...] = (*MODALITIES, "baseline", "siamese", "full", "joint")
+    by_loss: tuple[str, ...] = ("siamese",)
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.given = tuple(m for m in MODALITIES if inputs[m].given)
+        if not self.given or (options.until == "unimodal" and len(self.given) > 1):
+            raise InvalidOption(
+                f"head siamese: until = {options.until} with {', '.join(self.given) or 'no modality'}: it takes "
+                f"{'exactly one' if options.until == 'unimodal' else 'one or more'}; `--without` leaves others out"
+            )
+        q, count = options.hidden, len(self.given)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.zeros(targets))
+        self.register_buffer("std", torch.ones(targets))
+        self.networks = nn.ModuleDict({m: _network(m, inputs[m], options) for m in self.given})
+        self.stages = ("joint",) if options.until == "joint" else self.given
+        if options.until != "joint":
+            self.alone = nn.ModuleDict({m: nn.Linear(q, targets) for m in self.given})
+        if options.until != "unimodal":
+            self.m1 = dense(count * q, 2 * options.fused, options.fused)
+        if options.until in ("baseline", "full"):
+            self.stages = (*self.stages, "baseline")
+            self.baseline = nn.Linear(options.fused, targets)
+        if options.until == "full":
+            self.stages = (*self.stages, "siamese", "full")
+        if options.until in ("full", "joint"):
+            self.siamese = dense(q, options.siamese, options.siamese, options.embedding, last=False)
+            self.siamese.insert(2, nn.Dropout(options.dropout))
+            self.m2 = dense(options.fused + count * options.embedding, options.fused)
+            self.full = nn.Linear(options.fused, targets)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        self.begin(self.stages[-1])
+
+    def begin(self, stage: str) -> None:
+        """Only the stage's part learns; the rest is as in evaluation, batch norm and dropout included."""
+        self.stage = stage
+        learning = {id(p) for part in self._parts(stage) for p in part.parameters()}
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in learning)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Siamese:
+        """Training mode for the stage's part alone."""
+        super().train(False)
+        self.training = mode
+        for part in self._parts(self.stage):
+            part.train(mode)
+        return self
+
+    def _parts(self, stage: str) -> list[nn.Module]:
+        if stage in self.given:
+            return [self.networks[stage], self.alone[stage]]
+        if stage == "baseline":
+            return [self.m1, self.baseline]
+        if stage == "joint":
+            return [self.networks, self.m1, self.siamese, self.m2, self.full]
+        return [self.siamese] if stage == "siamese" else [self.m2, self.full]
+
+    def prepare(self, targets: Tensor) -> None:
+        """Keep mean and deviation of the traits, which bound the classes; start from the mean."""
+        with torch.no_grad():
+            self.mean.copy_(targets.mean(dim=0))
+            self.std.copy_(targets.std(dim=0, correction=0))
+            for name, parameter in self.named_parameters():
+                if name.startswith(("alone.", "baseline.", "full.")) and name.endswith("bias"):
+                    parameter.copy_(self.mean)
+
+    def reads(self, stage: str) -> tuple[str, ...]:
+        """A modality's stage reads that modality."""
+        return (stage,) if stage in self.given else self.given
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """After the modalities' stages, their vectors."""
+        if self.stage in self.given or self.stage == "joint":
+            return None
+        found = {}
+        for m in self.given:
+            hidden, there = self._vector(inputs, m)
+            mask = there[:, None]  # (B, 1)
+            found[m + HIDDEN] = Padded(hidden[:, None], mask, mask[:, :, None].expand(-1, 1, hidden.shape[1]))
+        return found
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """`prediction` (B, K) of the stage; embeddings (B, E) and whether they are there (B,) where S takes part."""
+        if self.stage in self.given:
+            return {"prediction": self.alone[self.stage](self._vector(inputs, self.stage)[0])}
+        vectors = {m: self._vector(inputs, m) for m in self.given}
+        fused = self.m1(torch.cat([hidden for hidden, _ in vectors.values()], dim=1))  # (B, O)
+        if self.stage == "baseline":
+            return {"prediction": self.baseline(fused)}
+        outputs: Outputs = {}
+        for m, (hidden, there) in vectors.items():
+            outputs |= {f"embedding_{m}": self.siamese(hidden) * there[:, None], f"there_{m}": there}
+        if self.stage == "siamese":
+            return {"prediction": self.baseline(fused), **outputs}
+        embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
+        if self.options.normalise_fused:
+            embeddings = [nn.functional.normalize(e, dim=1) for e in embeddings]
+        outputs["prediction"] = self.full(self.m2(torch.cat([fused, *embeddings], dim=1)))  # (B, K)
+        return outputs
+
+    def _vector(self, inputs: Inputs, modality: str) -> tuple[Tensor, Tensor]:
+        """A modality's vector (B, Q), 0 where it is missing, and whether it is there (B,)."""
+        if modality + HIDDEN in inputs:
+            given = inputs[modality + HIDDEN]
+            return given.values[:, 0], given.mask[:, 0]  # (B, Q), (B,)
+        there = inputs[modality].mask.any(dim=1)  # (B,)
+        return self.networks[modality](inputs[modality]) * there[:, None], there
+
+    def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
+        """l_ms in the stage `siamese`; l_mae, l_mse and l_bell in every other; all in `joint`."""
+        apart = {"l_ms": self._multi_similarity(outputs, targets)} if stage in ("siamese", "joint") else {}
+        if stage == "siamese":
+            return apart
+        prediction = outputs["prediction"]
+        terms = {"l_mae": absolute_error(prediction, targets), "l_mse": (prediction - targets).square().mean()}
+        return terms | ({"l_bell": bell_loss(prediction, targets)} if self.options.bell else {}) | apart
+
+    def _multi_similarity(self, outputs: Outputs, targets: Tensor) -> Tensor:
+        """Over the rows of all modalities, where a clip has the same classes; or of one at a time."""
+        o = self.options
+        classes = trait_classes(targets, self.mean, self.std)  # (B, K)
+        rows = [classes.masked_fill(~outputs[f"there_{m}"][:, None], -1) for m in self.given]
+        embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
+        constants = (o.anchors, o.alpha, o.beta, o.base, o.epsilon, o.normalise)
+        if o.cross_modal:
+            return multi_similarity_loss(torch.cat(embeddings), torch.cat(rows), *constants)  # of (3 B, E)
+        each = [multi_similarity_loss(*pair, *constants) for pair in zip(embeddings, rows, strict=True)]
+        return torch.stack(each).mean()
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`main`, in two groups: kernels of dense layers, and what has no weight decay."""
+        parts = self._parts(stage)
+        (whole,) = groups({"main": [p for part in parts for p in part.parameters()]}, lr)
+        dense_parts = [part for part in parts if part is not getattr(self, "siamese", None)]
+        decayed = {id(m.weight) for part in dense_parts for m in part.modules() if isinstance(m, nn.Linear)}
+        with_decay = [p for p in whole["params"] if id(p) in decayed]
+        without = [p for p in whole["params"] if id(p) not in decayed]
+        return [
+            {**whole, "params": params, **more}
+            for params, more in ((with_decay, {}), (without, {"weight_decay": 0.0}))
+            if params
+        ]
+
+
+def _network(modality: str, spec: InputSpec, options: Options) -> nn.Module:
+    o = options
+    if modality == "audio":
+        return AudioNetwork(spec.width, o.hidden, o.audio_limits)
+    if modality == "text":
+        return TextNetwork(spec.width, o.hidden, o.dropout)
+    if o.backbone == "none":
+        return FeatureNetwork(spec.width, o.hidden, o.dropout)
+    if spec.width != o.frame_height * o.frame_width * 3:
+        raise InvalidOption(
+            f"head siamese: frames of {o.frame_height} x {o.frame_width} x 3 are "
+            f"{o.frame_height * o.frame_width * 3} values wide; the set has {spec.width}. "
+            "Set options.frame_height and frame_width, or options.backbone = none for features of pictures"
+        )
+    return FrameNetwork(o.backbone, o.frame_height, o.frame_width, o.crop, o.hidden, o.dropout)

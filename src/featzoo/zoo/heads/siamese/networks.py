@@ -1,0 +1,140 @@
+"""The networks that the Siamese cross-modal model is made of: one for each modality, each to a vector of one width."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from featzoo.weights.imports import torchvision_module
+from featzoo.zoo.head import Padded
+from featzoo.zoo.heads.siamese.augmentation import augment, centre_crop, random_crop
+from featzoo.zoo.nn.layers import masked_average
+
+LAYERS = {"resnet50": (3, 4, 6, 3), "resnet18": (2, 2, 2, 2), "resnet10": (1, 1, 1, 1)}
+
+
+def dense(*widths: int, last: bool = True) -> nn.Sequential:
+    """Linear layers from each width to the next, a ReLU after each (`last`: after the last too)."""
+    layers: list[nn.Module] = []
+    for index, (inputs, outputs) in enumerate(pairwise(widths)):
+        layers.append(nn.Linear(inputs, outputs))
+        if last or index < len(widths) - 2:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class AudioNetwork(nn.Module):
+    """Two dense layers on the mean of a clip's rows: functionals are one row.
+
+    Args:
+        inputs: Width of a row.
+        outputs: Width Q of the vector; the layer between is of 4 Q.
+        limits: Values are cut to [0, 1]: those of dev and test may leave the range of train.
+    """
+
+    def __init__(self, inputs: int, outputs: int, limits: bool) -> None:
+        super().__init__()
+        self.limits = limits
+        self.dense = dense(inputs, 4 * outputs, outputs)
+
+    def forward(self, given: Padded) -> Tensor:
+        """(B, T, D) to (B, Q)."""
+        values = given.values.clamp(0.0, 1.0) if self.limits else given.values
+        out: Tensor = self.dense(masked_average(values, given.mask))  # (B, Q)
+        return out
+
+
+class FrameNetwork(nn.Module):
+    """A ResNet from scratch on each frame, averaged over frames, then a dense layer.
+
+    While training, crop and colours are drawn anew for each clip; else the crop is the middle.
+
+    Args:
+        backbone: `resnet50`, `resnet18` or `resnet10`.
+        height: Rows of a stored frame.
+        width: Columns of a stored frame.
+        crop: Rows and columns that the network sees.
+        outputs: Width Q of the vector.
+        dropout: On the average.
+    """
+
+    def __init__(self, backbone: str, height: int, width: int, crop: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.height, self.width, self.crop = height, width, crop
+        self.backbone = _resnet(backbone)
+        self.depth = self.backbone.fc.in_features
+        self.backbone.fc = nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.dense = dense(self.depth, outputs)
+
+    def forward(self, given: Padded) -> Tensor:
+        """(B, T, height * width * 3) in 0 to 255 to (B, Q); only true frames enter the batch norm."""
+        clips, steps, _ = given.values.shape
+        frames = given.values.view(clips, steps, self.height, self.width, 3) / 255  # (B, T, H, W, 3)
+        frames = augment(random_crop(frames, self.crop)) if self.training else centre_crop(frames, self.crop)
+        true = frames[given.mask].permute(0, 3, 1, 2)  # (F, 3, crop, crop)
+        seen = given.values.new_zeros(clips, steps, self.depth)  # (B, T, 2048)
+        if len(true):
+            seen[given.mask] = self.backbone(2 * true - 1).to(seen.dtype)
+        out: Tensor = self.dense(self.dropout(masked_average(seen, given.mask)))  # (B, Q)
+        return out
+
+
+class FeatureNetwork(nn.Module):
+    """What follows the ResNet, on stored features of pictures.
+
+    Args:
+        inputs: Width of a row.
+        outputs: Width Q of the vector.
+        dropout: On the average.
+    """
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.dense = dense(inputs, outputs)
+
+    def forward(self, given: Padded) -> Tensor:
+        """(B, T, D) to (B, Q)."""
+        out: Tensor = self.dense(self.dropout(masked_average(given.values, given.mask)))  # (B, Q)
+        return out
+
+
+class TextNetwork(nn.Module):
+    """A GRU both ways over word vectors, summed with one weight for each word.
+
+    Args:
+        inputs: Width of a word vector.
+        outputs: Width Q of the vector, half of it from each direction.
+        dropout: On the word vectors.
+
+    Reference:
+        Raffel, Ellis, "Feed-forward networks with attention", 2015: e_t = tanh(w h_t + b), a = softmax(e).
+    """
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.gru = nn.GRU(inputs, outputs // 2, batch_first=True, bidirectional=True)
+        self.score = nn.Linear(outputs, 1)
+
+    def forward(self, given: Padded) -> Tensor:
+        """(B, T, D) to (B, Q)."""
+        # Packing takes no empty sequence: it gets one step; the head masks its vector.
+        length = given.mask.sum(dim=1).clamp(min=1).cpu()  # (B,)
+        packed = pack_padded_sequence(self.dropout(given.values), length, batch_first=True, enforce_sorted=False)
+        steps, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=given.mask.shape[1])
+        score = torch.tanh(self.score(steps)).squeeze(2)  # (B, T)
+        # Not -inf: a softmax over nothing is NaN.
+        weight = score.masked_fill(~given.mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)
+        return (weight[:, :, None] * steps).sum(dim=1)  # (B, Q)
+
+
+def _resnet(name: str) -> Any:
+    made = torchvision_module().models.resnet
+    block = made.Bottleneck if name == "resnet50" else made.BasicBlock
+    return made.ResNet(block, list(LAYERS[name]))

@@ -1,0 +1,307 @@
+"""What a head's predictions are worth, computed as the field computes it; NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featzoo.zoo.metrics import binary as binary_metrics
+from featzoo.zoo.metrics.binary import Cells, languages_of
+
+Array = npt.NDArray[Any]
+Metrics = dict[str, float]
+
+# Whether more is better, for tables and for choosing.
+HIGHER_IS_BETTER = {
+    "mae": False, "rmse": False, "corr": True, "ccc": True, "r2": True, "r_acc": True, "r_acc_low": True,
+    "r_acc_high": True, "acc7": True, "acc5": True, "mult_acc2": True, "mult_acc3": True, "mult_acc5": True, "f1": True,
+    "acc2_has0": True, "f1_has0": True, "acc2_non0": True, "f1_non0": True,
+    "sd_ratio": True,  # up to 1
+    **binary_metrics.HIGHER_IS_BETTER,
+}  # fmt: skip
+
+
+def sentiment_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
+    """The metrics of CMU-MOSI and CMU-MOSEI, as MMSA, MMIM and PSA-MF compute them.
+
+    Args:
+        pred: (N,) predicted sentiment, -3 to 3.
+        truth: (N,) annotated sentiment, -3 to 3.
+
+    Returns:
+        mae; corr (Pearson); acc7 and acc5 (rounded half to even after clipping to +-3 and +-2);
+        acc2_has0, f1_has0 (negative against non-negative, every clip); acc2_non0, f1_non0 (negative
+        against positive, clips whose truth is 0 left out). F1 is weighted by class size. NaN where
+        a value does not exist: corr of a constant, non0 where every truth is 0.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = _pair(pred, truth)
+    signed = truth != 0
+    has0 = (truth >= 0, pred >= 0)
+    non0 = (truth[signed] > 0, pred[signed] > 0)
+    return {
+        "mae": float(np.abs(pred - truth).mean()),
+        "corr": _pearson(pred, truth),
+        "acc7": _rounded_accuracy(pred, truth, 3.0),
+        "acc5": _rounded_accuracy(pred, truth, 2.0),
+        "acc2_has0": accuracy(*has0),
+        "f1_has0": weighted_f1(*has0),
+        "acc2_non0": accuracy(*non0),
+        "f1_non0": weighted_f1(*non0),
+    }
+
+
+def sims_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
+    """The metrics of CH-SIMS and CH-SIMS v2, as MMSA computes them, for labels from -1 to 1.
+
+    Args:
+        pred: (N,) predicted sentiment; what lies beyond -1 to 1 counts as the bound, also in mae and corr.
+        truth: (N,) annotated sentiment, -1 to 1.
+
+    Returns:
+        mae; corr (Pearson); mult_acc2 (up to 0, above), mult_acc3 (bounds -0.1 and 0.1), mult_acc5 (and -0.7, 0.7); a
+        bound belongs to the class below it; f1 of the two classes, weighted by their size. NaN where a value does not
+        exist.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = (np.clip(values, -1.0, 1.0) for values in _pair(pred, truth))
+    classes = {
+        2: (truth > 0, pred > 0),
+        3: _binned(truth, pred, (-0.1, 0.1)),
+        5: _binned(truth, pred, (-0.7, -0.1, 0.1, 0.7)),
+    }
+    return {
+        "mae": float(np.abs(pred - truth).mean()),
+        "corr": _pearson(pred, truth),
+        **{f"mult_acc{count}": accuracy(*pair) for count, pair in classes.items()},
+        "f1": weighted_f1(*classes[2]),
+    }
+
+
+def regression_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
+    """mae, rmse, corr (Pearson) and ccc (Lin's concordance) of (N,) predictions; NaN where there is none.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = _pair(pred, truth)
+    error = pred - truth
+    covariance = float(((pred - pred.mean()) * (truth - truth.mean())).mean())
+    spread = float(pred.var() + truth.var() + (pred.mean() - truth.mean()) ** 2)
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "corr": _pearson(pred, truth),
+        "ccc": 2 * covariance / spread if spread > 0 else float("nan"),
+    }
+
+
+def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLike | None = None) -> Metrics:
+    """The metrics of apparent personality: r_acc and r2 beside those of `regression_metrics`.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) annotations, 0 to 1.
+        train: (M,) annotations of the train split. With them, r_acc_low and r_acc_high are those of the clips below
+            their mean minus one standard deviation, and from their mean plus one on.
+
+    Returns:
+        r_acc is 1 - mae; r2 the coefficient of determination; sd_ratio the predictions' standard deviation over the
+        truth's: below 1, predictions have regressed to the mean. NaN where a value does not exist.
+
+    Raises:
+        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+    """
+    pred, truth = _pair(pred, truth)
+    common = regression_metrics(pred, truth)
+    # As for corr, a constant's deviation is 0 only by luck; that of tiny values underflows to 0.
+    spread = float(truth.std()) if np.ptp(truth) else 0.0
+    ratio = float(pred.std()) / spread if spread else float("nan")
+    found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth), "sd_ratio": ratio}
+    if train is None:
+        return found
+    bounds = np.asarray(train, dtype=np.float64)
+    mean, std = float(bounds.mean()), float(bounds.std())
+    for name, rows in (("low", truth < mean - std), ("high", truth >= mean + std)):
+        found[f"r_acc_{name}"] = float(1 - np.abs(pred[rows] - truth[rows]).mean()) if rows.any() else float("nan")
+    return found
+
+
+# By kind, those that need nothing but predictions and truths.
+OF_ONE = {"sentiment": sentiment_metrics, "sims": sims_metrics, "regression": regression_metrics}
+
+
+def target_metrics(
+    kind: str,
+    pred: Array,
+    truth: Array,
+    columns: tuple[str, ...],
+    train: Array | None = None,
+    ids: Sequence[str] = (),
+) -> Metrics:
+    """Metrics of (N, K) predictions: of the one column, or the columns' mean and each one's as `column.name`.
+
+    Args:
+        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
+        pred: (N, K) predictions.
+        truth: (N, K) targets.
+        columns: K target names.
+        train: (M, K) train targets, which bound the extremes of `traits`.
+        ids: N clip ids, which tell `binary` the languages.
+    """
+    return measure_of(kind, pred, truth, columns, train, ids)(np.arange(len(truth)))
+
+
+def measure_of(
+    kind: str,
+    pred: Array,
+    truth: Array,
+    columns: tuple[str, ...],
+    train: Array | None = None,
+    ids: Sequence[str] = (),
+) -> Callable[[Array], Metrics]:
+    """What gives the metrics of the clips with some row numbers, for many draws; arguments as for `target_metrics`."""
+    if kind == "binary":
+        return Cells.of(pred, truth, columns, languages_of(ids)).metrics
+
+    def measure(rows: Array) -> Metrics:
+        return _of_columns(kind, pred[rows], truth[rows], columns, train)
+
+    return measure
+
+
+def _of_columns(kind: str, pred: Array, truth: Array, columns: tuple[str, ...], train: Array | None) -> Metrics:
+    each = {}
+    for k, name in enumerate(columns):
+        if kind == "traits":
+            each[name] = trait_metrics(pred[:, k], truth[:, k], None if train is None else train[:, k])
+        else:
+            each[name] = OF_ONE[kind](pred[:, k], truth[:, k])
+    if len(columns) == 1:
+        return each[columns[0]]
+    first = next(iter(each.values()))
+    found = {key: float(np.mean([values[key] for values in each.values()])) for key in first}
+    for name, values in each.items():
+        found.update({f"{name}.{key}": value for key, value in values.items()})
+    return found
+
+
+def constant_metrics(
+    kind: str, train: Array, truth: Array, columns: tuple[str, ...], ids: Sequence[str] = ()
+) -> dict[str, Metrics]:
+    """What the mean and the median of the train targets would score: the floor that a head must pass.
+
+    Args:
+        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
+        train: (M, K) train targets.
+        truth: (N, K) targets of the split that is scored.
+        columns: K target names.
+        ids: N clip ids, which tell `binary` the languages.
+    """
+    constants = {"train mean": train.mean(axis=0), "train median": np.median(train, axis=0)}
+    return {
+        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns, train, ids)
+        for name, value in constants.items()
+    }
+
+
+def accuracy(truth: Array, pred: Array) -> float:
+    """The share of equal entries; NaN of none."""
+    return float((truth == pred).mean()) if len(truth) else float("nan")
+
+
+def weighted_f1(truth: Array, pred: Array) -> float:
+    """F1 of each class that occurs in the truth, averaged with the classes' sizes as weights; NaN of none."""
+    if not len(truth):
+        return float("nan")
+    total = 0.0
+    for label in np.unique(truth):
+        hit = float(((truth == label) & (pred == label)).sum())
+        size, claimed = float((truth == label).sum()), float((pred == label).sum())
+        total += size * 2 * hit / (size + claimed)
+    return total / len(truth)
+
+
+def format_metrics(
+    metrics: Mapping[str, float],
+    constant: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """A small aligned table: one row per metric, the head's value first, constant predictors beside it.
+
+    A line under it says which metrics do not exist, and why.
+    """
+    between = ["95 % interval"] if intervals else []
+    rows = [["metric", "head", *between, *constant]]
+    for key in shown(metrics):
+        value = metrics[key]
+        span = [f"{number(intervals[key][0])} to {number(intervals[key][1])}"] if intervals else []
+        rows.append([key, number(value), *span, *(number(c.get(key, float("nan"))) for c in constant.values())])
+    lacking = [key for key in shown(metrics) if key.endswith("ba") and np.isnan(metrics[key])]
+    reason = f"\nno balanced accuracy, because all labels are alike: {', '.join(lacking)}" if lacking else ""
+    undefined = [key for key in shown(metrics) if key not in lacking and np.isnan(metrics[key])]
+    if undefined:
+        reason += f"\nnot defined here, because all labels or all predictions are alike: {', '.join(undefined)}"
+    return align(rows) + reason
+
+
+def shown(metrics: Iterable[str]) -> list[str]:
+    """The metrics that tables show: all, but of `binary` ones only the balanced accuracy of each label and language."""
+    names = list(metrics)
+    return [key for key in names if "ba" not in names or "." not in key or key.endswith(".ba")]
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Four digits; a dash for NaN."""
+    return "-" if np.isnan(value) else f"{value:.4f}"
+
+
+def _pair(pred: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, Array]:
+    p, t = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if p.ndim != 1 or p.shape != t.shape or not len(p):
+        raise ValueError(f"predictions and truths are (N,), N > 0; got {p.shape} and {t.shape}")
+    if not (np.isfinite(p).all() and np.isfinite(t).all()):
+        raise ValueError("predictions and truths must be finite")
+    return p, t
+
+
+def _pearson(pred: Array, truth: Array) -> float:
+    # A constant's deviations are exactly 0 only by luck, hence the test on its range.
+    if np.ptp(pred) == 0 or np.ptp(truth) == 0:
+        return float("nan")
+    with np.errstate(invalid="ignore", divide="ignore"):  # squares of the least deviations are 0: NaN
+        return float(np.corrcoef(pred, truth)[0, 1])
+
+
+def _determination(pred: Array, truth: Array) -> float:
+    total = ((truth - truth.mean()) ** 2).sum()
+    if np.ptp(truth) == 0 or total == 0:
+        return float("nan")
+    return float(1 - ((truth - pred) ** 2).sum() / total)
+
+
+def _binned(truth: Array, pred: Array, bounds: Sequence[float]) -> tuple[Array, Array]:
+    """The number of bounds that lie below each value; in 32 bit, as MMSA, where a label of 0.1 is the bound 0.1."""
+    edges = np.asarray(bounds, dtype=np.float32)
+    return tuple(np.searchsorted(edges, values.astype(np.float32)) for values in (truth, pred))  # type: ignore[return-value]
+
+
+def _rounded_accuracy(pred: Array, truth: Array, limit: float) -> float:
+    return accuracy(np.round(np.clip(truth, -limit, limit)), np.round(np.clip(pred, -limit, limit)))

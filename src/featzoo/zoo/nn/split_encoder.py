@@ -1,0 +1,221 @@
+"""An encoder of BERT's architecture (BERT, RoBERTa, XLM-R) whose layers a head may run in parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from featzoo.errors import InvalidOption
+from featzoo.weights.imports import transformers_module
+from featzoo.weights.locate import TOKENIZER_FILES, locate
+from featzoo.zoo.files import write, write_weights
+
+# model_type of config.json to the name of transformers' classes; all have BERT's layers.
+KINDS = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}
+
+
+_Run = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+def _run(layer: nn.Module, hidden: Tensor, bias: Tensor) -> Tensor:
+    out = layer(hidden, bias)  # (B, T, H)
+    return out if isinstance(out, Tensor) else out[0]  # transformers 4 gives a tuple
+
+
+class SplitEncoder(nn.Module):
+    """BERT's embeddings and layers, callable from any layer to any other.
+
+    Args:
+        bert: A transformers `BertModel`, `RobertaModel` or `XLMRobertaModel`.
+
+    Attributes:
+        frozen: How many first layers do not learn; -1 if the embeddings learn too.
+        recompute: In training, layers keep their inputs alone and compute the rest again when gradients are asked
+            for: the same numbers, less memory, more time.
+        compiled: Runs a layer in training; None where nothing is compiled.
+    """
+
+    def __init__(self, bert: Any) -> None:
+        super().__init__()
+        self.config = bert.config
+        self.embeddings: nn.Module = bert.embeddings
+        self.layers: nn.ModuleList = bert.encoder.layer
+        self.frozen = -1
+        self.recompute = False
+        self.compiled: _Run | None = None
+
+    @property
+    def width(self) -> int:
+        """Width H of a hidden state."""
+        return int(self.config.hidden_size)
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that it has positions for."""
+        # RoBERTa numbers them from one past the padding token's id.
+        counted_from = 0 if self.config.model_type == "bert" else int(self.config.pad_token_id) + 1
+        return int(self.config.max_position_embeddings) - counted_from
+
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids to what the first layer reads.
+
+        Args:
+            ids: (B, T), anything where there is no token.
+            mask: (B, T) bool, where there is one.
+
+        Returns:
+            (B, T, H).
+        """
+        # RoBERTa's positions count the tokens that are not padding, and 0 is a token of its own (<s>).
+        padded = ids.masked_fill(~mask, int(self.config.pad_token_id or 0))
+        embedded: Tensor = self.embeddings(input_ids=padded)
+        return embedded
+
+    def run(self, hidden: Tensor, mask: Tensor, first: int, last: int) -> list[Tensor]:
+        """Run layers `first` up to, not including, `last`.
+
+        Args:
+            hidden: (B, T, H).
+            mask: (B, T) bool, the positions that may be attended to.
+            first: Index of the first layer, from 0.
+            last: One past the last.
+
+        Returns:
+            Each layer's (B, T, H).
+        """
+        # Additive and finite: a clip without a single token gives numbers (masked later), not NaN.
+        bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
+        bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]  # (B, 1, 1, T)
+        states = []
+        learning = self.training and torch.is_grad_enabled()
+        call = self.compiled if self.compiled and learning else _run
+        for layer in list(self.layers)[first:last]:
+            if self.recompute and learning:
+                # Dropout is drawn again from the same state of the generator: the same gradients.
+                hidden = checkpoint(call, layer, hidden, bias, use_reentrant=False)
+            else:
+                hidden = call(layer, hidden, bias)
+            states.append(hidden)
+        return states
+
+    def compile_layers(self, wanted: bool) -> None:
+        """Compile what a layer does in training, once for all layers and lengths; or no longer."""
+        self.compiled = torch.compile(_run, dynamic=True) if wanted else None
+
+    def train(self, mode: bool = True) -> SplitEncoder:
+        """Training mode for what learns: frozen layers have no dropout, so what they give can be kept."""
+        super().train(mode)
+        if self.frozen >= 0:
+            for module in [self.embeddings, *list(self.layers)[: self.frozen]]:
+                module.eval()
+        return self
+
+    def cls_attention(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """How the last layer's first token attends, averaged over heads; the fused kernels, which give no map, stay on.
+
+        Args:
+            hidden: (B, T, H), what the last layer reads.
+            mask: (B, T) bool, the positions that may be attended to.
+
+        Returns:
+            (B, T), each row's sum 1; without the dropout that the layer itself applies in training.
+        """
+        layer: Any = self.layers[-1]
+        own = layer.attention.self
+        heads = int(self.config.num_attention_heads)
+        query = own.query(hidden[:, 0]).unflatten(1, (heads, -1))  # (B, A, H / A)
+        # q . (W h + b) = (W^T q) . h + q . b: one vector a head meets every token, and a constant leaves no trace.
+        asked = torch.einsum("bad,adh->bah", query, own.key.weight.unflatten(0, (heads, -1)))  # (B, A, H)
+        scores = asked @ hidden.transpose(1, 2) * query.shape[-1] ** -0.5  # (B, A, T)
+        scores = scores.masked_fill(~mask[:, None], torch.finfo(scores.dtype).min)
+        shares: Tensor = scores.softmax(dim=-1).mean(dim=1)  # (B, T)
+        return shares
+
+    def reset(self, first: int) -> None:
+        """Give the layers from `first` on fresh random weights, as BERT's own initialisation does."""
+        for module in list(self.layers)[first:]:
+            for part in module.modules():
+                if isinstance(part, nn.Linear):
+                    nn.init.normal_(part.weight, std=self.config.initializer_range)
+                    nn.init.zeros_(part.bias)
+                elif isinstance(part, nn.LayerNorm):
+                    nn.init.ones_(part.weight)
+                    nn.init.zeros_(part.bias)
+
+    def shorten(self, layers: int) -> None:
+        """Keep the first `layers` layers.
+
+        Raises:
+            InvalidOption: If it has fewer.
+        """
+        if layers > len(self.layers):
+            raise InvalidOption(f"layers = {layers}: the encoder has {len(self.layers)}")
+        self.layers = self.layers[:layers]
+        self.config.num_hidden_layers = layers
+
+    def freeze(self, layers: int) -> None:
+        """Stop the embeddings and the first `layers` layers from learning."""
+        self.frozen = min(layers, len(self.layers))
+        for module in [self.embeddings, *list(self.layers)[:layers]]:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def save(self, folder: Path, model: str) -> None:
+        """Write it as a transformers model, with a copy of its tokenizer.
+
+        Args:
+            folder: Made if it is not there.
+            model: Whose tokenizer made the token ids.
+
+        Raises:
+            MissingWeights: If that model is not on this machine.
+        """
+        names = {"embeddings": self.embeddings, "encoder.layer": self.layers}
+        state = {f"{name}.{key}": value for name, part in names.items() for key, value in part.state_dict().items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "config.json", self.config_text())
+        write_weights(folder / "model.safetensors", state)
+        source = locate(model)
+        for file in sorted({path for pattern in TOKENIZER_FILES for path in source.glob(pattern)}):
+            write(folder / file.name, file.read_bytes())
+
+    def config_text(self) -> str:
+        """The configuration as JSON, enough to build an encoder of this shape."""
+        return json.dumps(self.config.to_diff_dict(), indent=2, sort_keys=True, default=str) + "\n"
+
+
+def pretrained(model: str) -> SplitEncoder:
+    """The encoder whose tokenizer made a set of token ids, with its weights.
+
+    Args:
+        model: A folder, `all-MiniLM-L6-v2`, or a hub name that is in the local cache.
+
+    Raises:
+        MissingWeights: If its weights are not on this machine.
+        InvalidOption: If it is not of BERT architecture.
+    """
+    transformers = transformers_module()
+    folder = locate(model)
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    if config.model_type not in KINDS:
+        raise InvalidOption(f"'{model}' is a {config.model_type} model; heads run encoders of type {', '.join(KINDS)}")
+    bert = getattr(transformers, f"{KINDS[config.model_type]}Model").from_pretrained(
+        folder, add_pooling_layer=False, local_files_only=True, attn_implementation="sdpa"
+    )
+    return SplitEncoder(bert.float())
+
+
+def untrained(config_text: str) -> SplitEncoder:
+    """An encoder of the given shape with random weights, to be filled from a run folder."""
+    transformers = transformers_module()
+    settings = json.loads(config_text)
+    kind = KINDS[settings.get("model_type", "bert")]
+    config = getattr(transformers, f"{kind}Config").from_dict(settings)
+    config._attn_implementation = "sdpa"
+    return SplitEncoder(getattr(transformers, f"{kind}Model")(config, add_pooling_layer=False))

@@ -1,0 +1,197 @@
+"""A BERT-architecture encoder that learns with the head, one vector for each text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from featzoo.errors import InvalidOption
+from featzoo.zoo.head import Head, Inputs, InputSpec, Padded, Role, groups
+from featzoo.zoo.nn.layers import masked_average
+from featzoo.zoo.nn.split_encoder import pretrained, untrained
+from featzoo.zoo.nn.text_windows import Folded, folded, framed
+
+CONFIG = "encoder.json"
+ROLES = {
+    "text": Role("token ids of the transcript, special tokens included", ids=True),
+    "audio": Role("a sequence of what is heard"),
+    "vision": Role("a sequence of what is seen"),
+}
+
+
+class TextEncoder(nn.Module):
+    """Token ids to one vector, the encoder being fine-tuned.
+
+    Args:
+        head: The head's name, for error texts.
+        text: Which model's tokenizer made the ids.
+        assets: What `assets` gave when the head was trained; None where it is made for training.
+        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
+        window: Tokens that are read at once, special ones included; the vector of a longer text is the mean over its
+            windows. 0 reads every text whole.
+        drawn: Windows of a text that a training step reads, at random; 0 reads all.
+        layers: How many of the encoder's layers are used, the first ones; 0 uses all.
+
+    Raises:
+        InvalidOption: If the set of ids names no model, the model is not of BERT architecture, or it has no positions
+            for such windows or not so many layers.
+        MissingWeights: If its weights are not on this machine.
+    """
+
+    def __init__(
+        self,
+        head: str,
+        text: InputSpec,
+        assets: Mapping[str, str] | None,
+        pooling: str,
+        frozen_layers: int,
+        window: int = 0,
+        drawn: int = 0,
+        layers: int = 0,
+    ) -> None:
+        super().__init__()
+        if assets is None and not text.model:
+            raise InvalidOption(f"head {head}: the set of token ids does not say which model's tokenizer made it")
+        self.encoder = pretrained(text.model) if assets is None else untrained(assets[CONFIG])
+        self.pooling, self.window, self.drawn = pooling, window, drawn
+        if window > self.encoder.longest:
+            raise InvalidOption(
+                f"head {head}: window = {window}; the encoder has positions for {self.encoder.longest} tokens"
+            )
+        if layers:
+            self.encoder.shorten(layers)
+        if frozen_layers >= 0:
+            self.encoder.freeze(frozen_layers)
+
+    @property
+    def width(self) -> int:
+        """Width H of the vector."""
+        return self.encoder.width
+
+    def forward(self, text: Padded) -> Tensor:
+        """(B, T) ids, or what `distil` made of them, to (B, H); 0 for a clip without text.
+
+        Raises:
+            InvalidOption: If a text is longer than the encoder reads.
+        """
+        if text.values.is_floating_point() and self._kept_whole():
+            return text.values[:, 0] * text.mask[:, :1].to(text.values.dtype)  # (B, H)
+        if not self.window:
+            return self.pooled(self.states(text)[-1], text.mask)
+        read = self.windows(text)
+        return read.average(self.pooled(self.states(read.text)[-1], read.text.mask))
+
+    def windows(self, text: Padded) -> Folded:
+        """The windows of (B, T) ids, or of what `distil` made of them; in training those that are drawn."""
+        text = text if text.values.is_floating_point() else framed(text, self.window)
+        return folded(text, self.window, self.drawn if self.training else 0)
+
+    def distil(self, text: Padded) -> Padded | None:
+        """What the frozen layers make of (B, T) ids, which `forward` takes in their place; None if none is frozen.
+
+        One step, the vector of the text, if nothing learns and no windows are drawn.
+        """
+        frozen = self.encoder.frozen
+        if frozen < 0:
+            return None
+        if self._kept_whole():
+            there = text.mask[:, :1]  # (B, 1)
+            vector = self(text)[:, None]  # (B, 1, H)
+            return Padded(vector, there, there[:, :, None].expand(vector.shape))
+        read = self.windows(text) if self.window else Folded(text, torch.ones_like(text.mask[:, :1]))
+        return read.unfolded(self.states(read.text, frozen)[-1])
+
+    def distilled(self, inputs: Inputs) -> Inputs | None:
+        """For `Head.distil`: the inputs, of which `text` is what `distil` makes of it; None if no layer is frozen."""
+        kept = self.distil(inputs["text"])
+        return None if kept is None else {**inputs, "text": kept}
+
+    def _kept_whole(self) -> bool:
+        return self.encoder.frozen == len(self.encoder.layers) and not self.drawn
+
+    def states(self, text: Padded, last: int | None = None) -> list[Tensor]:
+        """(B, T) ids to the (B, T, H) of the embeddings and of each layer, or those from the frozen ones on.
+
+        Args:
+            text: Ids; or what the frozen layers made of them, the first of the states.
+            last: One past the last layer; None for all.
+
+        Raises:
+            InvalidOption: If a text is longer than the encoder reads.
+        """
+        last = len(self.encoder.layers) if last is None else last
+        if text.values.is_floating_point():
+            return [text.values, *self.encoder.run(text.values, text.mask, self.encoder.frozen, last)]
+        if text.values.shape[1] > self.encoder.longest:
+            raise InvalidOption(
+                f"a text of {text.values.shape[1]} tokens; the encoder has positions for "
+                f"{self.encoder.longest}: lower inputs.text.max_steps"
+            )
+        embedded = self.encoder.embed(text.values, text.mask)  # (B, T, H)
+        return [embedded, *self.encoder.run(embedded, text.mask, 0, last)]
+
+    def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+        """A layer's (B, T, H) to (B, H); 0 for a clip without text."""
+        if self.pooling == "mean":
+            return masked_average(states, mask)  # (B, H)
+        return states[:, 0] * mask[:, :1].to(states.dtype)  # (B, H)
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return {CONFIG: self.encoder.config_text()}
+
+
+class TextHead(Head):
+    """A head on texts alone, whose encoder a run leaves in its folder `encoder`, as transformers reads it.
+
+    A subclass makes `text`.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {"text": ROLES["text"]}
+    text: TextEncoder
+
+    def __init__(
+        self,
+        options: Any,
+        inputs: Mapping[str, InputSpec],
+        targets: int,
+        assets: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(options, inputs, targets, assets)
+        self.model = inputs["text"].model
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """What the frozen layers make of the text."""
+        return self.text.distilled(inputs)
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder`, and `main`, the layers above it."""
+        return encoder_groups(self, self.text, lr)
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration."""
+        return self.text.assets()
+
+    def export(self, folder: Path) -> None:
+        """The encoder and its tokenizer as a transformers model, in `folder/encoder`."""
+        self.text.encoder.save(folder / "encoder", self.model)
+
+
+def encoder_groups(
+    head: nn.Module, encoder: nn.Module, lr: Mapping[str, float], **others: nn.Module
+) -> list[dict[str, Any]]:
+    """Optimiser groups of what learns in a head: `encoder`, `others` by name, and `main`, the rest.
+
+    Raises:
+        InvalidOption: If a rate is missing or nothing uses it.
+    """
+    named = {"encoder": encoder, **others}
+    inside = {name: [p for p in module.parameters() if p.requires_grad] for name, module in named.items()}
+    known = {id(p) for params in inside.values() for p in params}
+    main = [p for p in head.parameters() if p.requires_grad and id(p) not in known]
+    return groups({"main": main, **inside}, lr)

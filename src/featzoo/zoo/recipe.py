@@ -1,0 +1,293 @@
+"""Recipes: TOML files that say which features train which head, and how. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from featzoo.config import build, read_toml
+from featzoo.errors import InvalidOption, UnknownName, suggestion
+
+FOLDER = Path(__file__).parent / "recipes"
+# Of the recipe that another one extends.
+NOT_INHERITED = ("name", "description", "published", "ablations")
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where one of a head's inputs comes from.
+
+    Attributes:
+        features: Requests for feature sets; the first that the store holds is used. An empty list goes
+            without: the head is trained with this input masked for every clip.
+        rows: Every step, or only the `first` ([CLS] of a BERT set).
+        standardise: Subtract the train split's mean and divide by its standard deviation, column by column; or
+            `range`: scale the train split's lowest and highest value to 0 and 1.
+        max_steps: The most steps that a clip keeps.
+        longer: What is done with more: `cut` keeps the first steps (of token ids the last one too: it
+            separates), `mean` averages equal spans.
+        required: Leave a clip out that lacks this input, instead of masking it.
+        of: Whose features are read: the clip's own (`itself`), those of the `previous` or `next` utterance of the
+            same video, or of the sibling with that name (`en`: the clip `row/en` for `row/fr`); of the same split.
+    """
+
+    features: tuple[str, ...]
+    rows: Literal["all", "first"] = "all"
+    standardise: bool | Literal["range"] = False
+    max_steps: int = 500
+    longer: Literal["cut", "mean"] = "cut"
+    required: bool = False
+    of: str = "itself"
+
+    def __post_init__(self) -> None:
+        if self.required and not self.features:
+            raise ValueError("a required input names at least one feature set")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps is at least 1; got {self.max_steps}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is learnt.
+
+    Attributes:
+        columns: Names of labels.
+        range: Lowest and highest value that a label may have; empty for any.
+        languages: Those whose labels are learnt and choose the epoch, by the end of a clip's id (`row/en`); empty for
+            all. Train clips in others are left out, or kept without labels. Metrics are of all languages.
+        unlabelled: Keep train clips without labels, for a head that learns from more than labels.
+        metrics: `sentiment` (needs labels around 0), `sims` (labels from -1 to 1), `regression`, `traits` (needs labels
+            from 0 to 1) or `binary` (needs labels 0 and 1, and a head that predicts probabilities).
+    """
+
+    columns: tuple[str, ...]
+    range: tuple[float, ...] = ()
+    languages: tuple[str, ...] = ()
+    unlabelled: bool = False
+    metrics: Literal["sentiment", "sims", "regression", "traits", "binary"] = "regression"
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("columns name at least one label")
+        if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
+            raise ValueError(f"range is [lowest, highest]; got {list(self.range)}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is different in one of a head's training stages; 0 is not.
+
+    Attributes:
+        epochs: See `Training`.
+        batch_size: See `Training`.
+    """
+
+    epochs: int = 0
+    batch_size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch_size < 0:
+            raise ValueError(f"epochs and batch_size are not negative; got {self.epochs} and {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a head is trained.
+
+    Attributes:
+        batch_size: Clips in a step, over all devices.
+        epochs: The most passes over the train split, per stage.
+        stages: Name of a stage of the head to what is different there.
+        learning_rates: Rate of each parameter group that the head names; `main` is always there.
+        optimizer: `adam` (weight decay as L2) or `adamw` (decoupled).
+        weight_decay: Of every group.
+        schedule: `constant`; `linear` or `cosine` down to the share `end` of the rates over all epochs; `plateau`
+            halves the rates when the dev MAE has not improved for more than `plateau` epochs.
+        plateau: See `schedule`.
+        end: See `schedule`.
+        warmup: Share of all steps in which the rates rise from 0.
+        clip: The norm that gradients are clipped to; 0 leaves them.
+        patience: Stop after this many epochs without a better dev MAE; 0 never stops.
+        average: Dev and test are predicted by a running average of the weights of which each step keeps this share
+            (0.99 is about the last 100 steps); 0 takes the weights as they are.
+        group_by_length: Batch clips of like length (in shuffled pools): less padding.
+        checkpoint_seconds: After how long the state that `zoo train --resume` needs is written again.
+        device_cache: Keep train and dev on the device and pad there: no copying in the loop. `auto` does it on
+            a GPU where they take at most a quarter of its free memory. The numbers are the same.
+        gradient_checkpointing: The layers of an encoder keep their inputs alone and are computed again for the
+            gradients: less memory, about a third more time, the same numbers.
+        compile: Compile the layers of an encoder for training. Evaluation is never compiled.
+        precision: `no` is 32 bit; `bf16`, `fp16` are automatic mixed precision in training.
+        seed: Of weights, order and dropout.
+    """
+
+    batch_size: int = 32
+    epochs: int = 20
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    learning_rates: Mapping[str, float] = field(default_factory=lambda: {"main": 1e-3})
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    weight_decay: float = 1e-4
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
+    plateau: int = 5
+    end: float = 0.0
+    warmup: float = 0.0
+    clip: float = 1.0
+    patience: int = 10
+    average: float = 0.0
+    group_by_length: bool = True
+    device_cache: bool | Literal["auto"] = "auto"
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    checkpoint_seconds: float = 60.0
+    seed: int = 1111
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.epochs < 1:
+            raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is a share in [0, 1); got {self.average}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
+        if not 0 <= self.end <= 1:
+            raise ValueError(f"end is a share in [0, 1]; got {self.end}")
+        if (
+            min(
+                self.clip,
+                self.patience,
+                self.plateau,
+                self.weight_decay,
+                self.checkpoint_seconds,
+                *self.learning_rates.values(),
+            )
+            < 0
+        ):
+            raise ValueError("clip, patience, plateau, weight_decay and learning rates are not negative")
+
+    def of(self, stage: str) -> Training:
+        """The settings of one stage."""
+        own = self.stages.get(stage, Stage())
+        epochs, batch_size = own.epochs or self.epochs, own.batch_size or self.batch_size
+        return replace(self, epochs=epochs, batch_size=batch_size)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A variant of a recipe, for `zoo ablate`.
+
+    Attributes:
+        set: Dotted recipe field to value, such as `inputs.personality.features` to [].
+        published: Metric to the value that a paper gives for this variant; empty for a control of ours.
+    """
+
+    set: Mapping[str, Any]
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A head, what it reads, what it predicts, how it is trained.
+
+    Attributes:
+        head: Name of a head.
+        description: In a line.
+        inputs: Role to where it comes from.
+        target: What is learnt.
+        options: The head's options that differ from its defaults.
+        training: How.
+        name: The recipe's own name; its file's stem.
+        published: Metric to the value that the paper gives for the full model.
+        ablations: Name to variant, for `zoo ablate`.
+    """
+
+    head: str
+    inputs: Mapping[str, Input]
+    target: Target
+    description: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+    name: str = ""
+    published: Mapping[str, float] = field(default_factory=dict)
+    ablations: Mapping[str, Ablation] = field(default_factory=dict)
+
+
+def recipes() -> dict[str, Recipe]:
+    """The recipes that come with featzoo, by name."""
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by name or path.
+
+    Args:
+        name: `psa-mf`, or the path of a .toml file.
+        overrides: Dotted field to value, such as `training.epochs` to 3.
+
+    Raises:
+        UnknownName: If there is no such recipe.
+        InvalidOption: If the file or an override does not fit.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" and (path.is_file() or path.parent != Path()):
+        return read(path, overrides)
+    return read(_own(str(name)), overrides)
+
+
+def read(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe from a file, which may say only how it differs from another: `extends = "psa-mf"`.
+
+    That is a recipe's name, or a path beside the file that ends in .toml. Of what it extends a recipe takes every field
+    that it does not set, also inside tables; but what was published and the ablations are not those of another.
+
+    Raises:
+        InvalidOption: If a file or an override does not fit, or recipes extend each other in a circle.
+        UnknownName: If there is no such recipe to extend.
+    """
+    table = _extended(path)
+    table.setdefault("name", path.stem)
+    for dotted, value in (overrides or {}).items():
+        _set(table, dotted.split("."), value, dotted)
+    return build(Recipe, table, f"recipe {path.name}")
+
+
+def _own(name: str) -> Path:
+    """The file of a recipe that comes with featzoo."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = [p.stem for p in FOLDER.glob("*.toml")]
+        raise UnknownName(f"no '{name}' among the recipes{suggestion(name, known)}; a path ends in .toml")
+    return path
+
+
+def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A file's table, filled up with those that it extends; `above` are those that extend it."""
+    table = read_toml(path)
+    if "extends" not in table:
+        return table
+    base = str(table.pop("extends"))
+    found = path.parent / base if base.endswith(".toml") else _own(base)
+    if found in (path, *above):
+        raise InvalidOption(f"recipe {path.name} extends {base}, which extends {path.name}: one of them must be whole")
+    under = _extended(found, (path, *above))
+    return _merged({key: value for key, value in under.items() if key not in NOT_INHERITED}, table)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over`, and what of `under` it does not set."""
+    both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if _tables(under[key], over[key])}
+    return {**under, **over, **both}
+
+
+def _tables(*values: Any) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
+
+
+def _set(table: dict[str, Any], keys: list[str], value: Any, dotted: str) -> None:
+    for key in keys[:-1]:
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise InvalidOption(f"cannot set '{dotted}': '{key}' is {inner!r}, not a table")
+        table = inner
+    table[keys[-1]] = value

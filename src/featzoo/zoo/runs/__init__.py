@@ -1,0 +1,1 @@
+"""Run folders: made, read, compared and applied."""

@@ -1,0 +1,207 @@
+"""Several trainings of one recipe: seeds and variants, each kept, none repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featzoo.cache.store import FeatureStore
+from featzoo.config import to_toml
+from featzoo.errors import FeatzooError, InvalidOption
+from featzoo.weights.locate import locate
+from featzoo.zoo.data.feature_choice import choose
+from featzoo.zoo.files import write_json
+from featzoo.zoo.head import find_head
+from featzoo.zoo.recipe import Recipe, find_recipe
+from featzoo.zoo.runs.run import METRICS, RECIPE, resume_run, train_recipe
+
+TRIAL = "trial.json"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one variant.
+
+    Attributes:
+        variant: Its name.
+        seed: Of the training.
+        path: The run's folder.
+        metrics: Split to metric to value.
+        seconds: That it took.
+        kept: Whether it was there already.
+    """
+
+    variant: str
+    seed: int
+    path: Path
+    metrics: Mapping[str, Mapping[str, float]]
+    seconds: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A training to be done: what is different, and where its run goes."""
+
+    variant: str
+    changes: Mapping[str, Any]
+    seed: int
+    path: Path
+
+
+def variants(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The full model and the recipe's ablations, as tables of changes.
+
+    Raises:
+        FeatzooError: If the recipe has no ablations.
+    """
+    if not recipe.ablations:
+        raise FeatzooError(f"recipe {recipe.name} lists no ablations: add [ablations.NAME] tables to a copy of it")
+    made = {"full model": dict(changes)}
+    return made | {name: {**changes, **one.set} for name, one in recipe.ablations.items()}
+
+
+def layer_variants(recipe: Recipe, store: Path, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """One variant for each hidden state of the recipe's encoder, aligned there: `layer 0` is the embeddings.
+
+    Raises:
+        FeatzooError: If the head aligns at no layer, or the store does not hold the recipe's token ids.
+    """
+    options = {field.name for field in dataclasses.fields(find_head(recipe.head).options_class)}
+    if "align_layer" not in options or "text" not in recipe.inputs:
+        raise FeatzooError(f"recipe {recipe.name}: head {recipe.head} aligns at no layer; psa-mf does")
+    text = choose(FeatureStore(store), recipe)["text"].spec.model
+    depth = json.loads((locate(text) / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    return {f"layer {n}": {**changes, "options.align_layer": n} for n in range(depth + 1)}
+
+
+def run_trials(
+    name: str | Path,
+    store: Path,
+    folder: Path,
+    wanted: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    device: str = "auto",
+    jobs: int = 1,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> list[Trial]:
+    """Train every variant with every seed; what lies finished in `folder` is not trained again.
+
+    A training is the same if its recipe, as resolved, and the digests of its features are; the code's version
+    does not count: use another folder to train anew.
+
+    Args:
+        name: A recipe, or the path of one.
+        store: The feature store.
+        folder: Of the runs.
+        wanted: Variant to changes of the recipe.
+        seeds: Of the trainings.
+        device: auto, cpu, cuda, cuda:<number> or mps.
+        jobs: Trainings at the same time, on the CPU: each with its share of the cores.
+        on_trial: Called with each trial as soon as it is done.
+
+    Returns:
+        The trials in the order of `wanted` and `seeds`.
+
+    Raises:
+        FeatzooError: If a recipe, features, labels, weights or device do not allow it.
+    """
+    from joblib import Parallel, cpu_count, delayed, parallel_config
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InvalidOption(
+            "several trainings in one command cannot share processes: give each its own, `torchrun ... zoo train "
+            "RECIPE --seed N`, or train several at the same time in one process each with -j"
+        )
+    plan = [
+        Planned(variant, {**changes, "training.seed": seed}, seed, folder / f"{_slug(variant)}-s{seed}")
+        for variant, changes in wanted.items()
+        for seed in seeds
+    ]
+    done: dict[tuple[str, int], Trial] = {}
+    if jobs == 1:
+        for one in plan:
+            done[_key(one)] = _trial(name, store, one, device)
+            on_trial(done[_key(one)])
+    else:
+        with parallel_config(backend="loky", inner_max_num_threads=max(1, cpu_count() // jobs)):
+            parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+            for trial in parallel(delayed(_trial)(name, store, one, device) for one in plan):
+                done[_key(trial)] = trial
+                on_trial(trial)
+    return [done[_key(one)] for one in plan]
+
+
+def _key(one: Trial | Planned) -> tuple[str, int]:
+    return one.variant, one.seed
+
+
+def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
+    recipe = find_recipe(name, plan.changes)
+    identity = _identity(recipe, store)
+    place = plan.path / TRIAL
+    same = place.is_file() and json.loads(place.read_text(encoding="utf-8"))["identity"] == identity
+    if same and (plan.path / METRICS).is_file():
+        return _read(plan, kept=True)
+    if plan.path.exists() and not same:
+        raise FeatzooError(f"{plan.path} holds another training: give another folder with --runs")
+    if same and (plan.path / RECIPE).is_file():
+        resume_run(plan.path, device)
+        return _read(plan, kept=False)
+    plan.path.mkdir(parents=True, exist_ok=True)
+    write_json(place, {"identity": identity, "variant": plan.variant, "changes": plan.changes})
+    train_recipe(name, store, plan.path.parent, plan.changes, device, folder=plan.path.name)
+    return _read(plan, kept=False)
+
+
+def _identity(recipe: Recipe, store: Path) -> str:
+    """A digest of all that decides a training's result, but the code."""
+    chosen = choose(FeatureStore(store), recipe)
+    digests = {role: one.features.digest if one.features else "" for role, one in chosen.items()}
+    plain = dataclasses.replace(recipe, ablations={}, published={}, description="")
+    text = to_toml(plain) + json.dumps(digests, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(plan: Planned, kept: bool) -> Trial:
+    summary = json.loads((plan.path / METRICS).read_text(encoding="utf-8"))
+    metrics = {
+        split: {k: float("nan") if v is None else v for k, v in values["head"].items()}
+        for split, values in summary["splits"].items()
+    }
+    return Trial(plan.variant, plan.seed, plan.path, metrics, summary["seconds"], kept)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("w/o", "without")).strip("-")
+
+
+def spread(trials: Sequence[Trial], split: str, metric: str) -> tuple[float, float]:
+    """Mean and sample standard deviation (NaN of a single trial) of one metric over trials."""
+    values = np.array([trial.metrics[split][metric] for trial in trials], dtype=np.float64)
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def table(recipe: Recipe, trials: Sequence[Trial], split: str, metrics: Sequence[str]) -> list[list[str]]:
+    """Rows of text: a header, then each variant's mean +- deviation by metric, the published value beside it."""
+    rows = [["variant", "runs", *(part for metric in metrics for part in (metric, "published"))]]
+    for variant in dict.fromkeys(trial.variant for trial in trials):
+        those = [trial for trial in trials if trial.variant == variant]
+        ablation = recipe.ablations.get(variant)
+        published = ablation.published if ablation else recipe.published
+        row = [variant, str(len(those))]
+        for metric in metrics:
+            mean, deviation = spread(those, split, metric)
+            row.append(f"{mean:.4f}" + (f" +-{deviation:.4f}" if deviation == deviation else ""))
+            row.append(f"{published[metric]:.4f}" if metric in published else "-")
+        rows.append(row)
+    return rows

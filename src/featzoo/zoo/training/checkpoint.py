@@ -1,0 +1,201 @@
+"""What a killed training needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import pickle
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from accelerate.state import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor
+
+from featzoo.errors import FeatzooError
+from featzoo.zoo.files import write
+from featzoo.zoo.head import Head
+from featzoo.zoo.training.weight_average import WeightAverage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave.
+
+    Attributes:
+        epoch: Counted from 1, over all stages.
+        stage: The head's stage.
+        losses: Term to its weighted mean over the epoch's train clips; `total` is their sum.
+        dev_losses: The same on dev, without dropout.
+        dev_mae: Mean absolute error on dev.
+        rates: Parameter group to its learning rate at the end of the epoch.
+        seconds: Wall time.
+        best: Whether no earlier epoch of the stage was as good, by what chooses.
+        chosen_by: Name of what chooses: `MAE`, `loss` or `BA` (mean balanced accuracy).
+        score: Its value.
+    """
+
+    epoch: int
+    stage: str
+    losses: dict[str, float]
+    dev_losses: dict[str, float]
+    dev_mae: float
+    rates: dict[str, float]
+    seconds: float
+    best: bool
+    chosen_by: str
+    score: float
+
+
+@dataclass
+class Trained:
+    """The result of training.
+
+    Attributes:
+        weights: State of the best dev epoch, on the CPU.
+        best: That epoch.
+        epochs: Every epoch.
+    """
+
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    best: Epoch | None = None
+    epochs: list[Epoch] = field(default_factory=list)
+
+
+@dataclass
+class Progress:
+    """Where a training stands in one of its stages; everything that the next epoch depends on.
+
+    Attributes:
+        stage: Number of the stage, from 0.
+        head: In training.
+        optimizer: Of this stage.
+        schedule: Of this stage; its plain attributes are kept.
+        order: Draws the order of clips.
+        result: So far, over all stages.
+        average: Of this stage's weights.
+        number: Epochs done in this stage.
+        best_rank: Lowest `Verdict.rank` of this stage.
+        best_number: The epoch of this stage that gave it.
+    """
+
+    stage: int
+    head: Head
+    optimizer: Any
+    schedule: Any
+    order: np.random.Generator
+    result: Trained
+    average: WeightAverage
+    number: int = 0
+    best_rank: tuple[float, ...] = (math.inf,)
+    best_number: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values; `restore` takes them. Asked for by all processes of a training together."""
+        kept = {k: v for k, v in vars(self.schedule).items() if isinstance(v, int | float | list)}
+        return {
+            "stage": self.stage, "number": self.number,
+            "best_rank": self.best_rank, "best_number": self.best_number,
+            "head": self.head.state_dict(), "average": self.average.state(),
+            "optimizer": self.optimizer.state_dict(), "schedule": kept,
+            "weights": self.result.weights, "epochs": [dataclasses.asdict(epoch) for epoch in self.result.epochs],
+            "best": self.result.best and self.result.best.epoch,
+            "order": self.order.bit_generator.state,
+            "own": gather_object([{"memory": self.head.memory, "random": _random_state()}]),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        self.number, self.best_rank, self.best_number = state["number"], tuple(state["best_rank"]), state["best_number"]
+        self.head.load_state_dict(state["head"])
+        self.average.restore(state["average"])
+        own = state["own"][PartialState().process_index]
+        self.head.memory = own["memory"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        vars(self.schedule).update(state["schedule"])
+        self.result.weights = state["weights"]
+        self.result.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.result.best = self.result.epochs[state["best"] - 1] if state["best"] else None
+        self.order.bit_generator.state = state["order"]
+        _set_random_state(own["random"])
+
+
+class Checkpoint:
+    """A file that holds the newest state, written whole or not at all.
+
+    Args:
+        path: The file; the first of several processes writes it, all read it.
+        seconds: It is written after an epoch, no more often than this.
+    """
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
+        self.seconds, self._since = seconds, time.monotonic()
+
+    def offer(self, progress: Progress) -> None:
+        """Keep the state, if the last one is old enough by the first process's clock."""
+        if not of_first(time.monotonic() - self._since >= self.seconds):
+            return
+        state = progress.state()
+        if PartialState().is_main_process:
+            out = io.BytesIO()
+            torch.save(state, out)
+            write(self.path, out.getvalue())
+        self._since = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest state; None where there is none yet.
+
+        Raises:
+            FeatzooError: If the file is damaged, or of another number of processes.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            # Tensors and plain values only: a run folder may come from elsewhere.
+            state = dict(torch.load(self.path, map_location="cpu", weights_only=True))
+        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            said = str(error).partition("\n")[0]
+            raise FeatzooError(f"{self.path} is damaged ({said}): delete it, and the run starts over") from error
+        before, now = len(state["own"]), PartialState().num_processes
+        if before != now:
+            raise FeatzooError(f"{self.path} is of a training by {before} processes, not {now}: go on with {before}")
+        return state
+
+    def remove(self) -> None:
+        """The training is finished."""
+        if PartialState().is_main_process:
+            self.path.unlink(missing_ok=True)
+
+
+def of_first(value: T) -> T:
+    """What the first of a training's processes gives; all ask at the same point. With one process, `value`."""
+    held = [value]
+    broadcast_object_list(held)
+    return held[0]
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest],
+        "torch": torch.get_rng_state(), "cuda": cuda,
+    }  # fmt: skip
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

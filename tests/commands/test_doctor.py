@@ -1,0 +1,63 @@
+"""`feat doctor` on a newcomer's machine without a network: what runs, what is missing, and what to type."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from featzoo import plugins
+from featzoo.weights.catalogue import known
+from featzoo.weights.locate import NO_NETWORK
+
+
+def doctor(home, *options):
+    """Its lines, in a process of its own with an empty home."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    command = [Path(sys.executable).with_name("feat"), "doctor", *map(str, options)]
+    environment = {**kept, "HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=home)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    return doctor(tmp_path_factory.mktemp("newcomer"))
+
+
+def test_every_extractor_is_accounted_for(said):
+    extractors = said[said.index("extractors") : said.index("heads")]
+    listed = [line.split(": ")[0][5:] for line in extractors if line[2:4] in ("ok", "--")]
+    names = {request.partition(".")[0] for line in listed for request in line.split(", ")}
+    assert names == set(plugins.registered(plugins.EXTRACTORS))
+
+
+def test_what_is_missing_has_a_command_that_exists(said):
+    """Of a known model, an extra to install, or a head to train; the way without a network is said once."""
+    missing = [line for line in said if line.startswith("  -- ")]
+    assert any(line.startswith("  -- bert, bert.ids: ") for line in missing)
+    for line in missing:
+        model = re.search(r": feat weights get (\S+)$", line)
+        assert (model and known(model[1])) or "pip install" in line or "`zoo train adam-teacher`" in line, line
+    assert [line for line in said if line in NO_NETWORK] == list(NO_NETWORK)
+
+
+def test_it_is_quick(tmp_path):
+    """Under 5 s, as promised; in seconds of the processor, since the machine may be busy."""
+    before = os.times()
+    start = time.monotonic()
+    doctor(tmp_path)
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    assert min(used, time.monotonic() - start) < 5
+
+
+def test_copied_weights_are_seen(tmp_path, random_bert):
+    shutil.copytree(random_bert, tmp_path / "weights" / "bert-base-uncased")
+    lines = doctor(tmp_path, "--weights", tmp_path / "weights")
+    assert "  ok bert: text" in lines

@@ -1,0 +1,106 @@
+"""CMU-MultimodalSDK's .csd, in and out."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from featzoo import FeatureSequence, FeatureStore
+from featzoo.errors import InvalidClips, StoreError
+from featzoo.exchange.formats.csd import METADATA, export_csd, import_csd
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = FeatureStore.create(tmp_path / "features")
+    rng = np.random.default_rng(0)
+    rows = {}
+    for number in range(4):
+        times = np.arange(number + 1)[:, None] * 0.01 + np.array([[0.0, 0.02]])
+        rows[f"folder/clip {number} 100%.mp4"] = FeatureSequence(
+            rng.normal(size=(number + 1, 3)), times, ("a", "b", "c")
+        )
+    made.add("audio.x", rows)
+    return made
+
+
+def test_round_trip_keeps_names_times_columns_and_every_bit(store, tmp_path):
+    said = export_csd(store.path, "audio.x", tmp_path / "x.csd")
+    assert "4 entries x 3 columns" in said[1]
+    (came,) = import_csd(tmp_path / "x.csd", tmp_path / "again").sets
+    assert (came.clips, came.infinite, came.refused) == (4, 0, {})
+    again, before = FeatureStore(tmp_path / "again")[came.key], store["audio.x"]
+    assert again.ids() == before.ids()
+    assert again.names == before.names
+    for clip in before:
+        np.testing.assert_array_equal(again[clip].features, before[clip].features)
+        np.testing.assert_array_equal(again[clip].intervals, before[clip].intervals)
+        assert again[clip].features.dtype == np.float64
+
+
+def test_the_file_is_laid_out_as_the_sdk_reads_it(store, tmp_path):
+    """What the SDK's reader does: first key, data and metadata under it, [0] of each metadata set, 2-d arrays.
+
+    The published package 0.0.6 itself was run on such a file: see docs/how-to/exchange.md.
+    """
+    export_csd(store.path, "audio.x", tmp_path / "x.csd", {"creator": "me"})
+    with h5py.File(tmp_path / "x.csd") as file:
+        (root,) = file.keys()
+        metadata = {key: json.loads(held[0]) for key, held in file[root]["metadata"].items()}
+        assert set(METADATA) <= set(metadata)
+        assert (metadata["root name"], metadata["creator"]) == (root, "me") == ("audio.x", "me")
+        for entry in file[root]["data"].values():
+            assert len(entry["features"].shape) == 2
+            assert entry["intervals"].shape == (entry["features"].shape[0], 2)
+
+
+@pytest.mark.parametrize("write", [json.dumps, str, lambda value: str(value).encode()])
+def test_metadata_of_all_versions_is_read(tmp_path, write):
+    """JSON (master), plain text (0.0.6) and bytes; column names under the SDK's slip of a key."""
+    with h5py.File(tmp_path / "x.csd", "w") as file:
+        entry = file.create_group("COVAREP/data/video 1")
+        entry["features"] = np.array([[1.0, -np.inf, np.inf], [np.nan, 2.0, 3.0]])
+        entry["intervals"] = np.array([[0.0, 0.01], [0.01, 0.02]])
+        bad = file.create_group("COVAREP/data/video 2")
+        bad["features"], bad["intervals"] = np.zeros((2, 3)), np.zeros((1, 2))
+        for key, value in {
+            "root name": "COVAREP",
+            "dimension namescomputational sequence version": ["F0", "VUV", "NAQ"],
+        }.items():
+            file[f"COVAREP/metadata/{key}"] = np.array([write(value)], dtype=h5py.string_dtype())
+    (came,) = import_csd(tmp_path / "x.csd", tmp_path / "store").sets
+    assert came.clips == 1
+    assert came.infinite == 2
+    assert "need intervals" in came.refused["video 2"]
+    found = FeatureStore(tmp_path / "store")["covarep"]
+    assert found.names == ("F0", "VUV", "NAQ")
+    np.testing.assert_array_equal(found["video 1"].features, [[1.0, np.nan, np.nan], [np.nan, 2.0, 3.0]])
+
+
+@pytest.mark.data
+def test_the_real_label_file_of_cmu_mosi(data, tmp_path):
+    (came,) = import_csd(data / "mosi" / "CMU_MOSI_Opinion_Labels.csd", tmp_path / "store").sets
+    found = FeatureStore(tmp_path / "store")["opinion-segment-labels"]
+    assert (came.clips, came.refused) == (93, {})
+    assert sum(len(found[video]) for video in found) == 2199
+    assert found.names == ("sentiment score",)
+    np.testing.assert_allclose(found["03bSnISJMiM"].features[:3, 0], [2.4, -0.8, -1.0])
+    assert found.provenance["csd"]["dataset name"] == "CMU-MOSI"
+
+
+def test_what_cannot_be_read_or_would_be_lost_is_refused(store, tmp_path):
+    (tmp_path / "cut.csd").write_bytes(b"\x89HDF\r\n\x1a\n" + b"0" * 100)
+    with pytest.raises(InvalidClips, match="truncated download"):
+        import_csd(tmp_path / "cut.csd", tmp_path / "s")
+    with h5py.File(tmp_path / "other.csd", "w") as file:
+        file["x"] = np.zeros(3)
+    with pytest.raises(InvalidClips, match=r"not a \.csd file"):
+        import_csd(tmp_path / "other.csd", tmp_path / "s")
+    (tmp_path / "x.csd").write_text("mine")
+    with pytest.raises(StoreError, match="exists"):
+        export_csd(store.path, "audio.x", tmp_path / "x.csd")
+    with pytest.raises(StoreError, match=r"\*\.csd"):
+        export_csd(store.path, "audio.x", tmp_path / "x.h5")

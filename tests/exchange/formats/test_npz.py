@@ -1,0 +1,103 @@
+"""NumPy's files, as NumPy reads and writes them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from featzoo import Clip, FeatureSequence, FeatureStore
+from featzoo.errors import InvalidClips
+from featzoo.exchange.formats.npz import export_npz, import_npz
+
+
+def test_numpy_reads_the_file_without_pickle(tmp_path):
+    rng = np.random.default_rng(0)
+    times = np.arange(5)[:, None] * 0.1 + np.array([[0.0, 0.1]])
+    clips = {f"v/{i}": FeatureSequence(rng.normal(size=(i + 2, 2)), times[: i + 2], ("a", "b")) for i in range(3)}
+    FeatureStore.create(tmp_path / "s").add("x", clips)
+    export_npz(tmp_path / "s", "x", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as held:
+        assert held["clip_ids"].tolist() == ["v/0", "v/1", "v/2"]
+        assert held["names"].tolist() == ["a", "b"]
+        assert held["offsets"].tolist() == [0, 2, 5, 9]
+        for number, sequence in enumerate(clips.values()):
+            rows = slice(*held["offsets"][number : number + 2])
+            np.testing.assert_array_equal(held["features"][rows], sequence.features)
+            np.testing.assert_array_equal(held["intervals"][rows], sequence.intervals)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_numpy_wrote_comes_in(tmp_path, save, order):
+    features = np.asarray([[1, 2], [3, -np.inf], [5, 6]], dtype="f4", order=order)
+    save(tmp_path / "mine.npz", features=features, offsets=[0, 1, 3], clip_ids=["a", "b"])
+    account = import_npz(tmp_path / "mine.npz", tmp_path / "s")
+    assert [(came.clips, came.infinite) for came in account.sets] == [(2, 1)]
+    found = FeatureStore(tmp_path / "s")["mine"]
+    np.testing.assert_array_equal(found["b"].features, [[3, np.nan], [5, 6]])
+
+
+def test_a_folder_of_one_file_a_clip(tmp_path):
+    """Clips that the store knows are found by path or name; a pickle and a cut file are refused, the others stay."""
+    folder = tmp_path / "arrays"
+    (folder / "deep").mkdir(parents=True)
+    np.save(folder / "one.npy", np.ones((4, 2)))
+    np.savez(
+        folder / "deep" / "two.npz",
+        features=np.zeros((2, 2)),
+        intervals=[[0, 1], [1, 2]],
+        names=["column_0", "column_1"],
+    )
+    np.save(folder / "vector.npy", np.array([7.0, 8.0]))
+    np.save(folder / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (folder / "cut.npy").write_bytes((folder / "one.npy").read_bytes()[:100])
+    store = FeatureStore.create(tmp_path / "s")
+    store.record([Clip("videos/one.mp4", path=tmp_path / "one.mp4"), Clip("one.of", path=None)])
+    account = import_npz(folder, tmp_path / "s")
+    (came,) = account.sets
+    assert "pickle" in came.refused["pickled"]
+    assert set(came.refused) == {"pickled", "cut", "vector"}  # (2,) is two rows of one column
+    found = FeatureStore(tmp_path / "s")["arrays"]
+    assert found.ids() == ["deep/two", "videos/one.mp4"]
+    np.testing.assert_array_equal(found["deep/two"].intervals, [[0, 1], [1, 2]])
+
+
+def test_two_files_of_one_clip_are_refused_before_anything_is_stored(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((1, 2)))
+    np.savez(tmp_path / "a.npz", np.ones((1, 2)))
+    with pytest.raises(InvalidClips, match="both belong to clip 'a'"):
+        import_npz(tmp_path, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"features": np.ones((2, 2))}, "lacks clip_ids, offsets"),
+        ({"features": np.ones((2, 2)), "clip_ids": ["a"], "offsets": [0, 1, 2]}, "offsets are 2 row numbers"),
+        ({"features": np.ones((2, 2)), "clip_ids": ["a", "b"], "offsets": [0, 2, 1]}, "never fall"),
+        (
+            {"features": np.ones((2, 2)), "clip_ids": ["a"], "offsets": [0, 9]},
+            "rows up to 9 are asked for, there are 2",
+        ),
+        ({"features": np.array([{}]), "clip_ids": ["a"], "offsets": [0, 1]}, "not of numbers"),
+        ({"features": np.ones((2, 2)), "clip_ids": np.array(["a", {}]), "offsets": [0, 1, 2]}, "allow_pickle"),
+    ],
+)
+def test_what_is_no_set_is_refused(tmp_path, arrays, says):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(InvalidClips, match=says):
+        import_npz(tmp_path / "x.npz", tmp_path / "s")
+
+
+def test_a_header_that_promises_a_terabyte_costs_nothing(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**11, 2)})
+    np.savez(tmp_path / "x.npz", clip_ids=["a"], offsets=[0, 10**11])
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
+        file.writestr("features.npy", header.getvalue())
+    with pytest.raises(InvalidClips, match="cut short"):
+        import_npz(tmp_path / "x.npz", tmp_path / "s")

@@ -1,0 +1,238 @@
+"""Folders, manifests and MMSA-FET's layout to clips, and every refusal."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from featzoo.errors import InvalidClips
+from featzoo.media.discovery import find_clips, read_manifest
+
+SRT = "1\n00:00:00,000 --> 00:00:01,000\none\n\n2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n"
+SRT += "3\n00:00:02,000 --> 00:00:03,000\nthree\n"
+
+
+def table(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_equal_stems_never_collide(tmp_path):
+    touch(tmp_path, "a/x.mp4", "b/x.mp4", "x.mp4", "x.wav", "b/c/x.MOV", ".hidden/x.mp4", "a/.x.mp4", "notes.md")
+    found = find_clips(tmp_path)
+    assert [clip.id for clip in found.clips] == ["a/x.mp4", "b/c/x.MOV", "b/x.mp4", "x.mp4", "x.wav"]
+    assert all(clip.path == tmp_path / clip.id for clip in found.clips)
+    assert found.left_aside == ["notes.md"]
+
+
+def test_several_sources_and_single_files(tmp_path):
+    touch(tmp_path, "one/x.mp4", "two/x.mp4")
+    assert [c.id for c in find_clips(tmp_path / "one", tmp_path / "two").clips] == ["one/x.mp4", "two/x.mp4"]
+    assert [c.id for c in find_clips(tmp_path / "one" / "x.mp4").clips] == ["x.mp4"]
+    touch(tmp_path, "deep/one/x.mp4")
+    with pytest.raises(InvalidClips, match=r"two clips are called 'one/x\.mp4'"):
+        find_clips(tmp_path / "one", tmp_path / "deep" / "one")
+
+
+def test_transcripts_beside_and_changed_ones_read_again(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "a.srt").write_text(SRT)
+    (tmp_path / "b.json").write_text("{")
+    found = find_clips(tmp_path)
+    assert found.left_aside == []
+    a, b = found.clips
+    assert (a.text, a.problem) == ("one two three", "")
+    assert b.words == ()
+    assert "b.json" in b.problem
+    (tmp_path / "a.srt").write_text(SRT.replace("two", "TWO"))
+    assert find_clips(tmp_path).clips[0].text == "one TWO three"
+
+
+@pytest.mark.parametrize("suffix", ["", ".mp4"])
+def test_labels_with_and_without_suffix(tmp_path, suffix):
+    touch(tmp_path, "a.mp4", "d/b.mp4", "c.mp4")
+    rows = [
+        {"id": "a" + suffix, "split": "Dev", "sentiment": "1.5", "note": "loud", "arousal": "", "text": "own words"},
+        {"id": "d/b" + suffix, "split": "train", "sentiment": "-2"},
+    ]
+    table(tmp_path / "labels.csv", rows)
+    found = find_clips(tmp_path)
+    clips = {clip.id: clip for clip in found.clips}
+    assert found.left_aside == []
+    assert (clips["a.mp4"].split, clips["a.mp4"].labels) == ("valid", {"sentiment": 1.5})
+    assert clips["a.mp4"].text == "own words"
+    assert (clips["d/b.mp4"].split, clips["d/b.mp4"].labels) == ("train", {"sentiment": -2.0})
+    assert (clips["c.mp4"].split, clips["c.mp4"].labels) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"id": "z"}, "no clip is called 'z'"),
+        ({"id": "a"}, "more than one clip is called 'a'"),
+        ({"id": "b", "split": "held-out"}, "split 'held-out' of 'b.mp4'"),
+    ],
+)
+def test_bad_labels(tmp_path, row, text):
+    touch(tmp_path, "a.mp4", "a.wav", "b.mp4")
+    table(tmp_path / "labels.csv", [row])
+    with pytest.raises(InvalidClips, match=text):
+        find_clips(tmp_path)
+
+
+ROWS = [
+    {"id": "007", "path": "long.mp4", "start": "0.5", "end": "2.2", "split": "train", "valence": "0.5"},
+    {"id": "8", "path": "long.mp4", "start": "2", "end": "", "split": "test", "valence": "nan"},
+    {"id": "text only", "path": "", "start": "", "end": "", "text": "so it goes", "split": "", "valence": "2"},
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_manifest_segments_and_their_words(tmp_path, kind):
+    touch(tmp_path, "long.mp4")
+    (tmp_path / "long.srt").write_text(SRT)
+    path = tmp_path / f"clips.{kind}"
+    if kind == "csv":
+        table(path, ROWS)
+    else:
+        columns = {
+            "id": pa.array([r["id"] for r in ROWS]),
+            "path": pa.array([r["path"] or None for r in ROWS]),
+            "start": pa.array([0.5, 2.0, None]),
+            "end": pa.array([2.2, float("nan"), None]),  # polars and NumPy write empty cells as NaN
+            "text": pa.array([None, None, "so it goes"]),
+            "split": pa.array(["train", "test", None]),
+            "valence": pa.array([0.5, float("nan"), 2.0]),
+        }
+        parquet.write_table(pa.table(columns), path)
+    first, second, third = find_clips(path).clips
+    assert (first.id, first.path, first.start, first.end) == ("007", tmp_path / "long.mp4", 0.5, 2.2)
+    # words whose middle lies in the segment, their times from its start
+    assert [(w.text, w.start, w.end) for w in first.words] == [("one", -0.5, 0.5), ("two", 0.5, 1.5)]
+    assert (first.split, first.labels) == ("train", {"valence": 0.5})
+    assert (second.start, second.end, second.text, second.labels) == (2.0, None, "three", {})
+    assert (third.path, third.text, third.split, third.labels) == (None, "so it goes", None, {"valence": 2.0})
+
+
+def test_numbers_as_ids_in_parquet(tmp_path):
+    parquet.write_table(pa.table({"id": [7, 8], "text": ["a", "b"]}), tmp_path / "m.parquet")
+    assert [clip.id for clip in read_manifest(tmp_path / "m.parquet")] == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("id,path\n,a.mp4\n", "row 2: no id"),
+        ("name,path\nx,a.mp4\n", "row 2: no id"),
+        ("id,start,end\na,2,1\n", "'a' ends at 1.0 s, before its start"),
+        ("id,start\na,soon\n", "start is seconds, 0 or more; got 'soon'"),
+        ("id,start\na,-1\n", "got '-1'"),
+        ("id,text\na,x\na,y\n", "two clips are called 'a'"),
+        ("id,split\na,maybe\n", "split 'maybe'"),
+        ("id\n", "no clip in"),
+    ],
+)
+def test_bad_manifests(tmp_path, content, text):
+    (tmp_path / "m.csv").write_text(content)
+    with pytest.raises(InvalidClips, match=text):
+        find_clips(tmp_path / "m.csv")
+
+
+def test_files_that_are_no_tables(tmp_path):
+    (tmp_path / "m.parquet").write_bytes(b"not parquet")
+    (tmp_path / "m.csv").write_bytes(b"id\n\xff\xfe\x00")
+    (tmp_path / "empty").mkdir()
+    for source, text in (
+        ("m.parquet", "cannot read"),
+        ("m.csv", "cannot read"),
+        ("empty", "no clip in"),
+        ("no", "no such"),
+    ):
+        with pytest.raises(InvalidClips, match=text):
+            find_clips(tmp_path / source)
+
+
+def test_mmsa_layout(tmp_path):
+    touch(tmp_path, "Raw/v[1]/0001.mp4", "Raw/v[1]/2.mp4", "Raw/w/1.mp4")
+    rows = [
+        {
+            "video_id": "v[1]",
+            "clip_id": "0001",
+            "text": "so good",
+            "label": "2.4",
+            "label_T": "1",
+            "annotation": "Positive",
+            "mode": "train",
+        },
+        {
+            "video_id": "w",
+            "clip_id": "1",
+            "text": "bad",
+            "label": "-3",
+            "label_T": "",
+            "annotation": "Negative",
+            "mode": "valid",
+        },
+        {
+            "video_id": "w",
+            "clip_id": "9",
+            "text": "gone",
+            "label": "0",
+            "label_T": "",
+            "annotation": "Neutral",
+            "mode": "test",
+        },
+    ]
+    table(tmp_path / "label.csv", rows)
+    first, second, third = find_clips(tmp_path).clips
+    assert first.id == "v[1]$_$0001"
+    assert first.path == tmp_path / "Raw" / "v[1]" / "0001.mp4"
+    assert (first.split, first.text, first.labels) == ("train", "so good", {"sentiment": 2.4, "sentiment_text": 1.0})
+    assert (second.split, second.labels) == ("valid", {"sentiment": -3.0})
+    assert (third.split, third.path.exists()) == ("test", False)
+
+
+def test_mmsa_refusals(tmp_path):
+    (tmp_path / "Raw").mkdir()
+    (tmp_path / "label.csv").write_text("video_id,clip_id,text\n../..,1,x\n")
+    with pytest.raises(InvalidClips, match="leads out of the folder"):
+        find_clips(tmp_path)
+    (tmp_path / "label.csv").write_text("video,clip\na,1\n")
+    with pytest.raises(InvalidClips, match="no video_id"):
+        find_clips(tmp_path)
+
+
+def test_a_name_that_is_not_unicode_is_left_aside_with_a_word(tmp_path):
+    touch(tmp_path, "good.wav")
+    try:
+        with Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")).open("wb") as file:
+            file.write(b"x")
+    except OSError:
+        pytest.skip("this file system admits Unicode names only")
+    found = find_clips(tmp_path)
+    assert [clip.id for clip in found.clips] == ["good.wav"]
+    assert len(found.left_aside) == 1
+    json.dumps(found.left_aside).encode("utf-8")
+    assert "not Unicode" in found.left_aside[0].encode("utf-8").decode()
+
+
+def test_example_clips(examples):
+    found = find_clips(examples)
+    assert len(found.clips) == 12
+    assert found.left_aside == []
+    assert {clip.split for clip in found.clips} == {"train", "valid", "test"}
+    assert all(clip.words and "sentiment" in clip.labels for clip in found.clips)

@@ -1,0 +1,139 @@
+"""One training by two processes, on the CPU over gloo: one run, one process's result, nobody waits for the dead."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from featzoo.errors import FeatzooError, InvalidOption
+from featzoo.weights.imports import transformers_module
+from featzoo.zoo.runs.run import resume_run, train_recipe
+from featzoo.zoo.runs.trials import run_trials
+from zoo.conftest import SMALL, WORDS, fill, make_clips, sets_for
+
+CHANGES = SMALL | {
+    "training.epochs": 4, "training.checkpoint_seconds": 0, "training.gradient_checkpointing": True,
+    "options.frozen_layers": 1,
+}  # fmt: skip
+# What is the same however a batch is shared out: the contrastive terms, by contrast, compare clips of one process.
+STILL = SMALL | {"training.epochs": 3, "options.weights": [1.0, 0.0, 0.0, 0.0], "options.dropout": 0.0}
+
+TRAIN = """
+import json, os, signal, sys
+from pathlib import Path
+from featzoo.zoo import train as module
+from featzoo.zoo.runs import train_recipe
+
+store, runs, trainings, dies_in_epoch = json.loads(sys.argv[1])
+whole, count = module._one_epoch, 0
+def one_epoch(*arguments):
+    global count
+    count += 1
+    if count == dies_in_epoch and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*arguments)
+module._one_epoch = one_epoch
+for folder, changes in trainings.items():
+    train_recipe("psa-mf", Path(store), Path(runs), changes, "cpu", folder=folder)
+"""
+
+
+def launch(*command):
+    """Two processes of a script, as torchrun and accelerate start them."""
+    started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # In a session of its own: on a busy machine a launch that takes too long is ended with the processes that it began.
+    with subprocess.Popen(
+        started, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(started, process.returncode, out, err)
+
+
+def train(folder, store, trainings, dies_in_epoch=0):
+    script = folder / "train.py"
+    script.write_text(TRAIN)
+    return launch(str(script), json.dumps([str(store), str(folder), trainings, dies_in_epoch]))
+
+
+def log(run):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The small store, whose BERT has no dropout."""
+    transformers = transformers_module()
+    folder = tmp_path_factory.mktemp("still")
+    config = transformers.BertConfig(
+        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder / "bert")
+    clips = make_clips()
+    fill(folder / "features", clips, sets_for(clips), folder / "bert")
+    return folder / "features"
+
+
+@pytest.fixture(scope="module")
+def whole(store, tmp_path_factory):
+    """The folder of two uninterrupted trainings by two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    done = train(folder, store, {"still": STILL, "whole": CHANGES})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_two_processes_train_as_one_does(whole, store, tmp_path):
+    """The same batches, each shared out. Gradients are then sums in another order: Adam, whose steps do not shrink with
+    the gradient, turns differences of 1e-7 into some 1e-4 of the weights' steps within 9 steps."""
+    alone = train_recipe("psa-mf", store, tmp_path, STILL, "cpu")
+    two = json.loads((whole / "still" / "metrics.json").read_text())
+    assert two["splits"]["test"]["head"]["mae"] == pytest.approx(alone.metrics["test"]["mae"], rel=1e-4)
+    assert two["best_epoch"] == alone.best_epoch
+    ours, theirs = log(whole / "still"), log(alone.path)
+    assert len(ours) == len(theirs) == 3
+    for one, other in zip(ours, theirs, strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], rel=1e-4)
+        assert one["dev_mae"] == pytest.approx(other["dev_mae"], rel=1e-4)
+
+
+def test_there_is_one_run(whole):
+    assert sorted(path.name for path in whole.iterdir()) == ["still", "train.py", "whole"]
+    assert not [path.name for path in (whole / "whole").iterdir() if "resume" in path.name]
+    assert [epoch["epoch"] for epoch in log(whole / "whole")] == [1, 2, 3, 4]
+    assert json.loads((whole / "whole" / "environment.json").read_text())["processes"] == 2
+
+
+def test_a_killed_process_ends_the_training_and_two_go_on_with_it(whole, store, tmp_path):
+    """Dropout in the head is drawn by each process for itself: its state is part of what is kept."""
+    started = time.monotonic()
+    done = train(tmp_path, store, {"whole": CHANGES}, dies_in_epoch=3)
+    assert done.returncode == 1
+    assert "Signal 9" in done.stderr
+    assert time.monotonic() - started < 60  # not the ten minutes after which a lost process counts as gone
+    run = tmp_path / "whole"
+    assert not (run / "metrics.json").exists()
+    with pytest.raises(FeatzooError, match="is of a training by 2 processes, not 1: go on with 2"):
+        resume_run(run, "cpu")
+    done = launch(str(Path(sys.executable).with_name("zoo")), "train", "--resume", str(run), "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run: ") == 1
+    assert log(run) == log(whole / "whole")
+    assert (run / "predictions.csv").read_bytes() == (whole / "whole" / "predictions.csv").read_bytes()
+
+
+def test_several_trainings_do_not_share_processes(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InvalidOption, match="cannot share processes"):
+        run_trials("psa-mf", store, tmp_path, {"full model": SMALL}, [1])

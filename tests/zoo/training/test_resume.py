@@ -1,0 +1,125 @@
+"""A killed training goes on, and ends with the same digits as one that was never killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from featzoo.errors import FeatzooError
+from featzoo.zoo.runs.run import resume_run, train_recipe
+from featzoo.zoo.training.checkpoint import Checkpoint
+from zoo.conftest import SMALL
+
+SLOW = SMALL | {
+    "training.epochs": 5, "training.checkpoint_seconds": 0, "training.schedule": "plateau", "training.average": 0.9,
+}  # fmt: skip
+
+# Dies for good while its third epoch is under way.
+KILLED = """
+import os, signal, sys, json
+import torch
+from pathlib import Path
+from featzoo.zoo import train as module
+from featzoo.zoo.runs import train_recipe
+
+torch.set_num_threads(1)
+whole, count = module._one_epoch, 0
+def dies(*arguments):
+    global count
+    count += 1
+    if count == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*arguments)
+module._one_epoch = dies
+store, runs, changes = sys.argv[1:]
+train_recipe("psa-mf", Path(store), Path(runs), json.loads(changes), "cpu", folder="killed")
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Sums of float32 depend on how many threads share them; other tests change the number in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small_store, tmp_path_factory):
+    return train_recipe("psa-mf", small_store, tmp_path_factory.mktemp("whole"), SLOW, "cpu")
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, tmp_path):
+    command = [sys.executable, "-c", KILLED, str(small_store), str(tmp_path), json.dumps(SLOW)]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    run = tmp_path / "killed"
+    assert (run / "resume.pt").is_file()
+    assert not (run / "metrics.json").exists()
+    resumed = resume_run(run, "cpu")
+    assert resumed.metrics == uninterrupted.metrics
+    assert (resumed.best_epoch, resumed.epochs) == (uninterrupted.best_epoch, 5)
+    ours, theirs = (
+        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
+        for path in (run / "metrics.jsonl", uninterrupted.path / "metrics.jsonl")
+    )
+    assert ours == theirs
+    assert len(ours) == 5
+    assert (run / "predictions.csv").read_bytes() == (uninterrupted.path / "predictions.csv").read_bytes()
+    assert not (run / "resume.pt").exists()
+    with pytest.raises(FeatzooError, match="is finished: `zoo evaluate"):
+        resume_run(run, "cpu")
+
+
+def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, tmp_path):
+    changes = SLOW | {"training.checkpoint_seconds": 1000}
+    command = [sys.executable, "-c", KILLED, str(small_store), str(tmp_path), json.dumps(changes)]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == -signal.SIGKILL
+    run = tmp_path / "killed"
+    assert not (run / "resume.pt").exists()
+    assert resume_run(run, "cpu").metrics == uninterrupted.metrics
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 5
+
+
+def test_what_is_no_stopped_run(small_store, small_run, tmp_path):
+    with pytest.raises(FeatzooError, match="not a run folder"):
+        resume_run(tmp_path)
+    with pytest.raises(FeatzooError, match="holds a run already"):
+        train_recipe("psa-mf", small_store, small_run.path.parent, SMALL, "cpu", folder=small_run.path.name)
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    (tmp_path / "resume.pt").write_bytes(b"PK\x03\x04 not much")
+    with pytest.raises(FeatzooError, match=r"resume\.pt is damaged"):
+        Checkpoint(tmp_path / "resume.pt", 0).load()
+
+
+def test_a_state_runs_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    torch.save({"stage": Evil()}, tmp_path / "resume.pt")
+    with pytest.raises(FeatzooError, match="damaged"):
+        Checkpoint(tmp_path / "resume.pt", 0).load()
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_state_is_kept_no_more_often_than_asked(tmp_path):
+    class State:
+        def state(self):
+            return {"at": time.monotonic(), "own": [{}]}
+
+    kept = Checkpoint(tmp_path / "resume.pt", 1000)
+    kept.offer(State())
+    assert kept.load() is None
+    kept = Checkpoint(tmp_path / "resume.pt", 0)
+    kept.offer(State())
+    assert kept.load()["at"] > 0
+    assert [p.name for p in tmp_path.iterdir()] == ["resume.pt"]

@@ -1,0 +1,65 @@
+"""The running average of weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from featzoo.errors import InvalidOption
+from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.runs.run import train_recipe
+from featzoo.zoo.training.weight_average import WeightAverage
+from zoo.conftest import SMALL
+
+
+def test_it_is_the_exponential_average_and_the_head_gets_its_own_weights_back():
+    head, rng = nn.Linear(3, 2), np.random.default_rng(0)
+    average = WeightAverage(head, 0.7)
+    expected = None
+    for _ in range(6):
+        weights = rng.normal(size=(2, 3)).astype(np.float32)
+        head.weight.data = torch.from_numpy(weights.copy())
+        average.update()
+        expected = weights if expected is None else 0.7 * expected + 0.3 * weights
+    with average.in_place():
+        np.testing.assert_allclose(head.weight.detach().numpy(), expected, rtol=1e-5)  # float32, six steps
+    np.testing.assert_array_equal(head.weight.detach().numpy(), weights)
+
+
+def test_without_a_decay_it_is_the_head_itself():
+    head = nn.Linear(3, 2)
+    average, before = WeightAverage(head, 0.0), head.weight.detach().clone()
+    average.update()
+    with average.in_place():
+        assert torch.equal(head.weight, before)
+    assert average.state() == {}
+
+
+def test_its_state_goes_into_another():
+    one, other = WeightAverage(nn.Linear(3, 2), 0.5), WeightAverage(nn.Linear(3, 2), 0.5)
+    one.update()
+    other.restore(one.state())
+    with one.in_place(), other.in_place():
+        assert torch.equal(one.head.weight, other.head.weight)
+
+
+def test_what_is_kept_and_scored_is_the_average(small_store, tmp_path):
+    """It changes no step of training, and another result than the weights themselves."""
+    plain = train_recipe("text-alone", small_store, tmp_path, TEXT | {"training.average": 0.0}, "cpu")
+    averaged = train_recipe("text-alone", small_store, tmp_path, TEXT | {"training.average": 0.9}, "cpu")
+    losses = [
+        [json.loads(line)["losses"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+        for run in (plain, averaged)
+    ]
+    assert losses[0] == losses[1]
+    assert plain.metrics["valid"]["mae"] != averaged.metrics["valid"]["mae"]
+
+
+TEXT = {k: v for k, v in SMALL.items() if k.startswith("training")}
+
+
+def test_a_decay_of_one_would_never_learn():
+    with pytest.raises(InvalidOption, match=r"average is a share in \[0, 1\); got 1"):
+        find_recipe("psa-mf", {"training.average": 1.0})
