@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 
 class FeatzooError(Exception):
-    """Something that a user can put right: what is wrong, what was expected, what to do."""
+    """Something that a user can put right: what is wrong, what was expected, what to do.
+
+    Attributes:
+        hint: What to type on the command line. The library knows no command lines: a command that catches the error
+            sets it, and it is printed below the message.
+    """
+
+    hint: str = ""
 
 
 class UnknownName(FeatzooError):
