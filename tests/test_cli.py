@@ -141,7 +141,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(cli_extract, "run", stop)
     done = run("extract", CLIPS, "-o", tmp_path / "f")
     assert done.exit_code == 130
-    assert "the same command again goes on" in done.output
+    assert "run the same command again to continue" in done.output
 
 
 def test_usage_errors_exit_2() -> None:

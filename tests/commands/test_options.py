@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+import pytest
 from click.testing import CliRunner
 
-from featzoo.commands.options import Commands
+from featzoo.commands.options import STORE, Commands, comma_list
 from featzoo.errors import MissingFeatures
 
 
@@ -38,3 +41,27 @@ def test_an_error_is_printed_with_its_hint_and_no_traceback() -> None:
     done = CliRunner().invoke(group(), ["fail"])
     assert done.exit_code == 1
     assert done.output == "error: the store has no pictures\nfeat extract videos/ -x frames\n"
+
+
+@click.command()
+@STORE
+def look(store: Path) -> None:
+    """Look into a store."""
+    click.echo(store)
+
+
+@pytest.mark.parametrize("name", ["-o", "--store", "--output", "--features"])
+def test_a_store_is_named_by_any_of_its_spellings(name: str) -> None:
+    assert CliRunner().invoke(look, [name, "mine"]).output == "mine\n"
+
+
+def test_help_shows_only_the_present_spellings() -> None:
+    shown = CliRunner().invoke(look, ["--help"]).output
+    assert "-o, --store PATH" in shown
+    assert "--output" not in shown
+    assert "--features" not in shown
+
+
+def test_a_comma_list_ignores_spaces_and_empty_parts() -> None:
+    assert comma_list(" a, b,,c ") == ("a", "b", "c")
+    assert comma_list("") == ()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from featzoo.commands.exchange import _several
-from featzoo.commands.options import FOLDER
+from featzoo.commands.options import FOLDER, comma_list
 
 
 @click.command(name="probe-leakage")
@@ -27,7 +26,7 @@ def probe_leakage(toga: Path, piga: Path, languages: str) -> None:
     from featzoo.zoo.metrics.regression import align
     from featzoo.zoo.runs.leakage import LEVEL, probe_leakage
 
-    found = probe_leakage(toga, piga, _several(languages))
+    found = probe_leakage(toga, piga, comma_list(languages))
     rows = [["label", "BA", "95 % interval", "p", "BA of TOGA", "", ""]]
     for probe in found.probes:
         span = f"{probe.interval[0]:.3f} to {probe.interval[1]:.3f}"

@@ -1,25 +1,43 @@
-"""What the commands share: options, and how errors are shown."""
+"""Shared by the commands: options, groups with sections, and how errors are shown."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from featzoo.errors import FeatzooError
 
+if TYPE_CHECKING:
+    from featzoo.exchange.importing import Account
+
 FOLDER = click.Path(path_type=Path)
+
+
+class Option(click.Option):
+    """An option that also accepts older spellings, which its help does not show."""
+
+    def __init__(self, names: Sequence[str], *, older: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__([*names, *older], **settings)
+        self._older = older
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Leave the older spellings out."""
+        every, self.opts = self.opts, [name for name in self.opts if name not in self._older]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = every
+
+
 STORE = click.option(
-    "-o",
-    "--output",
-    "store",
-    type=FOLDER,
-    default=Path("features"),
-    show_default=True,
-    help="The feature store.",
-)
+    "-o", "--store", "store", cls=Option, older=("--output", "--features"), type=FOLDER, default=Path("features"),
+    show_default=True, help="Feature store to use.",
+)  # fmt: skip
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 
 
 class Commands(click.Group):
@@ -60,5 +78,18 @@ class Commands(click.Group):
                 click.echo(error.hint, err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("\nstopped. What was stored stays; the same command again goes on from there.", err=True)
+            click.echo("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
             ctx.exit(130)
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """The names in a comma-separated option value."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def print_account(account: Account) -> None:
+    """Print what an import wrote; exit with status 1 if it refused an entry."""
+    for line in account.lines():
+        click.secho(line, fg="yellow" if line.lstrip().startswith(("refused", "warning")) else None)
+    if not account.complete:
+        raise SystemExit(1)
