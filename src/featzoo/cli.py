@@ -10,8 +10,7 @@ import click
 from featzoo import __version__
 from featzoo.commands.align import align
 from featzoo.commands.augment import augment
-from featzoo.commands.import_features import export_
-from featzoo.commands.import_texts import import_
+from featzoo.commands.exchange import export, import_
 from featzoo.commands.leakage import probe_leakage
 from featzoo.commands.options import DEVICE, FOLDER, STORE, Commands
 from featzoo.commands.train import zoo
@@ -262,6 +261,6 @@ feat.add_command(align)
 feat.add_command(transcribe)
 feat.add_command(weights)
 feat.add_command(import_)
-feat.add_command(export_)
+feat.add_command(export)
 zoo.add_command(augment)
 zoo.add_command(probe_leakage)

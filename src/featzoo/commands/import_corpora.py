@@ -1,29 +1,46 @@
-"""`feat import` of corpora as they are distributed, added to the group of `cli_exchange`."""
+"""`feat import` of corpora as they are distributed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from featzoo.commands.exchange import DRY_RUN, MEDIA, _account, import_
-from featzoo.commands.options import FOLDER, STORE
+from featzoo.commands.options import DRY_RUN, FOLDER, STORE, print_account
 
-__all__ = ["import_"]
-
-
-def _corpus(command: Callable[..., Any]) -> click.Command:
-    """A command of `feat import` that takes FOLDER, a store, --media and --dry-run, in this order."""
-    for option in (DRY_RUN, MEDIA, STORE, click.argument("folder", type=FOLDER)):
-        command = option(command)
-    return import_.command(name=command.__name__)(command)
+MEDIA = click.option("--media", type=FOLDER, metavar="DIR", help="Link the clips to the media files below DIR.")
 
 
-@_corpus
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@MEDIA
+@DRY_RUN
+def mosi(folder: Path, store: Path, **options: Any) -> None:
+    """Import CMU-MOSI.
+
+    FOLDER holds the labels (.csd), official folds, transcripts, and utterance-level audio and video features.
+
+    \b
+    feat import mosi ../shared/data/mosi -o mosi
+    feat extract -o mosi -x bert.minilm,bert.minilm-ids
+    zoo train psa-mf --store mosi --without vision
+    """
+    from featzoo.exchange.corpora.mosi import import_mosi
+
+    print_account(import_mosi(folder, store, **options))
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@MEDIA
+@DRY_RUN
 def mosei(folder: Path, store: Path, **options: Any) -> None:
-    """CMU-MOSEI from FOLDER: label.npz (MERTools) or CMU_MOSEI_Labels.csd with standard_folds.json, transcripts.
+    """Import CMU-MOSEI.
+
+    FOLDER holds label.npz (MERTools), or CMU_MOSEI_Labels.csd with standard_folds.json, and transcripts.
 
     \b
     feat import mosei ../shared/data/mosei -o mosei --dry-run
@@ -31,15 +48,25 @@ def mosei(folder: Path, store: Path, **options: Any) -> None:
     """
     from featzoo.exchange.corpora.mosei import import_mosei
 
-    _account(import_mosei(folder, store, **options))
+    print_account(import_mosei(folder, store, **options))
 
 
-@_corpus
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@MEDIA
+@DRY_RUN
 @click.option(
-    "--language", type=click.Choice(["chinese", "english"]), default="chinese", show_default=True, help="Of the words."
+    "--language",
+    type=click.Choice(["chinese", "english"]),
+    default="chinese",
+    show_default=True,
+    help="Language of the transcripts to import.",
 )
 def sims(folder: Path, store: Path, **options: Any) -> None:
-    """CH-SIMS or CH-SIMS v2 from FOLDER: label.csv or meta.csv, or MERTools' label.npz and transcripts.
+    """Import CH-SIMS or CH-SIMS v2.
+
+    FOLDER holds label.csv or meta.csv, or MERTools' label.npz and transcripts.
 
     \b
     feat import sims ../shared/data/sims -o sims
@@ -47,18 +74,91 @@ def sims(folder: Path, store: Path, **options: Any) -> None:
     """
     from featzoo.exchange.corpora.sims import import_sims
 
-    _account(import_sims(folder, store, **options))
+    print_account(import_sims(folder, store, **options))
 
 
-@_corpus
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@MEDIA
+@DRY_RUN
 def meld(folder: Path, store: Path, **options: Any) -> None:
-    """MELD from FOLDER: train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv.
+    """Import MELD.
+
+    FOLDER holds train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
     \b
     feat import meld ../shared/data/meld -o meld
     feat import meld data/MELD -o meld --media MELD.Raw
-    zoo train text-alone --features meld --set target.range=[-1,1]
+    zoo train text-alone --store meld --set target.range=[-1,1]
     """
     from featzoo.exchange.corpora.meld import import_meld
 
-    _account(import_meld(folder, store, **options))
+    print_account(import_meld(folder, store, **options))
+
+
+@click.command(name="first-impressions")
+@click.argument("folder", type=FOLDER)
+@STORE
+@click.option(
+    "--dev-share",
+    type=float,
+    default=0.0,
+    metavar="SHARE",
+    help="If the test annotations are missing: make this share of the train videos the dev split, and the "
+    "validation split the test split.",
+)
+@DRY_RUN
+def first_impressions(folder: Path, store: Path, **options: Any) -> None:
+    """Import ChaLearn First Impressions V2.
+
+    FOLDER holds the annotation and transcription pickles, and the clips.
+
+    \b
+    feat import first-impressions FOLDER -o fi
+    feat import first-impressions FOLDER -o fi --dev-share 0.1
+    feat extract -o fi -x bert.minilm-ids
+    zoo train personality-bert --store fi
+    """
+    from featzoo.exchange.corpora.first_impressions import import_first_impressions
+
+    print_account(import_first_impressions(folder, store, **options))
+
+
+@click.command(name="youtube-personality")
+@click.argument("folder", type=FOLDER)
+@STORE
+@DRY_RUN
+def youtube_personality(folder: Path, store: Path, **options: Any) -> None:
+    """Import the YouTube Personality data set.
+
+    FOLDER holds 404 vlogs' words, audiovisual features and impressions of the Big Five.
+
+    \b
+    feat import youtube-personality FOLDER -o yt
+    feat extract -o yt -x 'bert.minilm[output=words]'
+    zoo evaluate runs/siamese-text-... --store yt
+    """
+    from featzoo.exchange.corpora.youtube_personality import import_youtube_personality
+
+    print_account(import_youtube_personality(folder, store, **options))
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@DRY_RUN
+def mfn(folder: Path, store: Path, **options: Any) -> None:
+    """Import POM, YouTube or MMMO as MFN's arrays.
+
+    FOLDER holds the arrays of the Memory Fusion Network: audio_train.h5, y_train.h5 and so on.
+
+    \b
+    feat import mfn new_data/pom -o pom
+    """
+    from featzoo.exchange.corpora.mfn import import_mfn
+
+    print_account(import_mfn(folder, store, **options))
+
+
+CORPORA = (mosi, mosei, sims, meld, first_impressions, youtube_personality, mfn)

@@ -1,69 +1,68 @@
-"""`feat import` of texts with personality labels, added to the group of `cli_exchange`."""
+"""`feat import` of texts with personality labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from featzoo.commands.exchange import DRY_RUN, _account, _several
-from featzoo.commands.import_corpora import import_
-from featzoo.commands.options import FOLDER, STORE
-
-__all__ = ["import_"]
+from featzoo.commands.options import DRY_RUN, FOLDER, STORE, comma_list, print_account
 
 PARTS = click.Choice(["train", "valid", "test"])
+SPLIT = click.option("--split", type=PARTS, help="Split of all texts; default: the file's, or the published ones.")
 
 
-def _texts(argument: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of `feat import` that takes a file or folder, a store and --dry-run, in this order."""
+@click.command()
+@click.argument("file", type=FOLDER)
+@STORE
+@SPLIT
+@DRY_RUN
+def essays(file: Path, store: Path, **options: Any) -> None:
+    """Import Pennebaker and King's essays.
 
-    def add(command: Callable[..., Any]) -> click.Command:
-        for option in (DRY_RUN, STORE, click.argument("path", metavar=argument, type=FOLDER)):
-            command = option(command)
-        return import_.command(name=command.__name__)(command)
-
-    return add
-
-
-@_texts("FILE")
-@click.option("--split", type=PARTS, help="Of all texts; default: the file's, or the published ones made anew.")
-def essays(path: Path, store: Path, **options: Any) -> None:
-    """Pennebaker and King's essays from FILE (.csv or .parquet): texts, Big Five labels, splits.
+    FILE (.csv or .parquet) gives texts, Big Five labels and splits.
 
     \b
     feat import essays essays.csv -o essays
     feat extract -o essays -x 'bert.minilm-ids[windows=overlap]'
-    zoo train adam-teacher --features essays
+    zoo train adam-teacher --store essays
     """
     from featzoo.exchange.texts.essays import import_essays
 
-    _account(import_essays(path, store, **options))
+    print_account(import_essays(file, store, **options))
 
 
-@_texts("FILE")
-@click.option("--mask-types", is_flag=True, help="Put the word 'type' in the place of INFJ, entps and the other types.")
-@click.option("--split", type=PARTS, help="Of all users; default: the file's, or the published ones made anew.")
-def mbti(path: Path, store: Path, **options: Any) -> None:
-    """Kaggle's MBTI posts from FILE (.csv or .parquet): texts, four labels of the Big Five, splits.
+@click.command()
+@click.argument("file", type=FOLDER)
+@STORE
+@click.option("--mask-types", is_flag=True, help="Replace INFJ, entps and the other type names with the word 'type'.")
+@SPLIT
+@DRY_RUN
+def mbti(file: Path, store: Path, **options: Any) -> None:
+    """Import Kaggle's MBTI posts.
+
+    FILE (.csv or .parquet) gives texts, four labels of the Big Five, and splits.
 
     \b
     feat import mbti mbti_1.csv -o mbti --mask-types
     """
     from featzoo.exchange.texts.mbti import import_mbti
 
-    _account(import_mbti(path, store, **options))
+    print_account(import_mbti(file, store, **options))
 
 
-@_texts("FILE")
-@click.option("--split", type=PARTS, help="Take the texts of this split only.")
-@click.option("--languages", default="", metavar="fr,ja", help="Take the texts in these languages only.")
-def parallel(path: Path, store: Path, languages: str, **options: Any) -> None:
-    """Texts in several languages from FILE (.jsonl or .parquet), as `zoo augment` writes it: clips ROW/LANGUAGE.
+@click.command()
+@click.argument("file", type=FOLDER)
+@STORE
+@click.option("--split", type=PARTS, help="Import only the texts of this split.")
+@click.option("--languages", default="", metavar="fr,ja", help="Import only the texts in these languages.")
+@DRY_RUN
+def parallel(file: Path, store: Path, languages: str, **options: Any) -> None:
+    """Import parallel texts that `zoo augment` wrote.
 
-    Exit status 1 if a row is refused; the others go in. Texts of two methods go into two stores.
+    FILE (.jsonl or .parquet) gives texts in several languages, as clips ROW/LANGUAGE. The exit status is 1 if a row
+    is refused; the others are imported. Import the texts of the two methods into two stores.
 
     \b
     feat import parallel toga.jsonl -o toga
@@ -71,29 +70,42 @@ def parallel(path: Path, store: Path, languages: str, **options: Any) -> None:
     """
     from featzoo.exchange.texts.parallel import import_parallel
 
-    _account(import_parallel(path, store, languages=_several(languages), **options))
+    print_account(import_parallel(file, store, languages=comma_list(languages), **options))
 
 
-@_texts("FOLDER")
-def realpersonachat(path: Path, store: Path, **options: Any) -> None:
-    """RealPersonaChat from FOLDER: all that each of 233 Japanese speakers says, Big Five at the median; split test.
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@DRY_RUN
+def realpersonachat(folder: Path, store: Path, **options: Any) -> None:
+    """Import RealPersonaChat (Japanese dialogues).
+
+    FOLDER gives one text for each of 233 speakers, and their Big Five traits split at the median, all as test texts.
 
     \b
     feat import realpersonachat real-persona-chat -o natural
     """
     from featzoo.exchange.texts.realpersonachat import import_realpersonachat
 
-    _account(import_realpersonachat(path, store, **options))
+    print_account(import_realpersonachat(folder, store, **options))
 
 
-@_texts("FILE")
-@click.option("--whole", is_flag=True, help="A clip a character, not one for each of the character's dialogues.")
-def cped(path: Path, store: Path, **options: Any) -> None:
-    """A part of CPED (.csv): what Chinese television characters say, Big Five high or low; split test.
+@click.command()
+@click.argument("file", type=FOLDER)
+@STORE
+@click.option("--whole", is_flag=True, help="Make one clip for each character, not one for each dialogue.")
+@DRY_RUN
+def cped(file: Path, store: Path, **options: Any) -> None:
+    """Import CPED (Chinese television dialogues).
+
+    FILE (.csv) is one part of CPED. It gives the characters' lines and high or low Big Five traits, all as test texts.
 
     \b
     feat import cped test_split.csv -o natural
     """
     from featzoo.exchange.texts.cped import import_cped
 
-    _account(import_cped(path, store, **options))
+    print_account(import_cped(file, store, **options))
+
+
+TEXTS = (essays, mbti, parallel, realpersonachat, cped)
