@@ -15,8 +15,9 @@ from featzoo.extractors.vision.motion_energy import MotionEnergy
 from featzoo.extractors.vision.raw_frames import Frames
 from featzoo.media import clip as clips
 from featzoo.media import container as media
-from featzoo.media import sharing as shared_decode
-from featzoo.media.clip import Clip, Seat, Shared
+from featzoo.media import sharing
+from featzoo.media.clip import Clip
+from featzoo.media.sharing import Seat, SharedClip
 from featzoo.media.transcripts import Word
 
 pytestmark = pytest.mark.timeout(30)
@@ -33,22 +34,22 @@ def passes(monkeypatch):
         return original(path, index, wanted)
 
     monkeypatch.setattr(clips, "decode_frames", counted)
-    monkeypatch.setattr(shared_decode, "decode_frames", counted)
+    monkeypatch.setattr(sharing, "decode_frames", counted)
     return begun
 
 
 def together(clip, extractors):
     """What each gives, one thread each, sharing what is decoded; an exception where it raised one."""
-    shared = Shared(len(extractors))
+    shared = SharedClip(len(extractors))
 
     def run(extractor):
-        seated = replace(clip, seat=Seat(shared))
+        seat = Seat(shared)
         try:
-            return extractor.extract(seated)
+            return extractor.extract(replace(clip, source=seat))
         except ClipError as error:
             return error
         finally:
-            seated.seat.leave()
+            seat.leave()
 
     with ThreadPoolExecutor(len(extractors)) as pool:
         return list(pool.map(run, extractors))
@@ -83,12 +84,12 @@ def test_a_reader_that_stops_does_not_hang_the_others(made, odd):
 
 
 def test_one_that_does_not_say_it_looks_keeps_nobody_waiting(made):
-    shared = Shared(2)
+    shared = SharedClip(2)
     clip = Clip("a", made / "talk.mp4")
     done = threading.Event()
 
     def look():
-        plugins.Undeclared().extract(replace(clip, seat=Seat(shared, views=False)))
+        plugins.Undeclared().extract(replace(clip, source=Seat(shared, reader=False)))
         done.set()
 
     threading.Thread(target=look, daemon=True).start()
@@ -105,8 +106,8 @@ def test_sound_is_decoded_once(made, monkeypatch):
     calls = []
     original = media.decode_audio
     monkeypatch.setattr(media, "decode_audio", lambda *a: calls.append(a) or original(*a))
-    shared = Shared(0)
-    clips = [replace(Clip("a", made / "voice.wav"), seat=Seat(shared)) for _ in range(3)]
+    shared = SharedClip(0)
+    clips = [replace(Clip("a", made / "voice.wav"), source=Seat(shared)) for _ in range(3)]
     found = [clip.audio().samples for clip in clips]
     assert len(calls) == 1
     np.testing.assert_array_equal(found[0], found[2])

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +21,8 @@ from featzoo.extraction.batching import Window
 from featzoo.extraction.devices import choose_devices, claim_device
 from featzoo.extraction.watchdog import Watch, begin
 from featzoo.extractors.contract import Extractor, ModelExtractor
-from featzoo.media.clip import Clip, Seat, Shared
+from featzoo.media.clip import Clip
+from featzoo.media.sharing import Seat, SharedClip
 from featzoo.sequence import FeatureSequence
 
 # A shard is written at least so often, so that a crash costs little.
@@ -159,20 +161,20 @@ class _Chunk:
             self._sources[key, job.clip.id] = source
         with self._watch.in_hand([job.clip.id]):
             viewers = [key for key in job.sources if "video" in self._extractors[key].reads]
-            shared = Shared(len(viewers))
+            shared = SharedClip(len(viewers))
             for key in job.sources:
                 if key not in viewers:
-                    self._run(key, replace(job.clip, seat=Seat(shared, views=False)))
+                    self._run(key, job.clip, Seat(shared, reader=False))
             if len(viewers) == 1:
-                self._run(viewers[0], replace(job.clip, seat=Seat(shared)))
+                self._run(viewers[0], job.clip, Seat(shared))
             elif viewers:
                 # One thread each, all at once: they wait for each other's frames (see SharedFrames).
-                seated = [replace(job.clip, seat=Seat(shared)) for _ in viewers]
+                seats = [Seat(shared) for _ in viewers]
                 with ThreadPoolExecutor(len(viewers)) as pool:
-                    list(pool.map(self._run, viewers, seated))
+                    list(pool.map(self._run, viewers, repeat(job.clip), seats))
 
-    def _run(self, key: str, clip: Clip) -> None:
-        extractor = self._extractors[key]
+    def _run(self, key: str, clip: Clip, seat: Seat) -> None:
+        extractor, clip = self._extractors[key], replace(clip, source=seat)
         try:
             if clip.path is not None and not clip.path.exists() and "words" not in extractor.reads:
                 raise ClipError("not-found", f"no file {clip.path}")
@@ -190,8 +192,8 @@ class _Chunk:
                 self._windows[key].drop(clip.id)
             self._fail(key, clip.id, error)
         finally:
-            if clip.seat is not None and "video" in extractor.reads:
-                clip.seat.leave()
+            if "video" in extractor.reads:
+                seat.leave()
 
     def _keep(self, key: str, clip_id: str, sequence: FeatureSequence) -> None:
         finished = self._extractors[key].finished(sequence)

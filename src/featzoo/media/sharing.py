@@ -1,16 +1,110 @@
-"""One decoding pass over a clip's pictures for all extractors that want them."""
+"""The extractors of a clip share its media: the sound is decoded once, the pictures in one pass for all."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from featzoo.errors import ClipError
+from featzoo.media.clip import Clip, Decoder
+from featzoo.media.container import Audio
 from featzoo.media.video import FrameIndex, decode_frames
+from featzoo.sequence import Array
+
+T = TypeVar("T")
+
+
+class SharedClip:
+    """A clip's media, decoded once for all its extractors.
+
+    Each extractor gets a `Seat`. Those that read frames, `readers` of them, run in a thread each: the
+    one pass over the frames starts when each has asked for its frames or has left its seat.
+    """
+
+    def __init__(self, readers: int) -> None:
+        self._readers = readers
+        self._lock = threading.Lock()
+        self._decoder = Decoder()
+        self._sound: Audio | ClipError | None = None
+        self._index: FrameIndex | ClipError | None = None
+        self._frames: SharedFrames | None = None
+
+    def sound(self, clip: Clip) -> Audio:
+        """The clip's decoded sound, at its own rate with all channels."""
+        with self._lock:
+            if self._sound is None:
+                self._sound = _result(self._decoder.sound, clip)
+        return _given(self._sound)
+
+    def index(self, clip: Clip) -> FrameIndex:
+        """When the clip's frames are shown."""
+        with self._lock:
+            if self._index is None:
+                self._index = _result(self._decoder.index, clip)
+        return _given(self._index)
+
+    def frames(self, clip: Clip) -> SharedFrames | None:
+        """The pass over the frames that all readers share; None if there is only one reader."""
+        if self._readers < 2:
+            return None
+        index = self.index(clip)
+        with self._lock:
+            if self._frames is None:
+                self._frames = SharedFrames(clip.file, index, self._readers)
+            return self._frames
+
+    def leave(self) -> None:
+        """Say that one reader will not ask for frames."""
+        with self._lock:
+            if self._frames is None:
+                self._readers -= 1
+                return
+        self._frames.leave()
+
+
+class Seat:
+    """One extractor's access to a shared clip: the `source` of that extractor's `Clip`.
+
+    Args:
+        shared: The clip's shared media.
+        reader: Whether it counts among the readers of the shared pass. One that does not decodes its
+            frames alone, and the others do not wait for it.
+    """
+
+    def __init__(self, shared: SharedClip, reader: bool = True) -> None:
+        self._shared = shared
+        self._asked = not reader
+        self._reader: Reader | None = None
+
+    def sound(self, clip: Clip) -> Audio:
+        """The clip's sound, at its own rate with all channels."""
+        return self._shared.sound(clip)
+
+    def index(self, clip: Clip) -> FrameIndex:
+        """When the clip's frames are shown."""
+        return self._shared.index(clip)
+
+    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
+        """The frames numbered `wanted`, from the shared pass; a second call decodes alone."""
+        together = None if self._asked else self._shared.frames(clip)
+        if together is None:
+            return decode_frames(clip.file, index, wanted)
+        self._asked = True
+        self._reader = together.ask(wanted)
+        return self._reader.frames()
+
+    def leave(self) -> None:
+        """The extractor has ended, even if it left its frames half read."""
+        if self._reader is not None:
+            self._reader.closed.set()
+        elif not self._asked:
+            self._asked = True
+            self._shared.leave()
 
 
 class SharedFrames:
@@ -91,3 +185,17 @@ class Reader:
                 yield item
         finally:
             self.closed.set()
+
+
+def _result(decode: Callable[[Clip], T], clip: Clip) -> T | ClipError:
+    try:
+        return decode(clip)
+    except ClipError as error:
+        return error
+
+
+def _given(result: T | ClipError) -> T:
+    if isinstance(result, ClipError):
+        # Each extractor raises its own: threads must not share a traceback.
+        raise ClipError(result.reason, str(result))
+    return result
