@@ -72,7 +72,7 @@ def export_mmsa(file: Path, store: Path, label: str, aligned: bool, dry_run: boo
     feat export mmsa mine.pkl --ids bert.ids --audio egemaps --vision resnet50
     feat export mmsa mine.pkl --ids bert.ids --audio egemaps --vision resnet50 --dry-run
     """
-    from featzoo.exchange.pickles.mmsa_export import export_mmsa
+    from featzoo.exchange.pickles.mmsa import export_mmsa
 
     requests = {key: name for key, name in sets.items() if name}
     click.echo("\n".join(export_mmsa(store, file, requests, label=label, aligned=aligned, dry_run=dry_run)))
@@ -94,7 +94,7 @@ def export_mult(file: Path, store: Path, labels: str, dry_run: bool, **sets: str
     \b
     feat export mult mine_data_noalign.pkl --text glove --audio covarep --vision resnet50
     """
-    from featzoo.exchange.pickles.mult_export import export_mult
+    from featzoo.exchange.pickles.mult import export_mult
 
     click.echo("\n".join(export_mult(store, file, sets, labels=comma_list(labels), dry_run=dry_run)))
 

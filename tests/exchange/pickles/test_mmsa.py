@@ -1,4 +1,4 @@
-"""MMSA's and MMSA-FET's pickles, in and out."""
+"""Import and export of MMSA's and MMSA-FET's pickles."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 from featzoo import Clip, FeatureSequence, FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, StoreError
 from featzoo.exchange.column_names import COVAREP_74, FACET, OPENFACE, SIMS
-from featzoo.exchange.pickles.mmsa import import_mmsa
-from featzoo.exchange.pickles.mmsa_export import export_mmsa
+from featzoo.exchange.pickles.mmsa import export_mmsa, import_mmsa
 from featzoo.media.transcripts import words_of
 
 COUNTS = {"train": 5, "valid": 2, "test": 3}

@@ -1,4 +1,4 @@
-"""MulT's pickles, in and out."""
+"""Import and export of MulT's pickles."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from featzoo import Clip, FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption, StoreError
 from featzoo.exchange.column_names import COVAREP_74
-from featzoo.exchange.pickles.mult import import_mult
-from featzoo.exchange.pickles.mult_export import export_mult
+from featzoo.exchange.pickles.mult import export_mult, import_mult
 
 SIZES = {"text": (7, 300), "audio": (12, 74), "vision": (9, 35)}
 ROWS = {"text": (7, 2, 4), "audio": (1, 12, 5), "vision": (9, 3, 3)}

@@ -1,4 +1,4 @@
-"""MMSA's and MMSA-FET's feature files (.pkl), in."""
+"""Import and export MMSA's and MMSA-FET's feature files (.pkl)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from featzoo.errors import InvalidClips
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import InvalidClips, InvalidOption, StoreError
+from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.exchange.pickles.read import (
     MODALITIES,
@@ -27,6 +29,7 @@ from featzoo.exchange.pickles.read import (
     real_numbers,
     said,
 )
+from featzoo.exchange.pickles.write import Chosen, Later, choose, lengths, padded, write_pickle
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.sequence import Array
@@ -75,7 +78,7 @@ def import_mmsa(
     extent = partial(_extent, file, remarks)
     model = model or _model(file)
     sets = [modality(file, key, where, f"{name}-{key}", extent) for key in MODALITIES]
-    sets.append(_tokens(file, where, f"{name}-ids", model))
+    sets.append(_read_tokens(file, where, f"{name}-ids", model))
     clips = [clip for split, content in file.splits.items() for clip in _clips(split, content, where, label)]
     notes = chain(_notes(file, name, label, model), said(remarks))
     arrival = Arrival([each for each in sets if each is not None], clips, refused, notes)
@@ -128,7 +131,7 @@ def _length(split: Mapping[str, Any], number: int, key: str, steps: int) -> int 
     return None
 
 
-def _tokens(file: SplitFile, where: Sequence[Place], name: str, model: str) -> Incoming | None:
+def _read_tokens(file: SplitFile, where: Sequence[Place], name: str, model: str) -> Incoming | None:
     """Token ids with [CLS] and [SEP], as `bert.ids` has them."""
     having = [place for place in where if "text_bert" in file.splits[place.split]]
 
@@ -190,3 +193,95 @@ def _notes(file: SplitFile, name: str, label: str, model: str) -> list[str]:
     if any("text_bert" in split for split in file.splits.values()):
         notes.append(f"{name}-ids holds token ids of {model}: if they are another encoder's, name it with --model")
     return notes
+
+
+def export_mmsa(
+    store_path: Path,
+    path: Path,
+    requests: Mapping[str, str],
+    *,
+    label: str = "sentiment",
+    aligned: bool = False,
+    dry_run: bool = False,
+) -> list[str]:
+    """Write feature sets as a pickle that MMSA trains on. Returns what was written, in words.
+
+    Clips are filled up with zeros behind, to the longest of all splits; NaN is written as 0. `audio_lengths` and
+    `vision_lengths` hold the true lengths unless `aligned`, and so does `text_lengths`, which MMSA does not read.
+    `annotations` are the sign of the label.
+
+    Args:
+        store_path: The store; clips need a split and the label.
+        path: The file; an existing one is not overwritten.
+        requests: `audio`, `vision`, and `text` or `ids` (token ids, such as `bert.ids`) or both, to feature sets.
+        label: For `regression_labels`; labels called `<label>_text`, `_audio`, `_vision` become SIMS' `_T`, `_A`,
+            `_V` if all clips have them, `<label>_class` the `classification_labels`.
+        aligned: Write MMSA's aligned layout: the sets must have the same number of rows, clip by clip.
+        dry_run: Whether only to say what would be written.
+
+    Raises:
+        InvalidOption: If a modality is missing, or `ids` is no set of token ids.
+        MissingFeatures: If the store lacks a set, or no clip has all of them.
+        StoreError: If the file exists or cannot be written, or sets that are not aligned should be.
+    """
+    if not {"audio", "vision"} <= requests.keys() or not {"text", "ids"} & requests.keys():
+        raise InvalidOption("MMSA's loader reads audio, vision, and text or ids: name a feature set for each")
+    chosen = choose(FeatureStore(store_path), requests, [label])
+    if "ids" in chosen.sets and (kind := chosen.sets["ids"].kind) and (kind[1].kind not in "iu" or kind[2] != (1,)):
+        raise InvalidOption(f"{chosen.sets['ids'].key} holds no token ids; `feat extract -x bert.ids` makes them")
+    if aligned:
+        _check_aligned(chosen)
+    everyone = [clip for clips in chosen.clips.values() for clip in clips]
+    keys = {f"regression_labels{key}": f"{label}{suffix}" for key, suffix in LABELS.items()}
+    keys["classification_labels"] = f"{label}_class"
+    labels = {key: name for key, name in keys.items() if all(name in clip.labels for clip in everyone)}
+    layout = "aligned" if aligned else "unaligned, with audio_lengths and vision_lengths"
+    holds = [*chosen.lines(), f"layout: {layout}", *(f"{key}: {name}" for key, name in labels.items())]
+    return deliver(Outgoing(path, holds, partial(_write, chosen, labels, label, aligned)), dry_run)
+
+
+def _check_aligned(chosen: Chosen) -> None:
+    for clip in (clip for clips in chosen.clips.values() for clip in clips):
+        rows = {found.key: len(found[clip.id]) for found in chosen.sets.values()}
+        if len(set(rows.values())) > 1:
+            said = ", ".join(f"{key} {count}" for key, count in rows.items())
+            raise StoreError(
+                f"'{clip.id}' has another number of rows in each set ({said}), so they are not aligned: write them "
+                "without --aligned, or pool them onto words first"
+            )
+
+
+def _write(chosen: Chosen, labels: Mapping[str, str], label: str, aligned: bool, path: Path) -> None:
+    content = {split: _split_content(chosen, split, labels, label, aligned) for split in chosen.clips}
+    write_pickle(content, path)
+
+
+def _split_content(chosen: Chosen, split: str, labels: Mapping[str, str], label: str, aligned: bool) -> dict[str, Any]:
+    clips = chosen.clips[split]
+    found: dict[str, Any] = {"raw_text": [clip.text for clip in clips], "id": [clip.id for clip in clips]}
+    for key in chosen.sets:
+        if key == "ids":
+            found["text_bert"] = _token_array(chosen, split)
+            continue
+        found[key] = Later(partial(padded, chosen, split, key))
+        if not aligned:
+            found[f"{key}_lengths"] = lengths(chosen, split, key)
+    for key, name in labels.items():
+        found[key] = np.array([clip.labels[name] for clip in clips], np.float32)
+    found["annotations"] = [_sign(clip, label) for clip in clips]
+    return found
+
+
+def _token_array(chosen: Chosen, split: str) -> Array:
+    """(N, 3, T) int64: ids, attention mask, segments (all 0)."""
+    clips = chosen.clips[split]
+    filled = np.zeros((len(clips), 3, chosen.longest["ids"]), np.int64)  # (N, 3, T)
+    for number, clip in enumerate(clips):
+        ids = chosen.sets["ids"][clip.id].features[:, 0]
+        filled[number, 0, : len(ids)], filled[number, 1, : len(ids)] = ids, 1
+    return filled
+
+
+def _sign(clip: Clip, label: str) -> str:
+    value = clip.labels[label]
+    return "Positive" if value > 0 else "Negative" if value < 0 else "Neutral"
