@@ -25,7 +25,7 @@ PYFEAT := $(VENV)/py-feat
 PYFEAT_NEEDS := xgboost-cpu timm skops prettytable wcwidth scikit-image imageio tifffile seaborn numexpr plotly \
 	easing_functions celluloid
 test-action-units: $(PYFEAT)/.done
-	PYTHONPATH=$(PYFEAT) $(BIN)/python -m pytest -n0 tests/extractors/test_action_units.py
+	PYTHONPATH=$(PYFEAT) $(BIN)/python -m pytest -n0 tests/extractors/vision/test_action_units.py
 
 $(PYFEAT)/.done: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target $(PYFEAT) py-feat==2.1.5 $(PYFEAT_NEEDS)

@@ -39,9 +39,9 @@ EXTRACT = """
 import sys
 from pathlib import Path
 from featzoo.cache.store import FeatureStore
-from featzoo.extract import extract_all
+from featzoo.extraction.driver import extract_all
 from featzoo.extractors.contract import make_extractor
-from featzoo.manifests import find_clips
+from featzoo.media.discovery import find_clips
 
 store = FeatureStore.create(sys.argv[1])
 clips = [clip for folder in sys.argv[2].split(":") for clip in find_clips(Path(folder)).clips]

@@ -67,7 +67,7 @@ def test_core_imports_no_heavy_package():
         "extractors.audio.egemaps", "extractors.audio.praat", "extractors.audio.spectral", "extractors.audio.speech",
         "extractors.text.bert", "extractors.text.glove", "extractors.vision.action_units",
         "extractors.vision.clip_siglip", "extractors.vision.cnn", "extractors.vision.faces",
-        "extractors.vision.resnet50", "extractors.vision.videomae",
+        "extractors.vision.videomae",
     )  # fmt: skip
     code = (
         f"import sys, {', '.join(f'featzoo.{name}' for name in light)}\n"

@@ -352,7 +352,7 @@ def test_every_registered_default_is_in_the_table(request_, models):
 
 
 def test_all_that_pyfeat_asks_for_is_in_the_table():
-    from featzoo.extractors.vision.action_units import FILES
+    from featzoo.extractors.vision.pyfeat_weights import FILES
 
     for (detector, _), files in FILES.items():
         for repository, _ in files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featzoo.exchange.corpora.mosi import COVAREP
-from featzoo.extractors.vision.facet_columns import FACET
+from featzoo.extractors.vision.action_units import FACET
 
 AU = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26")
 # All that OpenFace 2 writes after `success`: 288 gaze, 6 pose, 340 landmarks, 40 shape, 35 action units.

@@ -10,7 +10,7 @@ import pytest
 from featzoo import FeatureStore
 from featzoo.errors import InvalidClips
 from featzoo.exchange.formats.imotions import import_imotions
-from featzoo.extractors.vision.facet_columns import FACET
+from featzoo.extractors.vision.action_units import FACET
 
 HEAD = "#Study : x\n#Version : 6.1\n\nName\tStimulusName\tMediaTime\tFrameNo\tNoOfFaces\tJoy Evidence\tAU1 Evidence\n"
 # The order in issue 93 of CMU-MultimodalSDK.

@@ -13,9 +13,9 @@ from conftest import UNEVEN, turn, write_video
 
 from featzoo.errors import InvalidOption, MissingPackage, MissingWeights
 from featzoo.extractors.contract import make_extractor
-from featzoo.extractors.vision.action_units import ActionUnits, as_facet, evidence, one_face
-from featzoo.extractors.vision.facet_columns import FACET
+from featzoo.extractors.vision.action_units import FACET, ActionUnits, as_facet, evidence, one_face
 from featzoo.extractors.vision.pyfeat_process import PyFeat, Question, Settings, Table
+from featzoo.extractors.vision.pyfeat_weights import pyfeat_weights
 from featzoo.media.clip import Clip
 from featzoo.testing import check_extractor
 from featzoo.weights.imports import installed
@@ -198,16 +198,16 @@ def test_weights_that_do_not_fit_are_named(hub, tmp_path):
 
     torn = tmp_path / "x.safetensors"
     save_file({"x": np.zeros(1, np.float32)}, torn)
-    weights = tuple((repository, name, str(torn)) for repository, name, _ in ActionUnits()._weights())
+    weights = tuple((repository, name, str(torn)) for repository, name, _ in pyfeat_weights("v2", ()))
     with pytest.raises(Exception, match="detector v2 cannot be made"):
         PyFeat(Settings("v2", (), "cpu", weights), 1)
 
 
 ORPHAN = """
 import sys
-from featzoo.extractors.action_units import ActionUnits
-from featzoo.extractors.pyfeat_process import PyFeat, Settings
-child = PyFeat(Settings("v2", (), "cpu", ActionUnits()._weights()), 1)
+from featzoo.extractors.vision.pyfeat_process import PyFeat, Settings
+from featzoo.extractors.vision.pyfeat_weights import pyfeat_weights
+child = PyFeat(Settings("v2", (), "cpu", pyfeat_weights("v2", ())), 1)
 print(child.process.pid, flush=True)
 sys.stdin.read()
 """
@@ -237,7 +237,7 @@ def test_digests_are_of_the_files(hub, tmp_path, monkeypatch):
     }
     before = here.key
     plain = tmp_path / "weights"
-    for repository, name, path in here._weights():
+    for repository, name, path in pyfeat_weights("v2", ("aus",)):
         (plain / repository).mkdir(parents=True)
         (plain / repository / name).write_bytes(Path(path).read_bytes())
     monkeypatch.setenv("FEATZOO_WEIGHTS", str(plain))
@@ -297,7 +297,7 @@ def test_wrong_options():
         'detector=v1,columns=["mesh"]': "v1 has no",
         "rate=0.0": "positive",
         "longest=10": "at least 64",
-        "threshold=2.0": "0 to 1",
+        "threshold=2.0": "within 0 and 1",
     }
     for options, reason in wrong.items():
         with pytest.raises(InvalidOption, match=reason):

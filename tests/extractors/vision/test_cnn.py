@@ -10,8 +10,8 @@ from conftest import ROOT, UNEVEN, turn, write_video
 
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
 from featzoo.extractors.contract import make_extractor
-from featzoo.extractors.vision.cnn import Cnn, preset_of
-from featzoo.extractors.vision.resnet50 import ResNet50
+from featzoo.extractors.vision.cnn import Cnn, ResNet50
+from featzoo.extractors.vision.torchvision_networks import preset_of
 from featzoo.media.clip import Clip
 
 
@@ -305,7 +305,7 @@ def peak():  # MB of this program alone: getrusage also knows what the process h
 
 from featzoo import FeatureStore, find_clips
 from featzoo.extractors.contract import make_extractor
-from featzoo.worker import Job, Setup, run_chunk
+from featzoo.extraction.worker import Job, Setup, run_chunk
 folder = Path(sys.argv[1])
 extractor = make_extractor("cnn[model=shufflenet_v2_x0_5,weights=random,rate=5.0]")
 FeatureStore.create(folder / "features")
@@ -318,7 +318,7 @@ print(receipt.state, receipt.detail, peak())
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path):
-    """More than a window of rows from both: 430 pictures of 147 KB would be 62 MB. (Packets: tests/test_media.py.)"""
+    """More than a window of rows from both: 430 pictures of 147 KB would be 62 MB. (Packets: tests/media.)"""
     peaks = []
     for name, count in (("short", 270), ("long", 700)):
         (tmp_path / name).mkdir()

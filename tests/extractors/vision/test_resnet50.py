@@ -8,7 +8,7 @@ import pytest
 
 from featzoo.errors import InvalidOption, MissingWeights
 from featzoo.extractors.contract import make_extractor
-from featzoo.extractors.vision.resnet50 import ResNet50
+from featzoo.extractors.vision.cnn import ResNet50
 from featzoo.media.clip import Clip
 
 
@@ -121,7 +121,7 @@ def test_missing_weights_say_what_where_and_how(tmp_path, monkeypatch):
 
 
 def test_published_names_are_torchvisions():
-    from featzoo.extractors.vision.cnn import RESNET50
+    from featzoo.extractors.vision.torchvision_networks import RESNET50
     from featzoo.weights.imports import torchvision_module
 
     torchvision_module()

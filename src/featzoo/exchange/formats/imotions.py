@@ -21,7 +21,7 @@ import numpy as np
 from featzoo.exchange.file_matching import clip_ids, files_of
 from featzoo.exchange.formats.openface import frame_intervals
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
-from featzoo.extractors.vision.facet_columns import FACET
+from featzoo.extractors.vision.action_units import FACET
 from featzoo.sequence import Array
 
 WORDS = (" Evidence", " Intensity", " Probability", " Degrees")

@@ -11,59 +11,40 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from featzoo.errors import MissingPackage, MissingWeights
+from featzoo.errors import MissingPackage
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
 from featzoo.extractors.vision.faces import Pictures, chosen, pictures, same_size
-from featzoo.extractors.vision.facet_columns import FACET
 from featzoo.extractors.vision.pyfeat_process import PyFeat, Question, Settings, Table
+from featzoo.extractors.vision.pyfeat_weights import FILES, pyfeat_weights
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check, installed
 from featzoo.weights.locate import file_digest
-from featzoo.weights.search import chosen_folder, hub_caches, hub_name, pyfeat_folders
 
 Group = Literal[
     "aus", "emotions", "pose", "box", "landmarks", "gaze", "affect", "blendshapes", "mesh", "identity"
 ]  # fmt: skip
-# What only the second detector gives.
+# Groups that only the second detector gives.
 OF_V2 = ("affect", "blendshapes", "mesh")
 USUAL: tuple[Group, ...] = ("aus", "emotions", "pose", "box")
-# Files that py-feat 2.1 asks the hub for, by detector and group; "" is needed whatever the columns. Of alternatives in
-# one string, the first that is there is taken, as py-feat does.
-FILES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
-    ("v1", ""): (
-        ("py-feat/retinaface_r34", "model.safetensors|retinaface_r34.safetensors"),
-        ("py-feat/mobilefacenet", "mobilefacenet_model_best.pth.tar"),
-    ),
-    ("v1", "aus"): (("py-feat/xgb_au", "xgb_au_classifier_v2.skops|xgb_au_classifier.skops"),),
-    ("v1", "emotions"): (
-        ("py-feat/resmasknet", "config.json"),
-        ("py-feat/resmasknet", "ResMaskNet_Z_resmasking_dropout1_rot30.pth"),
-    ),
-    ("v1", "pose"): (
-        ("py-feat/pose_mlp_v2", "pose_mlp_v2.safetensors"),
-        ("py-feat/pose_mlp_v2", "pose_mlp_v2.json"),
-    ),
-    ("v1", "gaze"): (("py-feat/l2cs", "l2cs_gaze360_resnet50.safetensors"),),
-    ("v1", "identity"): (("py-feat/arcface_r50", "arcface_r50.safetensors"),),
-    ("v2", ""): (
-        ("py-feat/retinaface_r34", "model.safetensors|retinaface_r34.safetensors"),
-        ("py-feat/face_multitask_v2", "face_multitask_v28.safetensors"),
-    ),
-    ("v2", "identity"): (("py-feat/arcface_r50", "arcface_r50.safetensors"),),
-}
-# FACET's names of what py-feat calls otherwise, in both detectors' words.
+# The columns of FACET 4.2 in CMU-MOSEI, in the order that its author gives (CMU-MultimodalSDK, issue 93).
+FACET = (
+    "Anger", "Contempt", "Disgust", "Joy", "Fear", "Baseline", "Sadness", "Surprise", "Confusion", "Frustration",
+    *(f"AU{n}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26, 28, 43)),
+    "Has_Glasses", "Is_Male", "Pitch", "Yaw", "Roll",
+)  # fmt: skip
+# FACET's name to the names that py-feat's two detectors use.
 ALIASES = {
     "Joy": ("Happy", "happiness"), "Sadness": ("Sad", "sadness"), "Surprise": ("Surprise", "surprise"),
     "Fear": ("Fear", "fear"), "Disgust": ("Disgust", "disgust"), "Anger": ("Anger", "anger"),
 }  # fmt: skip
-# Probabilities of 0 and 1 have no finite odds: evidence stays within 6.
+# Probabilities of 0 and 1 have infinite odds, so evidence is limited to 6.
 NEAREST = 1e-6
 
 
 @dataclass(frozen=True)
 class ActionUnits(ModelExtractor):
-    """What py-feat finds in one face of each frame: (T, D) float32; D is 38 by default.
+    """py-feat's measurements of one face per frame: (T, D) float32; D is 38 by default.
 
     A frame without a face is a row of NaN. Columns, by `columns`, in that order and as py-feat names them:
     `aus`: AU01 to AU43, 20 probabilities; `emotions`: 7 probabilities, of sum 1; `pose`: Pitch, Roll and Yaw in
@@ -75,23 +56,23 @@ class ActionUnits(ModelExtractor):
 
     Attributes:
         detector: py-feat's `v2` (one network for all) or `v1` (a model for each, action units by XGBoost).
-        columns: Groups of columns. What is not asked for needs no weights, if it has a model of its own.
-        layout: `pyfeat`, or `facet`: the 35 columns of FACET 4.2 in CMU-MOSEI, in its order. Emotions and action
-            units are then evidence, log10 of the odds, and Pitch, Yaw and Roll degrees, as FACET's are; what
-            py-feat has not is NaN: Contempt, Baseline, Confusion, Frustration, AU18, Has_Glasses, Is_Male.
-        rate: At most so many frames a second; None is every frame.
-        face: Which of several: the `largest` box, or the `first` (of which the detector is surest).
-        threshold: Score that a face has at least.
-        longest: A picture with a longer side is shrunk until it has so many pixels; None never.
+        columns: Groups of columns. Groups that are not requested need no weights if they have a separate model.
+        layout: `pyfeat`, or `facet`: the 35 columns of FACET 4.2 in CMU-MOSEI, in its order. As in FACET, emotions
+            and action units are then evidence (log10 of the odds), and Pitch, Yaw and Roll are in degrees. Columns
+            that py-feat lacks are NaN: Contempt, Baseline, Confusion, Frustration, AU18, Has_Glasses, Is_Male.
+        rate: Maximum number of frames per second; None uses every frame.
+        face: Which of several faces: the one with the `largest` box, or the `first` (the detector's surest).
+        threshold: Minimum score of a face.
+        longest: Pictures with a longer side than this many pixels are shrunk to it; None never shrinks.
         batch_size: Frames per pass; does not change the features.
 
     Reference:
         Cheong et al., "Py-Feat: Python Facial Expression Analysis Toolbox", Affective Science 4, 2023; py-feat 2.1.
 
     Differences:
-        Times are the frames' presentation times; py-feat takes the average rate for granted. One face a frame:
-        py-feat gives a row for each, and does not follow them either. A picture above `longest` is shrunk first.
-        `layout=facet` is like FACET, and not FACET: other models, trained on other faces.
+        Times are the frames' presentation times, where py-feat assumes a constant rate. One face per frame is kept;
+        py-feat gives a row for each face and does not track them. Pictures larger than `longest` are shrunk first.
+        `layout=facet` has FACET's columns and units, but its values come from other models, trained on other faces.
     """
 
     name = "action-units"
@@ -101,7 +82,7 @@ class ActionUnits(ModelExtractor):
         "py-feat: MIT; most of its weights: non-commercial research only (ConvNeXt V2, Gaze360, ArcFace, img2pose)"
     )
     extra = "action-units"
-    usual: ClassVar[tuple[str, ...]] = ()  # on request: a frame takes seconds on a CPU
+    usual: ClassVar[tuple[str, ...]] = ()  # only on request: a frame takes seconds on a CPU
     # A window of frames is held in memory.
     window: ClassVar[int] = 32
 
@@ -116,14 +97,14 @@ class ActionUnits(ModelExtractor):
 
     def __post_init__(self) -> None:
         if (self.rate is not None and self.rate <= 0) or self.batch_size < 1:
-            raise ValueError("rate and batch_size are positive")
+            raise ValueError("rate and batch_size must be positive")
         if not 0 <= self.threshold <= 1 or (self.longest is not None and self.longest < 64):
-            raise ValueError("threshold is a score, 0 to 1, and longest at least 64 pixels")
+            raise ValueError("threshold must be within 0 and 1, and longest at least 64 pixels")
         strange = [group for group in self.columns if group not in get_args(Group)]
         if strange or not self.columns or len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"columns are some of {', '.join(get_args(Group))}, each once; got {self.columns}")
+            raise ValueError(f"columns must be some of {', '.join(get_args(Group))}, each once; got {self.columns}")
         if self.layout == "facet" and self.columns != USUAL:
-            raise ValueError("layout=facet has columns of its own: leave out `columns`")
+            raise ValueError("layout=facet sets the columns: leave out `columns`")
         if self.detector == "v1" and set(self.columns) & set(OF_V2):
             raise ValueError(f"detector=v1 has no {', '.join(OF_V2)}")
 
@@ -137,22 +118,25 @@ class ActionUnits(ModelExtractor):
         check("torchvision", self.extra)
         if not installed("feat"):
             raise MissingPackage("py-feat is not installed: pip install 'featzoo[action-units]'")
-        self._weights()
+        pyfeat_weights(self.detector, self._groups)
 
     def digests(self) -> dict[str, str]:
-        """Of each file of weights."""
-        return {f"{repository}/{name}": file_digest(Path(path)) for repository, name, path in self._weights()}
+        """Digests of the files of weights."""
+        return {
+            f"{repository}/{name}": file_digest(Path(path))
+            for repository, name, path in pyfeat_weights(self.detector, self._groups)
+        }
 
     def load(self, clip: Clip) -> Iterator[Pictures]:
-        """Frames, shrunk to `longest`."""
+        """Decode frames and shrink them to `longest`."""
         yield from pictures(clip, self.rate, self.longest, self.window // 2)
 
     def encode(self, samples: Sequence[Pictures], device: str = "cpu") -> list[FeatureSequence]:
-        """(T, D) for each sample; batches cross samples."""
+        """(T, D) for each sample; a batch may hold frames of several samples."""
         images = [image for sample in samples for image in sample.images]
         ratios = np.concatenate([sample.ratios for sample in samples])
         models = tuple(group for group in self._groups if (self.detector, group) in FILES)
-        settings = Settings(self.detector, models, device, self._weights())
+        settings = Settings(self.detector, models, device, pyfeat_weights(self.detector, self._groups))
         process = _process(settings, "".join(self.digests().values()))
         names: tuple[str, ...] = ()
         rows: dict[int, Array] = {}
@@ -173,34 +157,16 @@ class ActionUnits(ModelExtractor):
             for sample, a, b in zip(samples, edges[:-1], edges[1:], strict=True)
         ]
 
-    def _weights(self) -> tuple[tuple[str, str, str], ...]:
-        """Repository, file name and path of all files that py-feat will ask for.
-
-        Raises:
-            MissingWeights: If one is not on this machine.
-        """
-        found, missing = [], []
-        for group in ("", *self._groups):
-            for repository, names in FILES.get((self.detector, group), ()):
-                path = _file(repository, names.split("|"))
-                if path is None:
-                    missing.append((repository, names.split("|")[0]))
-                else:
-                    found.append((repository, path.name, str(path)))
-        if missing:
-            raise MissingWeights(_how_to_get(self.detector, missing))
-        return tuple(found)
-
 
 def one_face(table: Table, count: int, face: str, height: int, width: int) -> Array:
-    """py-feat's table with one row for each frame: its largest or first face, or NaN.
+    """Reduce py-feat's table to one row per frame: its largest or first face, or NaN.
 
     Args:
-        table: Of one batch.
-        count: Frames in the batch.
+        table: py-feat's table for one batch.
+        count: Number of frames in the batch.
         face: `largest` or `first`.
-        height: Of the pictures.
-        width: Of the pictures.
+        height: Height of the pictures.
+        width: Width of the pictures.
 
     Returns:
         (count, D) float64.
@@ -214,14 +180,14 @@ def one_face(table: Table, count: int, face: str, height: int, width: int) -> Ar
 
 
 def as_facet(names: Sequence[str], values: Array) -> Array:
-    """py-feat's columns in the places and units of FACET's.
+    """Convert py-feat's columns to FACET's order and units.
 
     Args:
-        names: (D) of py-feat's columns.
+        names: (D) names of py-feat's columns.
         values: (T, D) probabilities and radians.
 
     Returns:
-        (T, 35): evidence (log10 of the odds, within 6) and degrees; NaN where py-feat has no such column.
+        (T, 35): evidence (log10 of the odds, from -6 to 6) and degrees; NaN in columns that py-feat lacks.
     """
     places = {name: number for number, name in enumerate(names)}
     mapped = np.full((len(values), len(FACET)), np.nan)
@@ -234,7 +200,7 @@ def as_facet(names: Sequence[str], values: Array) -> Array:
 
 
 def evidence(probability: Array) -> Array:
-    """log10 of the odds, as FACET gives: 0 is as likely as not, 1 is ten times likelier than not."""
+    """Evidence as FACET gives it, log10 of the odds: 0 is as likely as not, 1 is ten times likelier than not."""
     kept = np.clip(probability, NEAREST, 1 - NEAREST)
     return np.asarray(np.log10(kept / (1 - kept)))
 
@@ -243,48 +209,12 @@ def _in_pixels(name: str) -> bool:
     return name.startswith(("FaceRect", "x_", "y_", "mesh_x_", "mesh_y_"))
 
 
-def _roots() -> list[Path]:
-    """Where weights are looked for: the user's folder, py-feat's own, the hub's caches."""
-    return [*filter(None, [chosen_folder()]), *pyfeat_folders(), *hub_caches()]
-
-
-def _file(repository: str, names: Sequence[str]) -> Path | None:
-    """A file of a repository, in the hub's layout or as a plain folder; the first name that is there."""
-    for name in names:
-        for root in _roots():
-            plain = [root / repository, root / repository.rpartition("/")[2]]
-            for folder in [*plain, *_snapshots(root / hub_name(repository))]:
-                if (folder / name).is_file():
-                    return folder / name
-    return None
-
-
-def _snapshots(repository: Path) -> list[Path]:
-    """What refs/main names, else all."""
-    reference = repository / "refs" / "main"
-    if reference.is_file():
-        return [repository / "snapshots" / reference.read_text(encoding="utf-8").strip()]
-    return sorted((repository / "snapshots").glob("*"))
-
-
-def _how_to_get(detector: str, missing: Sequence[tuple[str, str]]) -> str:
-    repositories = list(dict.fromkeys(repository for repository, _ in missing))
-    commands = " && ".join(f"feat weights get {repository}" for repository in repositories)
-    files = ", ".join(f"{repository}/{name}" for repository, name in missing)
-    return (
-        f"no weights of py-feat's detector {detector} on this machine: {', '.join(repositories)}: {commands}\n"
-        f"Missing: {files}. Looked in {', '.join(map(str, _roots()))}.\n"
-        "Without a network: type that where there is one, with --to weights after each; copy the folder `weights` here "
-        "and add --weights weights"
-    )
-
-
 _processes: dict[tuple[int, Settings, str], PyFeat] = {}
 _starting = threading.Lock()
 
 
 def _process(settings: Settings, digest: str) -> PyFeat:
-    """The child of this process for these settings and weights; a new one where it has died."""
+    """This process's child for these settings and weights; a new one if it has died."""
     with _starting:
         key = (os.getpid(), settings, digest)
         if key not in _processes or _processes[key].process.poll() is not None:
@@ -293,7 +223,7 @@ def _process(settings: Settings, digest: str) -> PyFeat:
 
 
 def _threads() -> int:
-    """As many as this worker may use."""
+    """Number of threads that this worker may use."""
     import torch
 
     return torch.get_num_threads()
