@@ -102,6 +102,18 @@ def test_resampling_to_the_same_rate_changes_nothing_and_to_none_is_refused():
         media.resample(sound, 0)
 
 
+def test_a_title_that_is_not_utf8_does_not_stop_decoding(tmp_path):
+    path = tmp_path / "title.mp3"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mp3", rate=16000)
+        container.metadata["title"] = "zzzzzz"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    path.write_bytes(path.read_bytes().replace(b"zzzzzz", b"\xff\xe9zzzz"))
+    assert media.decode_audio(path).samples.shape[1] >= 16000
+
+
 # Pictures
 
 

@@ -45,10 +45,12 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         if path.stat().st_size == 0:
             raise ClipError("empty", f"{path.name} has zero bytes")
-        # Titles in old files are often not UTF-8: that is no reason to refuse their sound.
         # A PCM header says all: FFmpeg's usual probing costs more than reading a short sound.
         options = {"probesize": "32768"} if path.suffix.lower() == ".wav" else {}
-        with av.open(str(path), metadata_errors="replace", options=options) as container:
+        # Titles in old files are often not UTF-8, which is no reason to refuse their sound. PyAV 19 never fails on
+        # them and has no such option.
+        titles = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+        with av.open(str(path), options=options, **titles) as container:
             yield container
     except FileNotFoundError as error:
         raise ClipError("not-found", f"no file {path}") from error
