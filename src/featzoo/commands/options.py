@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +79,33 @@ class Commands(click.Group):
             if error.hint:
                 click.echo(error.hint, err=True)
             ctx.exit(1)
+        except ModuleNotFoundError as error:
+            module = (error.name or "").partition(".")[0]
+            extra = extra_with(module, self.name or "")
+            if extra is None:
+                raise
+            click.secho(f"error: this needs the package {module}: pip install 'featzoo[{extra}]'", err=True, fg="red")
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
             ctx.exit(130)
+
+
+def extra_with(module: str, preferred: str = "") -> str | None:
+    """The extra of featzoo that installs `module`: `preferred` if it does, else the smallest that does, else None."""
+    package = {"sklearn": "scikit-learn", "PIL": "pillow"}.get(module, module).replace("_", "-")
+    needs: dict[str, int] = {}
+    having = []
+    for requirement in metadata.requires("featzoo") or ():
+        match = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
+        if match is not None:
+            name, extra = match.groups()
+            needs[extra] = needs.get(extra, 0) + 1
+            if name.lower().replace("_", "-") == package.lower():
+                having.append(extra)
+    if preferred in having:
+        return preferred
+    return min(having, key=needs.__getitem__, default=None)
 
 
 def comma_list(text: str) -> tuple[str, ...]:
