@@ -49,7 +49,7 @@ def opened(path: Path) -> Iterator[Any]:
         options = {"probesize": "32768"} if path.suffix.lower() == ".wav" else {}
         # Titles in old files are often not UTF-8, which is no reason to refuse their sound. PyAV 19 never fails on
         # them and has no such option.
-        titles = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+        titles: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
         with av.open(str(path), options=options, **titles) as container:
             yield container
     except FileNotFoundError as error:
