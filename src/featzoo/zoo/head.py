@@ -67,29 +67,38 @@ class InputSpec:
     given: bool = True
 
 
-class Head(nn.Module):
-    """A published model on features.
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a head that has none."""
 
-    A subclass sets `roles` and `options_class`, and implements `forward` and `losses`. Parameters are
-    used in `forward` only, so that several devices can share it.
+
+class Head(nn.Module):
+    """A model on features.
+
+    A subclass sets `roles`, and `options_class` if it has options; it makes its layers in `build` and implements
+    `forward` and `losses`. Parameters are used in `forward` only, so that several devices can share the head.
+    `featzoo.testing.check_head` checks the whole contract.
 
     Args:
         options: An instance of `options_class`.
         inputs: Role to what the store holds for it.
         targets: K, the number of values predicted for a clip.
-        assets: What `assets` gave when the head was trained; None where it is made for training.
+        assets: The result of `assets` when the head was trained; None for a head that will be trained.
 
     Attributes:
-        roles: Role name to what is wanted of it.
-        options_class: A frozen dataclass of everything that can be chosen.
+        roles: Role name to what the head expects of it.
+        options_class: A frozen dataclass with the head's options; each has a default.
         stages: Names of the training stages, in order.
-        by_loss: Stages whose best epoch has the lowest dev loss, not dev MAE: those that change no prediction.
-        memory: What training keeps from step to step beside the weights (pseudo labels, earlier batches); not part of
-            the model, but a resumed training needs it.
+        by_loss: Stages whose best epoch has the lowest dev loss, not the lowest dev MAE: those that change no
+            prediction.
+        memory: Values that training keeps from step to step beside the weights (pseudo labels, earlier batches). They
+            are not part of the model, but a resumed training needs them.
+        specs: The argument `inputs`.
+        saved_assets: The argument `assets`.
     """
 
     roles: ClassVar[Mapping[str, Role]]
-    options_class: ClassVar[type]
+    options_class: ClassVar[type] = NoOptions
     stages: tuple[str, ...] = ("main",)
     by_loss: tuple[str, ...] = ()
 
@@ -102,7 +111,22 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.options = options
+        self.specs = dict(inputs)
+        self.saved_assets = assets
         self.memory: dict[str, Tensor] = {}
+        self.build(options, inputs, targets)
+
+    def build(self, options: Any, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers: called once, when the head is made.
+
+        Args:
+            options: `self.options`.
+            inputs: Role to width and kind of its features.
+            targets: K.
+
+        Raises:
+            InvalidOption: If the options do not fit the features.
+        """
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Predict; never sees a target.

@@ -128,15 +128,9 @@ class PsaMf(Head):
     }
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
-        self.encoder = _encoder(options, inputs["text"], assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
+        self.encoder = _encoder(options, inputs["text"], self.saved_assets)
         layers, wide = len(self.encoder.layers), self.encoder.width
         self.text_layers = layers - options.fusion_layers
         self.align = options.align_layer + (layers + 1 if options.align_layer < 0 else 0)

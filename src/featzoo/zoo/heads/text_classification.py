@@ -72,17 +72,18 @@ class TextClassification(TextHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         o = options
         self.text = TextEncoder(
-            "text-classification", inputs["text"], assets, o.pooling, o.frozen_layers, o.window, o.drawn, o.layers
+            "text-classification",
+            inputs["text"],
+            self.saved_assets,
+            o.pooling,
+            o.frozen_layers,
+            o.window,
+            o.drawn,
+            o.layers,
         )
         self.share: Tensor
         self.register_buffer("share", torch.full((targets,), 0.5))  # (K,) of yes in the train split

@@ -51,15 +51,11 @@ class TextRegression(TextHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
-        self.text = TextEncoder("text-regression", inputs["text"], assets, options.pooling, options.frozen_layers)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
+        self.text = TextEncoder(
+            "text-regression", inputs["text"], self.saved_assets, options.pooling, options.frozen_layers
+        )
         self.dropout = nn.Dropout(options.dropout)
         self.out = nn.Linear(self.text.width, targets)
 

@@ -155,16 +155,6 @@ class TextHead(Head):
     roles: ClassVar[Mapping[str, Role]] = {"text": ROLES["text"]}
     text: TextEncoder
 
-    def __init__(
-        self,
-        options: Any,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
-        self.model = inputs["text"].model
-
     def distil(self, inputs: Inputs) -> Inputs | None:
         """What the frozen layers make of the text."""
         return self.text.distilled(inputs)
@@ -179,7 +169,7 @@ class TextHead(Head):
 
     def export(self, folder: Path) -> None:
         """The encoder and its tokenizer as a transformers model, in `folder/encoder`."""
-        self.text.encoder.save(folder / "encoder", self.model)
+        self.text.encoder.save(folder / "encoder", self.specs["text"].model)
 
 
 def encoder_groups(

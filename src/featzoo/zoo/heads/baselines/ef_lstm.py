@@ -51,14 +51,8 @@ class EfLstm(FeatureHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         width = sum(inputs[m].width for m in MODALITIES)
         self.norm = nn.LayerNorm(width)
         self.lstm = MaskedLSTM(width, options.hidden, layers=options.layers, dropout=options.dropout)

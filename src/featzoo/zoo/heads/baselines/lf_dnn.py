@@ -60,14 +60,8 @@ class LfDnn(FeatureHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         self.text = LastNet(inputs["text"].width, options.text_hidden, options.text, options.dropout)
         self.audio = MeanNet(inputs["audio"].width, options.audio, options.dropout)
         self.vision = MeanNet(inputs["vision"].width, options.vision, options.dropout)

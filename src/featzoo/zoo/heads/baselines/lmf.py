@@ -63,14 +63,8 @@ class Lmf(FeatureHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         self.parts = nn.ModuleDict({
             "text": LastNet(inputs["text"].width, options.text_hidden, options.text, options.dropout),
             "audio": MeanNet(inputs["audio"].width, options.audio, options.dropout),

@@ -71,14 +71,8 @@ class Mfn(FeatureHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         self.widths = {"text": options.text, "audio": options.audio, "vision": options.vision}
         self.cells = nn.ModuleDict({m: nn.LSTMCell(inputs[m].width, self.widths[m]) for m in MODALITIES})
         states, memory = sum(self.widths.values()), options.memory

@@ -76,15 +76,9 @@ class Misa(Head):
     roles: ClassVar[Mapping[str, Role]] = ROLES
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
-        self.encoder = TextEncoder("misa", inputs["text"], assets, options.pooling, options.frozen_layers)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
+        self.encoder = TextEncoder("misa", inputs["text"], self.saved_assets, options.pooling, options.frozen_layers)
         self.stacks = nn.ModuleDict({
             m: _Stack(inputs[m].width, min(inputs[m].width, options.recurrent)) for m in ("audio", "vision")
         })  # fmt: skip

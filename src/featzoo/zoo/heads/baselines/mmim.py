@@ -85,15 +85,9 @@ class Mmim(Head):
     roles: ClassVar[Mapping[str, Role]] = ROLES
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
-        self.encoder = TextEncoder("mmim", inputs["text"], assets, options.pooling, options.frozen_layers)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
+        self.encoder = TextEncoder("mmim", inputs["text"], self.saved_assets, options.pooling, options.frozen_layers)
         widths = {"text": self.encoder.width, "audio": options.audio, "vision": options.vision}
         self.parts = nn.ModuleDict({
             m: LastNet(inputs[m].width, options.hidden, widths[m], options.dropout, both_ways=True)

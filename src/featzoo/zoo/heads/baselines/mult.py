@@ -73,14 +73,8 @@ class Mult(FeatureHead):
 
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         d = options.width
         self.project = nn.ModuleDict({
             m: nn.Conv1d(inputs[m].width, d, options.kernel, padding=options.kernel // 2, bias=False)

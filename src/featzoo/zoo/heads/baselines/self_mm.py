@@ -74,15 +74,9 @@ class SelfMM(Head):
     roles: ClassVar[Mapping[str, Role]] = ROLES
     options_class: ClassVar[type] = Options
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
-        self.encoder = TextEncoder("self-mm", inputs["text"], assets, options.pooling, options.frozen_layers)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
+        self.encoder = TextEncoder("self-mm", inputs["text"], self.saved_assets, options.pooling, options.frozen_layers)
         self.audio = LastNet(inputs["audio"].width, options.audio, options.audio, 0.0)
         self.vision = LastNet(inputs["vision"].width, options.vision, options.vision, 0.0)
         text = self.encoder.width

@@ -131,17 +131,13 @@ class Clad(TextHead):
     options_class: ClassVar[type] = Options
     share: Tensor
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         self.targets = targets
         o = options
-        self.text = TextEncoder("clad", inputs["text"], assets, o.pooling, o.frozen_layers, o.window, o.drawn, o.layers)
+        self.text = TextEncoder(
+            "clad", inputs["text"], self.saved_assets, o.pooling, o.frozen_layers, o.window, o.drawn, o.layers
+        )
         weights = options.weights
         compares = max(weights.attention, weights.representation, weights.logits) > 0
         source = "teacher" if options.teacher == "run" else "english"

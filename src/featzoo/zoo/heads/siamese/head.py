@@ -124,14 +124,8 @@ class Siamese(Head):
     stages: tuple[str, ...] = (*MODALITIES, "baseline", "siamese", "full", "joint")
     by_loss: tuple[str, ...] = ("siamese",)
 
-    def __init__(
-        self,
-        options: Options,
-        inputs: Mapping[str, InputSpec],
-        targets: int,
-        assets: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(options, inputs, targets, assets)
+    def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
+        """Make the layers."""
         self.given = tuple(m for m in MODALITIES if inputs[m].given)
         if not self.given or (options.until == "unimodal" and len(self.given) > 1):
             raise InvalidOption(
