@@ -1,5 +1,7 @@
 """Requests, entry points and module:Class paths; wrong ones are answered with the nearest right one."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from featzoo import plugins
 from featzoo.errors import InvalidOption, UnknownName
 from featzoo.extractors.contract import make_extractor, usual_extractors
+from featzoo.zoo.recipe import find_recipe, recipes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +27,7 @@ def test_requests(text, name, options):
 
 
 @pytest.mark.parametrize("text", ["", "a b", "x[", "x[1]", "x]y[", "x[a=1]b"])
-def test_what_is_no_request(text):
+def test_text_that_is_not_a_request_is_refused(text):
     with pytest.raises(InvalidOption, match="not"):
         plugins.parse(text)
 
@@ -72,3 +75,76 @@ def test_a_class_by_its_path():
 def test_wrong_requests(request_, kind, text):
     with pytest.raises(kind, match=text):
         make_extractor(request_)
+
+
+RECIPE = """
+extends = "tfn"
+description = "A variant of ours"
+[training]
+epochs = 7
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Installs a package whose folder `recipes` holds `names`, with more entry points; gives the folder."""
+
+    def one(package, names, points=""):
+        folder = tmp_path / package / package / "recipes"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.toml").write_text(RECIPE)
+        metadata = tmp_path / package / f"{package}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(
+            f"[featzoo.recipes]\n{package} = {package}.recipes\n\n[featzoo.extractors]\n{points}\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path / package)
+        plugins._points.cache_clear()
+        return folder
+
+    yield one
+    monkeypatch.undo()
+    plugins._points.cache_clear()
+    for name in ("acme", "emca"):
+        sys.modules.pop(name, None)
+
+
+def test_a_recipe_of_another_package_is_found_by_its_name(install):
+    install("acme", ["acme-tfn"])
+    assert recipes()["acme-tfn"].description == "A variant of ours"
+    assert find_recipe("acme-tfn").training.epochs == 7
+    assert find_recipe("acme-tfn").head == "tfn"
+
+
+def test_a_recipe_name_that_two_packages_use_is_refused_with_both_files(install):
+    first, second = install("acme", ["ours"]), install("emca", ["ours"])
+    with pytest.raises(InvalidOption, match="'ours' is taken twice") as error:
+        find_recipe("ours")
+    assert str(first / "ours.toml") in str(error.value)
+    assert str(second / "ours.toml") in str(error.value)
+    assert find_recipe("psa-mf").name == "psa-mf"
+    with pytest.raises(InvalidOption, match="taken twice"):
+        recipes()
+
+
+def test_a_recipe_of_another_package_cannot_replace_one_of_featzoo(install):
+    install("acme", ["psa-mf"])
+    with pytest.raises(InvalidOption, match="'psa-mf' is taken twice"):
+        find_recipe("psa-mf")
+
+
+def test_an_extractor_name_that_two_packages_use_is_refused_with_both(install):
+    install("acme", [], "egemaps = plugins_for_tests:Loudness")
+    with pytest.raises(InvalidOption, match=r"'egemaps' is taken twice, by .*acme \(plugins_for_tests:Loudness\)"):
+        make_extractor("egemaps")
+    assert make_extractor("frames").name == "frames"
+
+
+def test_a_recipe_package_that_is_not_there_is_named(install):
+    folder = install("acme", [])
+    folder.rmdir()
+    folder.parent.rmdir()
+    with pytest.raises(UnknownName, match=r"acme registers 'acme\.recipes' under featzoo\.recipes"):
+        find_recipe("psa-mf")

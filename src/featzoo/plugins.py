@@ -1,4 +1,4 @@
-"""Names to classes, through entry points; `module:Class` works too, with nothing to register.
+"""Names to classes and recipes, through entry points; `module:Class` works too, with nothing to register.
 
 A request is a name with options, written the same way on the command line, in recipes and when
 asking a store: `egemaps`, `bert.minilm`, `egemaps[level=functionals]`, `mypackage.energy:Energy[hop=0.02]`.
@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from featzoo.config import parse_value
@@ -18,6 +20,7 @@ from featzoo.errors import InvalidOption, MissingPackage, UnknownName, unknown
 
 EXTRACTORS = "featzoo.extractors"
 HEADS = "featzoo.heads"
+RECIPES = "featzoo.recipes"
 
 
 class Request(NamedTuple):
@@ -61,19 +64,30 @@ def split(text: str) -> list[str]:
 
 
 @cache
-def registered(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by name."""
-    return {point.name: point for point in sorted(entry_points(group=group), key=lambda p: p.name)}
+def _points(group: str) -> dict[str, list[EntryPoint]]:
+    """The entry points of a group by name; several where packages disagree about a name."""
+    points: dict[str, list[EntryPoint]] = {}
+    for point in sorted(entry_points(group=group), key=lambda p: (p.name, p.value)):
+        same = points.setdefault(point.name, [])
+        if point.value not in [other.value for other in same]:
+            same.append(point)
+    return points
+
+
+def registered(group: str) -> list[str]:
+    """The names of a group's entry points, sorted."""
+    return list(_points(group))
 
 
 def find(group: str, name: str) -> tuple[type, str]:
-    """The class that answers to `name`, and the variant's tag that is left over (`minilm` of `bert.minilm`).
+    """The class registered as `name`, and the tag of the variant that is left over (`minilm` of `bert.minilm`).
 
     Raises:
         UnknownName: If no entry point of the group and no importable `module:Class` has the name.
+        InvalidOption: If several packages have registered the name.
         MissingPackage: If the plugin's module needs a package that is not installed.
     """
-    points = registered(group)
+    points = _points(group)
     base, _, tag = name.partition(".")
     if ":" in name:
         return _import(name), ""
@@ -84,12 +98,52 @@ def find(group: str, name: str) -> tuple[type, str]:
     raise unknown(name, group, points)
 
 
-def _load(point: EntryPoint) -> type:
+def recipe_files(own: Path) -> dict[str, list[Path]]:
+    """The .toml files of the folder `own` and of the packages registered under `featzoo.recipes`, by their stem.
+
+    The packages are not imported. A name has several files where packages disagree about it.
+
+    Raises:
+        UnknownName: If a registered package cannot be found.
+    """
+    files: dict[str, list[Path]] = {}
+    for folder in dict.fromkeys([own, *_recipe_folders()]):
+        for path in sorted(folder.glob("*.toml")):
+            files.setdefault(path.stem, []).append(path)
+    return files
+
+
+def _recipe_folders() -> list[Path]:
+    folders = []
+    for point in (point for same in _points(RECIPES).values() for point in same):
+        try:
+            spec = find_spec(point.value)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is None or spec.submodule_search_locations is None:
+            raise UnknownName(
+                f"{_origin(point)} registers '{point.value}' under {RECIPES}, which is not a package that can be "
+                "imported: expected a package that holds .toml files"
+            )
+        folders += [Path(place) for place in spec.submodule_search_locations]
+    return folders
+
+
+def _load(points: list[EntryPoint]) -> type:
+    if len(points) > 1:
+        both = " and ".join(f"{_origin(point)} ({point.value})" for point in points)
+        raise InvalidOption(f"the name '{points[0].name}' is taken twice, by {both}: rename or uninstall one of them")
+    (point,) = points
     try:
         loaded: type = point.load()
     except ModuleNotFoundError as error:
         raise MissingPackage(f"'{point.name}' needs the package {error.name}: pip install {error.name}") from error
     return loaded
+
+
+def _origin(point: EntryPoint) -> str:
+    """The package that registered an entry point."""
+    return point.dist.name if point.dist is not None else "a package"
 
 
 def _import(path: str) -> type:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from featzoo import plugins
 from featzoo.config import build, read_toml
 from featzoo.errors import InvalidOption, UnknownName, suggestion
 
@@ -153,18 +154,11 @@ class Training:
             raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
         if not 0 <= self.end <= 1:
             raise ValueError(f"end is a share in [0, 1]; got {self.end}")
-        if (
-            min(
-                self.clip,
-                self.patience,
-                self.plateau,
-                self.weight_decay,
-                self.checkpoint_seconds,
-                *self.learning_rates.values(),
+        numbers = (self.clip, self.patience, self.plateau, self.weight_decay, self.checkpoint_seconds)
+        if min(*numbers, *self.learning_rates.values()) < 0:
+            raise ValueError(
+                "clip, patience, plateau, weight_decay, checkpoint_seconds and learning rates are not negative"
             )
-            < 0
-        ):
-            raise ValueError("clip, patience, plateau, weight_decay and learning rates are not negative")
 
     def of(self, stage: str) -> Training:
         """The settings of one stage."""
@@ -214,8 +208,19 @@ class Recipe:
 
 
 def recipes() -> dict[str, Recipe]:
-    """The recipes that come with featzoo, by name."""
-    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.toml"))}
+    """The recipes that come with featzoo and those of other packages, by name.
+
+    Raises:
+        InvalidOption: If two packages have a recipe of one name.
+    """
+    return {name: read(_only(name, paths)) for name, paths in sorted(plugins.recipe_files(FOLDER).items())}
+
+
+def _only(name: str, paths: Sequence[Path]) -> Path:
+    if len(paths) > 1:
+        both = " and ".join(map(str, paths))
+        raise InvalidOption(f"the recipe name '{name}' is taken twice, by {both}: rename one, or give a path")
+    return paths[0]
 
 
 def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -232,7 +237,7 @@ def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     path = Path(name)
     if path.suffix == ".toml" and (path.is_file() or path.parent != Path()):
         return read(path, overrides)
-    return read(_own(str(name)), overrides)
+    return read(_installed(str(name)), overrides)
 
 
 def read(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -252,13 +257,12 @@ def read(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     return build(Recipe, table, f"recipe {path.name}")
 
 
-def _own(name: str) -> Path:
-    """The file of a recipe that comes with featzoo."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        known = [p.stem for p in FOLDER.glob("*.toml")]
-        raise UnknownName(f"no '{name}' among the recipes{suggestion(name, known)}; a path ends in .toml")
-    return path
+def _installed(name: str) -> Path:
+    """The file of an installed recipe."""
+    files = plugins.recipe_files(FOLDER)
+    if name not in files:
+        raise UnknownName(f"no '{name}' among the recipes{suggestion(name, files)}; a path ends in .toml")
+    return _only(name, files[name])
 
 
 def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -267,7 +271,7 @@ def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if "extends" not in table:
         return table
     base = str(table.pop("extends"))
-    found = path.parent / base if base.endswith(".toml") else _own(base)
+    found = path.parent / base if base.endswith(".toml") else _installed(base)
     if found in (path, *above):
         raise InvalidOption(f"recipe {path.name} extends {base}, which extends {path.name}: one of them must be whole")
     under = _extended(found, (path, *above))
