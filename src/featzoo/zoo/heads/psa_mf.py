@@ -177,7 +177,7 @@ class PsaMf(Head):
         if self.training and self.options.modality_dropout:
             inputs = {**inputs, **{m: _dropped(inputs[m], self.options.modality_dropout) for m in MODALITIES}}
         given = inputs["personality"]
-        vector = given.values[:, 0]  # (B, P)
+        vector = given.values[:, 0] * given.mask[:, :1].to(given.values.dtype)  # (B, P); 0 where it is missing
         steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
         # Text alone up to layer N, then with the pseudo tokens.
         states = {self.kept: text.values} if text.values.is_floating_point() else self._embedded(text)  # (B, T, H)
@@ -270,9 +270,11 @@ class PsaMf(Head):
         return prediction
 
     def _pool(self, states: Tensor, text: Padded) -> Tensor:
-        """What stands for the text: (B, T or more, H) to (B, H), the pseudo tokens left out."""
+        """The vector of the text, without pseudo tokens: (B, T or more, H) to (B, H); 0 for a clip without text."""
         words = states[:, : text.mask.shape[1]]  # (B, T, H)
-        return words[:, 0] if self.options.pooling == "cls" else masked_average(words, text.mask)  # (B, H)
+        if self.options.pooling == "mean":
+            return masked_average(words, text.mask)  # (B, H)
+        return words[:, 0] * text.mask[:, :1].to(words.dtype)  # (B, H)
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
         """l1, l_ccl, l_ps and l_clm, weighted."""
