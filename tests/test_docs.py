@@ -36,6 +36,28 @@ def test_the_extractor_of_the_how_to_works_as_written(tmp_path: Path) -> None:
     assert "1 stored" in done.stdout, done.stdout + done.stderr
 
 
+def test_the_head_of_the_how_to_works_as_written(tmp_path: Path) -> None:
+    """Head and recipe are complete in 40 lines, keep the contract, and train on features of the example clips."""
+    page = ROOT / "docs/how-to/add-a-head.md"
+    code, check = blocks(page)
+    (recipe,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len((code + recipe).splitlines()) <= 40
+    (tmp_path / "mean_head.py").write_text(code)
+    (tmp_path / "mean.toml").write_text(recipe)
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    program = "from mean_head import MeanHead, Options\n" + check
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
+    for program, *words in (
+        ["feat", "extract", str(CLIPS), "-x", "egemaps", "-j", "1"],
+        ["zoo", "train", "./mean.toml", "--device", "cpu"],
+    ):
+        command = [Path(sys.executable).with_name(program), *words]
+        done = subprocess.run(command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+
+
 def commands() -> list[tuple[str, str]]:
     found = []
     for path in DOCUMENTS:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from featzoo.media.discovery import find_clips
     from featzoo.media.transcripts import Word
     from featzoo.sequence import FeatureSequence
+    from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
     from featzoo.zoo.runs.load import load_head
 
 _PLACES = {
@@ -29,7 +30,13 @@ _PLACES = {
     "FeatureSequence": "sequence",
     "FeatureStore": "cache.store",
     "FeatzooError": "errors",
+    "Head": "zoo.head",
+    "InputSpec": "zoo.head",
+    "Inputs": "zoo.head",
     "ModelExtractor": "extractors.contract",
+    "Outputs": "zoo.head",
+    "Padded": "zoo.head",
+    "Role": "zoo.head",
     "Word": "media.transcripts",
     "extract_all": "extraction.driver",
     "find_clips": "media.discovery",
@@ -45,7 +52,13 @@ __all__ = [
     "FeatureSequence",
     "FeatureStore",
     "FeatzooError",
+    "Head",
+    "InputSpec",
+    "Inputs",
     "ModelExtractor",
+    "Outputs",
+    "Padded",
+    "Role",
     "Word",
     "extract_all",
     "find_clips",

@@ -1,4 +1,4 @@
-"""The contracts of extractors, for this package's tests and for those of plugins."""
+"""The check of an extractor's contract."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.contract import Extractor, ModelExtractor, spec_digest
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
-
-
-class ContractError(AssertionError):
-    """An extractor does not keep its side of the contract; the text says which rule it breaks."""
+from featzoo.testing.contract_error import require
 
 
 def check_extractor(extractor: Extractor, clip: Clip) -> FeatureSequence:
@@ -41,9 +38,9 @@ def check_extractor(extractor: Extractor, clip: Clip) -> FeatureSequence:
     raw = extractor.extract(clip)
     found = extractor.finished(raw) if isinstance(raw, FeatureSequence) else raw
     _check_output(extractor, clip, found)
-    _rule(_equal(found, extractor(clip)), "two calls on one clip give the same features")
+    require(_equal(found, extractor(clip)), "two calls on one clip give the same features")
     copy = pickle.loads(pickle.dumps(extractor))  # noqa: S301  (what was pickled a moment ago)
-    _rule(copy == extractor and _equal(found, copy(clip)), "it survives pickling")
+    require(copy == extractor and _equal(found, copy(clip)), "it survives pickling")
     if isinstance(extractor, ModelExtractor):
         _check_batches(extractor, clip, raw)
     _check_storage(extractor, raw)
@@ -51,22 +48,17 @@ def check_extractor(extractor: Extractor, clip: Clip) -> FeatureSequence:
     return found
 
 
-def _rule(kept: bool, rule: str) -> None:
-    if not kept:
-        raise ContractError(f"broken rule: {rule}")
-
-
 def _check_class(extractor: Extractor) -> None:
     kind = type(extractor)
-    _rule(isinstance(extractor, Extractor), "an extractor is a subclass of featzoo's Extractor")
+    require(isinstance(extractor, Extractor), "an extractor is a subclass of featzoo's Extractor")
     settings = getattr(kind, "__dataclass_params__", None)
-    _rule("__dataclass_fields__" in vars(kind) and getattr(settings, "frozen", False), "it is a frozen dataclass")
-    _rule(bool(getattr(kind, "name", "")), "it has a name")
-    _rule(getattr(kind, "modality", "") in ("audio", "vision", "text"), "modality is audio, vision or text")
-    _rule(bool(kind.reads) and set(kind.reads) <= {"audio", "video", "words"}, "reads is some of audio, video, words")
+    require("__dataclass_fields__" in vars(kind) and getattr(settings, "frozen", False), "it is a frozen dataclass")
+    require(bool(getattr(kind, "name", "")), "it has a name")
+    require(getattr(kind, "modality", "") in ("audio", "vision", "text"), "modality is audio, vision or text")
+    require(bool(kind.reads) and set(kind.reads) <= {"audio", "video", "words"}, "reads is some of audio, video, words")
     missing = dataclasses.MISSING
     free = all((f.default, f.default_factory) != (missing, missing) for f in dataclasses.fields(extractor))
-    _rule(free, "every option has a default")
+    require(free, "every option has a default")
 
 
 def _check_key(extractor: Extractor) -> None:
@@ -75,34 +67,34 @@ def _check_key(extractor: Extractor) -> None:
     common = {field.name for field in own if field.metadata.get("unless_default")}
     used = {field.name for field in own if field.name in common and getattr(extractor, field.name) != field.default}
     keyed = {field.name for field in own} - common | used
-    _rule(json.loads(json.dumps(spec, allow_nan=False)) == spec, "the spec is plain JSON values")
-    _rule(set(spec["options"]) == keyed, "the spec holds every option, defaults too")
-    _rule(spec["version"] == extractor.version and spec["reads"] == sorted(extractor.reads), "the spec is whole")
+    require(json.loads(json.dumps(spec, allow_nan=False)) == spec, "the spec is plain JSON values")
+    require(set(spec["options"]) == keyed, "the spec holds every option, defaults too")
+    require(spec["version"] == extractor.version and spec["reads"] == sorted(extractor.reads), "the spec is whole")
     texts = [value for value in spec["options"].values() if isinstance(value, str)]
-    _rule(not any(PurePath(text).is_absolute() for text in texts), "no path enters the spec: mark it UNKEYED")
+    require(not any(PurePath(text).is_absolute() for text in texts), "no path enters the spec: mark it UNKEYED")
     twin = dataclasses.replace(extractor)
-    _rule(twin == extractor and hash(twin) == hash(extractor) and twin.key == extractor.key, "equals have one key")
+    require(twin == extractor and hash(twin) == hash(extractor) and twin.key == extractor.key, "equals have one key")
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).key)"
     elsewhere = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "123"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=pickle.dumps(extractor), capture_output=True, env=elsewhere)
-    _rule(done.returncode == 0, f"another process can make it: {done.stderr.decode()[-500:]}")
-    _rule(done.stdout.decode().split()[-1] == extractor.key, "another process gives it the same key")
-    _rule(extractor.key == f"{extractor.label}-{spec_digest(spec)[:8]}", "key is left as it is")
+    require(done.returncode == 0, f"another process can make it: {done.stderr.decode()[-500:]}")
+    require(done.stdout.decode().split()[-1] == extractor.key, "another process gives it the same key")
+    require(extractor.key == f"{extractor.label}-{spec_digest(spec)[:8]}", "key is left as it is")
 
 
 def _check_output(extractor: Extractor, clip: Clip, found: FeatureSequence) -> None:
-    _rule(isinstance(found, FeatureSequence), "extract gives a FeatureSequence")
+    require(isinstance(found, FeatureSequence), "extract gives a FeatureSequence")
     FeatureSequence(found.features, found.intervals, found.names)
-    _rule(len(found) > 0, "a clip gives at least one row, or a ClipError")
-    _rule(found.features.dtype.kind in "biuf" and found.features.dtype.isnative, "features are plain numbers")
+    require(len(found) > 0, "a clip gives at least one row, or a ClipError")
+    require(found.features.dtype.kind in "biuf" and found.features.dtype.isnative, "features are plain numbers")
     named = all(isinstance(name, str) and name for name in found.names)
-    _rule(named and len(set(found.names)) == len(found.names), "columns have names of their own")
-    _rule(not np.isnan(found.features).all() if found.features.dtype.kind == "f" else True, "something is observed")
+    require(named and len(set(found.names)) == len(found.names), "columns have names of their own")
+    require(not np.isnan(found.features).all() if found.features.dtype.kind == "f" else True, "something is observed")
     times = found.intervals[~np.isnan(found.intervals)]
     length = _length(extractor, clip)
-    _rule(not len(times) or bool(times.min() >= -1e-6 and times.max() <= length + 1e-6), "intervals lie in the clip")
-    _rule(bool((np.diff(times.reshape(-1, 2)[:, 0]) >= 0).all()), "rows are in order of time")
+    require(not len(times) or bool(times.min() >= -1e-6 and times.max() <= length + 1e-6), "intervals lie in the clip")
+    require(bool((np.diff(times.reshape(-1, 2)[:, 0]) >= 0).all()), "rows are in order of time")
 
 
 def _length(extractor: Extractor, clip: Clip) -> float:
@@ -127,13 +119,13 @@ def _same(one: Array, other: Array) -> bool:
 def _check_batches(extractor: ModelExtractor, clip: Clip, found: FeatureSequence) -> None:
     samples = list(extractor.load(clip))
     together = extractor.encode([*samples, *samples], "cpu")
-    _rule(len(together) == 2 * len(samples), "encode gives one sequence for each sample")
-    _rule(sum(map(len, samples)) > 0, "samples have a length")
+    require(len(together) == 2 * len(samples), "encode gives one sequence for each sample")
+    require(sum(map(len, samples)) > 0, "samples have a length")
     first = np.concatenate([part.features for part in together[: len(samples)]])
     largest = max(1.0, float(np.nanmax(np.abs(found.features))))
     # Batches are summed in another order: float32 of deep networks agrees to about 1e-4 of the largest value.
     close = first.shape == found.features.shape and np.allclose(first, found.features, 0, 1e-4 * largest, True)
-    _rule(bool(close), "batches of one equal batches of many")
+    require(bool(close), "batches of one equal batches of many")
 
 
 def _check_storage(extractor: Extractor, raw: FeatureSequence) -> None:
@@ -141,32 +133,32 @@ def _check_storage(extractor: Extractor, raw: FeatureSequence) -> None:
     half = dataclasses.replace(extractor, dtype="float16", pool=None, pool_seconds=None)
     mean = dataclasses.replace(extractor, dtype=None, pool="mean", pool_seconds=None)
     plain = dataclasses.replace(extractor, dtype=None, pool=None, pool_seconds=None)
-    _rule(len({half.key, mean.key, plain.key}) == 3, "dtype and pool enter the key: spec() keeps every option")
+    require(len({half.key, mean.key, plain.key}) == 3, "dtype and pool enter the key: spec() keeps every option")
     if raw.features.dtype.kind != "f":
         for each in (half, mean):
             try:
                 each.finished(raw)
             except InvalidOption:
                 continue
-            _rule(False, "whole numbers are not pooled or converted: finished is left as it is")
+            require(False, "whole numbers are not pooled or converted: finished is left as it is")
         return
     try:
         stored = half.finished(raw).features
-        _rule(_same(stored, raw.features.astype(np.float16)), "dtype=float16 stores the nearest float16")
+        require(_same(stored, raw.features.astype(np.float16)), "dtype=float16 stores the nearest float16")
     except ClipError as error:
-        _rule(error.reason == "overflow", "what float16 cannot hold is refused as 'overflow'")
+        require(error.reason == "overflow", "what float16 cannot hold is refused as 'overflow'")
     row = mean.finished(raw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a column that was never observed has no mean: NaN
         expected = np.nanmean(raw.features, axis=0, keepdims=True, dtype=np.float64)
     close = np.allclose(row.features, expected, rtol=1e-3, atol=1e-6, equal_nan=True)
-    _rule(len(row) == 1 and close, "pool=mean stores one row, the mean of what was observed")
+    require(len(row) == 1 and close, "pool=mean stores one row, the mean of what was observed")
 
 
 def _check_refusals(extractor: Extractor) -> None:
     try:
         extractor.extract(Clip("nothing"))
     except ClipError as error:
-        _rule(bool(error.reason) and bool(str(error)), "a ClipError has a reason and a text")
+        require(bool(error.reason) and bool(str(error)), "a ClipError has a reason and a text")
     else:
-        _rule(False, "a clip without what it reads raises ClipError: read it through clip.audio, frames or spoken")
+        require(False, "a clip without what it reads raises ClipError: read it through clip.audio, frames or spoken")

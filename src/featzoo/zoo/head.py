@@ -246,6 +246,21 @@ def make_head(
         MissingWeights: If an encoder's weights are not on this machine.
     """
     cls = find_head(name)
+    check_inputs(name, cls, inputs)
+    return cls(build(cls.options_class, options, f"head {name}"), inputs, targets, assets)
+
+
+def check_inputs(name: str, cls: type[Head], inputs: Mapping[str, InputSpec]) -> None:
+    """Check that features are those that a head reads.
+
+    Args:
+        name: The head's, for error texts.
+        cls: The head.
+        inputs: Role to what the store holds for it.
+
+    Raises:
+        InvalidOption: For an unknown or missing role, or features of the wrong kind.
+    """
     for role in inputs:
         if role not in cls.roles:
             raise InvalidOption(f"head {name} has no input '{role}'{suggestion(role, cls.roles)}")
@@ -260,5 +275,3 @@ def make_head(
             raise InvalidOption(f"head {name} needs token ids as '{role}', such as bert.ids; the set holds features")
         if inputs[role].ids and not wanted.ids:
             raise InvalidOption(f"head {name} needs features as '{role}'; the set holds token ids")
-    made: Head = cls(build(cls.options_class, options, f"head {name}"), inputs, targets, assets)
-    return made
