@@ -74,7 +74,7 @@ def align_set(store: FeatureStore, request: str, onto: str = WORDS, how: How = "
             sequence = features[clip_id]
             if np.isnan(sequence.intervals).any(axis=1).all():
                 raise ClipError("no-times", f"the rows of {features.key} have no times")
-            entry = Entry(clip_id, source, sequence.pool(intervals, how))
+            entry = Entry(clip_id, source, sequence.pool(intervals, how), features.notes(clip_id))
         except ClipError as error:
             done.refused[clip_id] = f"{error.reason}: {error}"
             target.fail(clip_id, "", error.reason, str(error))

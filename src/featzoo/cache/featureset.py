@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from featzoo.cache.durable import refused, write_text
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.index_file import SUFFIX
-from featzoo.cache.shard import Entry, Layout, check_id, mapped, write_shard
+from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id, mapped, read_header, read_notes, write_shard
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
 
@@ -149,6 +150,35 @@ class FeatureSet:
         """
         features: Array = self[clip_id].features
         return features
+
+    def notes(self, clip_id: str) -> dict[str, str]:
+        """What a user should know of how a clip was decoded, by kind; empty for most clips.
+
+        Raises:
+            MissingFeatures: If it is not stored.
+        """
+        for _ in range(TRIES):
+            place = self.place(clip_id)
+            try:
+                return read_notes(self.index.path(place.shard))[place.number]
+            except VanishedShard:
+                self.index.refresh()
+        return {}
+
+    def noted(self) -> dict[str, list[str]]:
+        """The stored clips that have notes, by kind of note."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for shard in self.index.shards():
+            path = self.index.path(shard)
+            try:
+                noted = [number for number, notes in enumerate(read_notes(path)) if notes]
+                clip_ids = read_header(path).clip_ids if noted else []
+            except VanishedShard:
+                continue
+            for clip_id in {clip_ids[number] for number in noted}:
+                for kind in self.notes(clip_id):
+                    found[kind].add(clip_id)
+        return {kind: sorted(clip_ids) for kind, clip_ids in sorted(found.items())}
 
     def place(self, clip_id: str) -> Place:
         """Where the copy of a clip lies that counts: the one that fits the clip as it is now, or the newest.

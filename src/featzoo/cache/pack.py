@@ -13,7 +13,7 @@ from typing import NamedTuple
 from featzoo.cache.check import check_shard
 from featzoo.cache.durable import refused, write_text
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, write_shard
+from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, read_notes, write_shard
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import StoreError
 from featzoo.sequence import FeatureSequence
@@ -115,12 +115,12 @@ def entries_of(place: Path) -> Iterator[Entry]:
     Raises:
         StoreError: If it is damaged or gone.
     """
-    header = read_header(place)
+    header, notes = read_header(place), read_notes(place)
     features, intervals = mapped(place, header)
     for number, clip_id in enumerate(header.clip_ids):
         rows = slice(*header.offsets[number : number + 2].tolist())
         sequence = FeatureSequence.stored(features[rows], intervals[rows], header.names)
-        yield Entry(clip_id, header.sources[number], sequence)
+        yield Entry(clip_id, header.sources[number], sequence, notes[number])
 
 
 def write_verified(found: FeatureSet, entries: list[Entry], created: int) -> Path:

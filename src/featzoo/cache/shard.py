@@ -2,7 +2,8 @@
 
 Datasets, all contiguous and unfiltered so that they can be mapped at their file offsets:
 `features` (sum T, ..., D), `intervals` (sum T, 2) float64 seconds, `offsets` (N + 1) int64 rows,
-`clip_ids` (N) UTF-8, `sources` (N) and `digests` (N) hex SHA-256, `names` (D) UTF-8. Attributes:
+`clip_ids` (N) UTF-8, `sources` (N) and `digests` (N) hex SHA-256, `names` (D) UTF-8, and where a clip has
+notes, `notes` (N) UTF-8 JSON. Attributes:
 `format`, `spec` (digest of the feature set's spec), `created` (nanoseconds since 1970; more than that of any shard
 that its writer could see, so that a clock that is slow does not make new features old).
 """
@@ -10,13 +11,15 @@ that its writer could see, so that a clock that is slow does not make new featur
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import h5py
@@ -36,11 +39,19 @@ class VanishedShard(StoreError):
 
 
 class Entry(NamedTuple):
-    """One clip on its way into a shard; `source` is the digest of what it was made from."""
+    """One clip on its way into a shard.
+
+    Attributes:
+        clip_id: Its id.
+        source: The digest of what it was made from.
+        sequence: Its features.
+        notes: What a user should know of how it was decoded, by kind (see `featzoo.media.clip.Clip.notes`).
+    """
 
     clip_id: str
     source: str
     sequence: FeatureSequence
+    notes: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +172,9 @@ def _fill(path: Path, spec: str, entries: Sequence[Entry], created: int) -> None
         digests = [clip_digest(s.features, s.intervals) for s in sequences]
         file.create_dataset("digests", data=np.array(digests, dtype="S64"))
         file.create_dataset("names", data=list(sequences[0].names), dtype=text)
+        if any(entry.notes for entry in entries):
+            notes = [json.dumps(dict(entry.notes), ensure_ascii=False) for entry in entries]
+            file.create_dataset("notes", data=notes, dtype=text)
 
 
 def read_header(path: Path) -> Header:
@@ -194,6 +208,26 @@ def read_header(path: Path) -> Header:
         raise VanishedShard(f"{path} is gone") from error
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         # Deleted while HDF5 was opening it, a file is not always "not found": its size could not be asked for.
+        if not path.exists():
+            raise VanishedShard(f"{path} is gone") from error
+        raise StoreError(f"{path} is damaged: {error}") from error
+
+
+def read_notes(path: Path) -> list[dict[str, str]]:
+    """The notes of each clip of a shard, in its order, by kind.
+
+    Raises:
+        VanishedShard: If it is gone.
+        StoreError: If it is damaged.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if "notes" not in file:
+                return [{} for _ in range(len(file["clip_ids"]))]
+            return [dict(json.loads(text)) for text in file["notes"].asstr()[:]]
+    except FileNotFoundError as error:
+        raise VanishedShard(f"{path} is gone") from error
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         if not path.exists():
             raise VanishedShard(f"{path} is gone") from error
         raise StoreError(f"{path} is damaged: {error}") from error

@@ -273,6 +273,12 @@ def _print_report(report: Report, extractors: Sequence[Extractor], path: Path) -
                 why[outcome.detail.split(":")[0]].append(outcome.clip)
         for reason, clips in sorted(why.items()):
             click.secho(f"    {reason}: {_some(clips)}", fg="yellow")
+        noted: dict[str, list[str]] = defaultdict(list)
+        for outcome in report.outcomes:
+            for kind in outcome.notes if outcome.key == extractor.key else ():
+                noted[kind].append(outcome.clip)
+        for kind, clips in sorted(noted.items()):
+            click.echo(f"    note {kind}: {_some(clips)}")
         model = str(extractor.provenance().get("model", ""))
         if counts["stored"] and (extractor.licence or research_only(model)):
             click.echo(f"    licence: {licence(model, extractor.licence)}")

@@ -80,8 +80,13 @@ def show(path: Path, request: str, clip_id: str | None) -> None:
         ids = found.ids()
         sample = [found[each] for each in ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE]]
         click.echo(f"clips: {len(ids)} stored, {len(found.failures())} failed")
+        for kind, clip_ids in found.noted().items():
+            more = f" and {len(clip_ids) - 3} more" if len(clip_ids) > 3 else ""
+            click.echo(f"note {kind}: {len(clip_ids)} ({', '.join(clip_ids[:3])}{more})")
     else:
         sample = [found[clip_id]]
+        for kind, text in found.notes(clip_id).items():
+            click.echo(f"note {kind}: {text}")
     for line in _describe(sample):
         click.echo(line)
     for name, value in found.provenance.items():

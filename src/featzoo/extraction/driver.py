@@ -37,12 +37,13 @@ MOST_DEATHS = 4
 
 
 class Outcome(NamedTuple):
-    """What became of one clip in one feature set: `stored`, `cached` or `failed`, and why."""
+    """What became of one clip in one feature set: `stored`, `cached` or `failed`, why, and kinds of notes."""
 
     key: str
     clip: str
     state: Literal["stored", "cached", "failed"]
     detail: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass

@@ -66,12 +66,13 @@ class Job:
 
 
 class Receipt(NamedTuple):
-    """What became of one clip in one set: `stored` means that it survives a crash."""
+    """The outcome of one clip in one set: `stored` means that it survives a crash; `notes` are kinds of notes."""
 
     key: str
     clip: str
     state: Literal["stored", "failed"]
     detail: str
+    notes: tuple[str, ...] = ()
 
 
 def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
@@ -154,6 +155,7 @@ class _Chunk:
             if isinstance(extractor, ModelExtractor)
         }
         self._sources: dict[tuple[str, str], str] = {}
+        self._notes: dict[tuple[str, str], dict[str, str]] = {}
 
     def process(self, job: Job) -> None:
         """Run all extractors that a clip still needs."""
@@ -174,7 +176,8 @@ class _Chunk:
                     list(pool.map(self._run, viewers, repeat(job.clip), seats))
 
     def _run(self, key: str, clip: Clip, seat: Seat) -> None:
-        extractor, clip = self._extractors[key], replace(clip, source=seat)
+        extractor, clip = self._extractors[key], replace(clip, source=seat, notes={})
+        self._notes[key, clip.id] = clip.notes
         try:
             if clip.path is not None and not clip.path.exists() and "words" not in extractor.reads:
                 raise ClipError("not-found", f"no file {clip.path}")
@@ -197,7 +200,8 @@ class _Chunk:
 
     def _keep(self, key: str, clip_id: str, sequence: FeatureSequence) -> None:
         finished = self._extractors[key].finished(sequence)
-        self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], finished))
+        notes = dict(self._notes.pop((key, clip_id), {}))
+        self._writers[key].put(Entry(clip_id, self._sources[key, clip_id], finished, notes))
 
     def _fail(self, key: str, clip_id: str, error: BaseException) -> None:
         reason, message = _reason(error)
@@ -264,7 +268,7 @@ class _Writer:
         self._set.write(self._waiting)
         for entry in self._waiting:
             detail = f"{entry.sequence.features.shape}"
-            self.receipts.append(Receipt(self._set.key, entry.clip_id, "stored", detail))
+            self.receipts.append(Receipt(self._set.key, entry.clip_id, "stored", detail, tuple(entry.notes)))
         self._waiting, self._bytes = [], 0
 
 

@@ -59,6 +59,8 @@ class Clip:
         labels: Its numeric labels by name.
         problem: Why its transcript could not be read, else empty.
         source: What decodes it.
+        notes: What a user should know of how it was decoded, by kind: `{"sound-gap": "1.20 s of sound ..."}`. Decoding
+            and extractors add to it; the store keeps it beside the features, and `feat extract` counts the kinds.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Clip:
     labels: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
     source: Source = field(default=Decoder(), repr=False, compare=False)
+    notes: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def text(self) -> str:
