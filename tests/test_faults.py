@@ -24,10 +24,10 @@ from conftest import tone, write_wav
 
 from featzoo.cache import index as indexing
 from featzoo.cache.check import check_store
-from featzoo.cache.durable import replacing
 from featzoo.cache.pack import pack_store
 from featzoo.cache.shard import clip_digest
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import replacing
 from featzoo.errors import MissingFeatures, StoreError
 from featzoo.extraction.driver import extract_all
 from featzoo.media.clip import Clip
@@ -314,7 +314,7 @@ def test_a_read_only_store_is_read_and_refuses_the_rest(tmp_path):
     assert "check 0: 1 sets, 9 stored sequences, 0 damaged" in done.stdout
     assert "9 cached" in done.stdout.split("extract 0:")[1]
     refused = done.stdout.split("extract 1:")[1]
-    assert "the file system is read-only: the store can be read; to extract, give another with -o" in refused
+    assert "the file system is read-only: choose another folder; what is stored can still be read" in refused
     assert "read-only" in refused.split("pack 1:")[1]
     assert "Traceback" not in done.stdout + done.stderr
 

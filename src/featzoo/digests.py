@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from featzoo.durable import write
+from featzoo.errors import StoreError
+
 # A file changed this recently may change again without its times moving on (clock ticks are coarse),
 # so its digest is not remembered.
 SETTLED_SECONDS = 0.1
@@ -70,15 +73,9 @@ class ContentDigests:
         if not self._changed:
             return
         merged = {**self._load(), **self._known}
-        temporary = self._place.with_name(f".{self._place.name}-{os.getpid()}.tmp")
-        try:
+        with suppress(OSError, StoreError):  # a cache only: a read-only store works without it
             self._place.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(merged), encoding="utf-8")
-            temporary.replace(self._place)
-        except OSError:
-            # A memory only: a read-only store works without it.
-            with suppress(OSError):
-                temporary.unlink()
+            write(self._place, json.dumps(merged), durable=False)
 
 
 def _stamp(path: Path) -> list[int | str] | None:

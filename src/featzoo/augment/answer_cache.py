@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Container
@@ -14,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from featzoo.augment.prompt import Question
-from featzoo.cache.durable import refused, write_text
+from featzoo.durable import refused, write
 from featzoo.errors import ClipError
 
 
@@ -97,16 +96,7 @@ class AnswerCache:
             place.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise refused(self.folder, error) from error
-        # In place first, then on the disk: a process that is killed meanwhile has lost nothing, and what a power cut
-        # tears does not count as an answer.
-        write_text(place, json.dumps(kept, ensure_ascii=False, indent=1), durable=False)
-        for path in (place, place.parent):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                with suppress(OSError):  # some network file systems cannot
-                    os.fsync(handle)
-            finally:
-                os.close(handle)
+        write(place, json.dumps(kept, ensure_ascii=False, indent=1))
 
     def once(self, question: Question, ask: Callable[[Question], Answer], endpoint: str = "") -> Answer:
         """The known answer, else what `ask` gives, which is kept. Threads with the same question ask once."""

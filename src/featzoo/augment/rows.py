@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from featzoo.augment.checks import torn
 from featzoo.augment.languages import LANGUAGES, SOURCE
-from featzoo.cache.durable import replacing
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import replacing
 from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.exchange.texts.parallel import ALIASES, FELL_BACK, rows_of
 

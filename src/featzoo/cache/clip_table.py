@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from featzoo.cache.durable import refused, replacing
+from featzoo.durable import refused, replacing
 from featzoo.errors import StoreError
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import Word

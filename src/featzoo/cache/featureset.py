@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from featzoo.cache.durable import refused, write_text
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id, mapped, read_header, read_notes, write_shard
+from featzoo.durable import refused, write
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
 
@@ -253,7 +253,7 @@ class FeatureSet:
             place.parent.mkdir(exist_ok=True)
         except OSError as error:
             raise refused(self.folder, error) from error
-        write_text(place, json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
+        write(place, json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
 
     def settle(self, clip_ids: Iterable[str]) -> None:
         """Forget the failures of clips that are stored now."""

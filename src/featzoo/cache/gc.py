@@ -19,13 +19,13 @@ from uuid import uuid4
 import numpy as np
 
 from featzoo.cache.check import ASIDE
-from featzoo.cache.durable import refused
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.index import Place
 from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, write_verified
 from featzoo.cache.shard import VanishedShard, clip_digest, read_header
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import refused
 from featzoo.errors import StoreError
 
 # Unfinished files this old belong to no process that still writes them.

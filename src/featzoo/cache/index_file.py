@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featzoo.cache.durable import replacing
 from featzoo.cache.shard import Header, Layout, read_header
+from featzoo.durable import replacing
 from featzoo.errors import StoreError
 from featzoo.sequence import Array
 

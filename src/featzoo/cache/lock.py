@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from featzoo.cache.durable import write_text
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.source import source_digest
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import write
 from featzoo.errors import StoreError
 
 FORMAT = 1
@@ -50,7 +50,7 @@ def write_lock(store: FeatureStore, path: Path) -> dict[str, Any]:
         StoreError: If the file cannot be written.
     """
     lock = lock_store(store)
-    write_text(path, json.dumps(lock, indent=1) + "\n")
+    write(path, json.dumps(lock, indent=1) + "\n")
     return lock
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from featzoo.cache.check import Damage, check_shard
 from featzoo.cache.clip_table import Record, read_records, tables
-from featzoo.cache.durable import refused, replacing
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.pack import entries_of, merged_shards, write_verified
 from featzoo.cache.shard import Header, VanishedShard, new_shard, read_header
 from featzoo.cache.source import source_digest
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import refused, replacing
 from featzoo.errors import StoreError
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featzoo.cache.check import check_shard
-from featzoo.cache.durable import refused, write_text
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, read_notes, write_shard
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import refused, write
 from featzoo.errors import StoreError
 from featzoo.sequence import FeatureSequence
 
@@ -151,7 +151,7 @@ def note_merged(found: FeatureSet, names: list[str]) -> None:
         place.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise refused(found.folder, error) from error
-    write_text(place, json.dumps({"at": time.time(), "shards": names}))
+    write(place, json.dumps({"at": time.time(), "shards": names}))
 
 
 def _notes(found: FeatureSet) -> Iterator[tuple[Path, list[str], float]]:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from featzoo.cache.durable import replacing
+from featzoo.durable import replacing
 from featzoo.errors import StoreError
 from featzoo.sequence import Array, FeatureSequence
 

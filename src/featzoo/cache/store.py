@@ -13,11 +13,11 @@ import numpy as np
 
 from featzoo import plugins
 from featzoo.cache.clip_table import Record, read_records, same, tables, write_records
-from featzoo.cache.durable import probe, refused, write_text
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import FORMAT, Entry, check_id
 from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
+from featzoo.durable import probe, refused, write
 from featzoo.errors import MissingFeatures, MissingPackage, MissingWeights, StoreError
 from featzoo.extractors.contract import COMMON_OPTIONS, make_extractor, spec_digest, unkeyed_options, unwritten_defaults
 from featzoo.media.clip import Clip
@@ -75,7 +75,7 @@ class FeatureStore:
                 raise refused(path, error) from error
             probe(path)
             text = {"format": FORMAT, "digests": "sha256", "made_by": "featzoo"}
-            write_text(marker, json.dumps(text, indent=1) + "\n")
+            write(marker, json.dumps(text, indent=1) + "\n")
         return cls(path)
 
     # Feature sets
@@ -163,7 +163,7 @@ class FeatureStore:
                 (folder / "shards").mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise refused(self.path, error) from error
-            write_text(folder / "set.json", json.dumps(document, indent=1) + "\n")
+            write(folder / "set.json", json.dumps(document, indent=1) + "\n")
         found = self._sets.get(folder.name) or FeatureSet(self, folder)
         if found.digest != digest:
             raise StoreError(f"{folder} belongs to another spec ({found.digest}): their first 8 digits agree")

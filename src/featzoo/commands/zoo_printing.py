@@ -197,7 +197,7 @@ def layers(
     Raises:
         FeatzooError: If the head aligns at no layer, or features, labels, weights or device do not allow it.
     """
-    from featzoo.zoo.files import write
+    from featzoo.durable import write
     from featzoo.zoo.runs.report import layer_curve
     from featzoo.zoo.runs.trials import layer_variants, spread
 

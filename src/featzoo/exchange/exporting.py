@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from featzoo.durable import replacing
 from featzoo.errors import StoreError
 
 
@@ -38,14 +37,6 @@ def deliver(outgoing: Outgoing, dry_run: bool = False) -> list[str]:
         raise StoreError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     if dry_run:
         return [f"dry run: nothing is written. {path} would hold:", *outgoing.holds]
-    temporary = path.with_name(f".{uuid.uuid4().hex}-{path.name}")  # keeps the suffix, which some writers heed
-    try:
+    with replacing(path) as temporary:
         outgoing.write(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
     return [f"wrote {path}:", *outgoing.holds]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from featzoo.errors import ClipError, InvalidClips
+from featzoo.durable import write
+from featzoo.errors import ClipError, InvalidClips, StoreError
 from featzoo.media.clip import Clip
 from featzoo.media.discovery import IMAGES, find_clips
 from featzoo.media.transcripts import find_transcript, read_transcript
@@ -214,15 +213,7 @@ def _advance(on_progress: Callable[[float], None], done: int, share: float) -> N
 
 
 def _save(target: Path, document: dict[str, Any]) -> None:
-    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False, indent=1, default=float)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise ClipError("unwritable", f"cannot write {target}: {error.strerror}; see --to") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        write(target, json.dumps(document, ensure_ascii=False, indent=1, default=float))
+    except StoreError as error:
+        raise ClipError("unwritable", str(error)) from error

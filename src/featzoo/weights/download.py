@@ -6,6 +6,7 @@ Each source is asked through the library that owns it, so that what is fetched l
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import zipfile
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from featzoo.durable import replacing
 from featzoo.errors import FeatzooError, InvalidOption, MissingWeights, suggestion
 from featzoo.weights.catalogue import KNOWN, Weights, known
 from featzoo.weights.imports import installed, require, torchvision_module
@@ -210,9 +212,8 @@ def _from_archive(entry: Weights, folder: Path) -> Path:
         raise MissingWeights(f"{entry.address} is not what it was when its digest was taken down: {error}") from error
     with zipfile.ZipFile(archive) as packed:
         for file in entry.files:
-            part = Path(packed.extract(file, folder / ".unpacking"))
-            part.replace(folder / file)
-    (folder / ".unpacking").rmdir()
+            with replacing(folder / file) as temporary, packed.open(file) as source, temporary.open("wb") as target:
+                shutil.copyfileobj(source, target)
     archive.unlink()
     return folder / entry.files[-1]
 

@@ -8,7 +8,6 @@ import importlib.metadata
 import io
 import json
 import math
-import os
 import platform
 import socket
 import subprocess
@@ -25,20 +24,10 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from featzoo.durable import write
 from featzoo.zoo.data.split import Array, Split, Statistics
 
 PACKAGES = ("featzoo", "torch", "transformers", "accelerate", "safetensors", "numpy", "h5py")
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: temporary name, flush to disk, rename."""
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
-import uuid
 import zlib
 from bisect import bisect_left
 from functools import cache
@@ -22,7 +20,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from featzoo.errors import MissingWeights
+from featzoo.durable import replacing
+from featzoo.errors import MissingWeights, StoreError
 from featzoo.extractors.text.word_vector_files import Block, read_blocks
 from featzoo.sequence import Array
 from featzoo.weights.locate import file_digest
@@ -110,22 +109,20 @@ def _convert(source: Path, folder: Path) -> None:
     log = logging.getLogger("featzoo")
     log.info("converting %s to %s, once", source, folder)
     begin = time.monotonic()
-    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}.tmp")
     try:
-        temporary.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
-        left_out = _write(source, temporary)
-        if not _complete(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            left_out = _write(source, temporary)
+            if not _complete(folder):
+                shutil.rmtree(folder, ignore_errors=True)
     except (EOFError, BadZipFile, zlib.error) as error:
         raise MissingWeights(f"{source} is damaged (a torn download?): {error}") from error
-    except OSError as error:
-        if not _complete(folder):  # else another process was faster
-            raise MissingWeights(f"cannot convert {source} into {folder}: {error.strerror or error}") from error
+    except (OSError, StoreError) as error:
+        if not _complete(folder):  # otherwise another process was faster
+            raise MissingWeights(f"cannot convert {source} into {folder}: {error}") from error
         return
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     if left_out:
         log.warning("%s ends in the middle of a line, which is left out: a torn download?", source)
     log.info("converted %s in %.1f s", source, time.monotonic() - begin)
@@ -148,8 +145,6 @@ def _write(source: Path, folder: Path) -> int:
             tokens += block.tokens
             width, left_out = block.vectors.shape[1], left_out + block.left_out
             file.write(np.ascontiguousarray(block.vectors, dtype="<f4").data)
-        file.flush()
-        os.fsync(file.fileno())
     if not tokens:
         raise MissingWeights(f"{source} holds no word vectors")
     order = sorted(range(len(tokens)), key=tokens.__getitem__)  # stable: of equal tokens, the first stays first

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from featzoo.durable import write
 from featzoo.errors import InvalidOption
 from featzoo.weights.imports import transformers_module
 from featzoo.weights.locate import TOKENIZER_FILES, locate
-from featzoo.zoo.files import write, write_weights
+from featzoo.zoo.files import write_weights
 
 # model_type of config.json to the name of transformers' classes; all have BERT's layers.
 KINDS = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from featzoo.cache.store import FeatureStore
 from featzoo.config import to_toml
+from featzoo.durable import write
 from featzoo.errors import FeatzooError, MissingFeatures
 from featzoo.zoo import files as records
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe, same_sets
@@ -175,7 +176,7 @@ def _train(
             split, pred = predicted[-1]
             title = f"{path.name}: {split.name}, {len(split)} clips"
             drawn = trait_distributions(pred, split.targets, train_split.labels, recipe.target.columns, title)
-            records.write(path / TRAITS, drawn)
+            write(path / TRAITS, drawn)
         _finish(path, recipe, head, trained, predicted, metrics, counts, environment, describe(chosen), seconds)
     checkpoint.remove()
     accelerator.wait_for_everyone()  # until the run is written
@@ -201,14 +202,14 @@ def _begin(
     plain = {k: v for k, v in options.items() if v is not None}
     resolved = dataclasses.replace(recipe, options=plain, ablations={}, published={})
     used = "".join(f"# {role}: {one['key']}\n" for role, one in sets.items())
-    records.write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
+    write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
     clips = {split: dataclasses.asdict(count) for split, count in counts.items()}
     assets = head.assets()
     records.write_json(path / FEATURES, {"sets": sets, "clips": clips, "assets": list(assets)})
     records.write_json(path / ENVIRONMENT, environment)
     records.write_statistics(path / STATISTICS, train_split.statistics)
     for name, text in assets.items():
-        records.write(path / name, text)
+        write(path / name, text)
 
 
 def _announce(
@@ -251,7 +252,7 @@ class _Log(_Silent):
         """Forget the epochs after a kept state: they come again."""
         done = len(state["epochs"]) if state else 0
         lines = (self.path / LOG).read_text(encoding="utf-8").splitlines(keepends=True) if done else []
-        records.write(self.path / LOG, "".join(lines[:done]))
+        write(self.path / LOG, "".join(lines[:done]))
         self.progress.line(f"going on after epoch {done}")
 
     def epoch(self, epoch: Epoch) -> None:
@@ -286,10 +287,10 @@ def _finish(
     seconds: float,
 ) -> None:
     head.export(path)
-    records.write(path / "predictions.csv", records.predictions_csv(recipe.target.columns, predicted))
-    records.write(path / "curves.png", report.curves(trained, predicted, recipe.target.columns, recipe.target.metrics))
+    write(path / "predictions.csv", records.predictions_csv(recipe.target.columns, predicted))
+    write(path / "curves.png", report.curves(trained, predicted, recipe.target.columns, recipe.target.metrics))
     text = report.card(path.name, recipe, head, sets, counts, metrics, trained, environment)
-    records.write(path / "README.md", text)
+    write(path / "README.md", text)
     best = trained.best.epoch if trained.best else 0
     summary = {"best_epoch": best, "epochs": len(trained.epochs), "seconds": seconds, "splits": metrics}
     records.write_json(path / METRICS, summary)

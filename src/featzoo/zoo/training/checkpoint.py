@@ -18,8 +18,8 @@ from accelerate.state import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
+from featzoo.durable import write
 from featzoo.errors import FeatzooError
-from featzoo.zoo.files import write
 from featzoo.zoo.head import Head
 from featzoo.zoo.training.weight_average import WeightAverage
 

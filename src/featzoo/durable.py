@@ -1,10 +1,14 @@
-"""How a file comes into the store: written beside its place, synced, renamed. It is there whole, or not at all."""
+"""Write a file so that it is complete or absent: under a temporary name, synced, then renamed.
+
+Everything that featzoo writes goes through here: stores, runs, checkpoints, exports, transcripts and converted weights.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,29 +17,32 @@ from pathlib import Path
 from featzoo.errors import StoreError
 
 HINTS = {
-    errno.ENOSPC: "the disk is full: free space, or give another store with -o; what is stored stays",
-    errno.EDQUOT: "your quota is used up: free space, or give another store with -o; what is stored stays",
-    errno.EROFS: "the file system is read-only: the store can be read; to extract, give another with -o",
-    errno.EACCES: "you may not write there: the store can be read; to extract, give another with -o",
+    errno.ENOSPC: "the disk is full: free some space or choose another folder; what is stored stays",
+    errno.EDQUOT: "your quota is used up: free some space or choose another folder; what is stored stays",
+    errno.EROFS: "the file system is read-only: choose another folder; what is stored can still be read",
+    errno.EACCES: "you may not write there: choose another folder; what is stored can still be read",
 }
 
 
 @contextmanager
 def replacing(place: Path, durable: bool = True) -> Iterator[Path]:
-    """A temporary file that takes the name `place` when the block ends without an error.
+    """A temporary path that is renamed to `place` when the block ends without an error.
+
+    The block writes a file or a folder there. An existing file is replaced, but a folder only if it is empty.
 
     Args:
-        place: The file to write; nobody ever sees half of it.
-        durable: Whether it must survive a power cut when this returns.
+        place: The file or folder to write. Readers see the old content or the new, never a part of it.
+        durable: Sync to disk before and after the rename, so that the file survives a power cut.
 
     Raises:
-        StoreError: If the disk refuses; nothing is left then.
+        StoreError: If it cannot be written. The old file is then unchanged and no temporary file is left.
     """
-    temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex}.tmp")
+    # Part of the name tells a user whose file this is; all of it might exceed the length that names may have.
+    temporary = place.with_name(f".{place.name[:40]}-{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         if durable:
-            _sync(temporary)
+            _sync_all(temporary)
         temporary.replace(place)
         if durable:
             _sync(place.parent)
@@ -43,31 +50,32 @@ def replacing(place: Path, durable: bool = True) -> Iterator[Path]:
         raise refused(place.parent, error) from error
     finally:
         with suppress(OSError):
-            temporary.unlink()
+            shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink()
 
 
-def write_text(place: Path, text: str, durable: bool = True) -> None:
-    """Write a small UTF-8 file whole, or not at all.
+def write(place: Path, content: str | bytes, durable: bool = True) -> None:
+    """Write a small file; text is written as UTF-8. See `replacing`.
 
     Raises:
-        StoreError: If the disk refuses.
+        StoreError: If it cannot be written.
     """
+    data = content.encode() if isinstance(content, str) else content
     with replacing(place, durable) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
 
 
 def refused(folder: Path, error: Exception) -> StoreError:
-    """What to tell a user whose folder cannot be written."""
+    """The error for a folder that cannot be written: the system's reason, and what to do."""
     number, text = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
     said = re.search(r"errno = (\d+), error message = '(.*?)'", str(error))
-    if said:  # by HDF5, after two lines of other things
+    if said:  # HDF5 reports the system's error inside a longer text
         number, text = int(said[1]), said[2]
     hint = HINTS.get(number or 0)
     return StoreError(f"cannot write to {folder}: {text}" + (f" ({hint})" if hint else ""))
 
 
 def probe(folder: Path) -> None:
-    """Make sure that a file can take the place of another in one step, as all of the store relies on.
+    """Check that the file system can replace a file by another in one step, which the store relies on.
 
     Raises:
         StoreError: If the file system cannot do that, or the folder cannot be written.
@@ -94,12 +102,19 @@ def probe(folder: Path) -> None:
         )
 
 
+def _sync_all(path: Path) -> None:
+    if path.is_dir():
+        for inner in path.rglob("*"):
+            _sync(inner)
+    _sync(path)
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems cannot sync a folder; their rename is then all there is.
+        # Some network file systems cannot sync a folder: the rename must do there.
         if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
             raise
     finally:

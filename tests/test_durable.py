@@ -1,0 +1,137 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from featzoo.durable import replacing, write
+from featzoo.errors import StoreError
+
+
+@pytest.fixture
+def trace(monkeypatch):
+    """The calls of os.fsync and os.replace in order, with what was on disk under each name at that moment.
+
+    A kill cannot show a missing sync, since the kernel keeps what a dead process wrote; only a power cut would.
+    """
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def traced_fsync(handle):
+        status = os.fstat(handle)
+        name = os.path.realpath(f"/proc/self/fd/{handle}")
+        calls.append(("sync folder" if stat.S_ISDIR(status.st_mode) else "sync", name, status.st_size))
+        fsync(handle)
+
+    def traced_replace(source, target):
+        calls.append(("rename", str(source), str(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", traced_fsync)
+    monkeypatch.setattr(os, "replace", traced_replace)
+    return calls
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads the names of open files from /proc")
+
+
+@linux
+def test_a_file_is_synced_whole_then_renamed_then_its_folder_is_synced(tmp_path, trace):
+    place = tmp_path / "a.json"
+    write(place, "Grüße")
+    (sync, temporary, size), rename, folder = trace
+    assert (sync, size) == ("sync", 7)
+    assert Path(temporary).parent == tmp_path
+    assert temporary != str(place)
+    assert rename == ("rename", temporary, str(place))
+    assert folder[:2] == ("sync folder", str(tmp_path))
+    assert place.read_bytes() == "Grüße".encode()
+
+
+@linux
+def test_every_file_of_a_folder_is_synced_before_the_folder_is_renamed(tmp_path, trace):
+    with replacing(tmp_path / "export") as temporary:
+        (temporary / "data").mkdir(parents=True)
+        (temporary / "data" / "rows").write_bytes(b"123")
+        (temporary / "about").write_bytes(b"12")
+    kinds = [kind for kind, *_ in trace]
+    assert kinds.index("rename") == len(kinds) - 2
+    synced = {os.path.relpath(name, temporary) for kind, name, _ in trace[:-2]}
+    assert synced == {".", "data", "data/rows", "about"}
+    assert trace[-1][:2] == ("sync folder", str(tmp_path))
+    assert (tmp_path / "export" / "data" / "rows").read_bytes() == b"123"
+
+
+def test_what_need_not_be_durable_is_renamed_without_a_sync(tmp_path, trace):
+    write(tmp_path / "a", b"1", durable=False)
+    assert [kind for kind, *_ in trace] == ["rename"]
+
+
+def half_a_file(place):
+    with replacing(place) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+
+
+def half_a_folder(place):
+    with replacing(place) as temporary:
+        (temporary / "data").mkdir(parents=True)
+        (temporary / "data" / "rows").write_bytes(b"123")
+        raise KeyboardInterrupt
+
+
+def test_an_error_while_writing_keeps_the_old_file_and_leaves_no_other(tmp_path):
+    place = tmp_path / "a"
+    place.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        half_a_file(place)
+    assert place.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_an_error_while_writing_a_folder_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        half_a_folder(tmp_path / "export")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_fails_keeps_the_old_file_and_says_why(tmp_path, monkeypatch, call):
+    place = tmp_path / "a"
+    place.write_text("old")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(StoreError, match=r"cannot write to .*: No space left on device \(the disk is full: free some"):
+        write(place, "new")
+    assert place.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@linux
+def test_a_folder_that_cannot_be_synced_does_not_stop_a_write(tmp_path, monkeypatch):
+    """As on some network file systems."""
+    fsync = os.fsync
+
+    def files_only(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_a_missing_folder_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(StoreError, match=r"cannot write to .*/gone: No such file or directory"):
+        write(tmp_path / "gone" / "a", "new")
+
+
+def test_a_name_of_the_longest_length_can_be_written(tmp_path):
+    for place in (tmp_path / ("x" * 255), tmp_path / ("顔" * 85)):
+        write(place, "new")
+        assert place.read_text() == "new"
