@@ -209,11 +209,15 @@ def test_force_overwrites_json_and_nothing_else(models, folder):
     assert "1 transcribed" in done.output
     assert hand.read_text() == "so very good"
     assert find_clips(folder / "told.wav").clips[0].words == read_transcript(folder / "told.wav.json")
-    (folder / "told.json").write_text('{"fps": 25}')
+    for name in ("told.json", "told.wav.json"):
+        (folder / name).write_text('{"fps": 25}')
     refused = run(folder / "told.wav", "--model", models["english"], "--no-vad", "--force")
     assert refused.exit_code == 1
     assert "bad-transcript" in refused.output
-    assert "move told.json away" in refused.output
+    assert "move told.wav.json away" in refused.output
+    assert {(folder / name).read_text() for name in ("told.json", "told.wav.json")} == {'{"fps": 25}'}
+    (folder / "told.wav.json").unlink()
+    assert run(folder / "told.wav", "--model", models["english"], "--no-vad", "--force").exit_code == 0
     assert (folder / "told.json").read_text() == '{"fps": 25}'
 
 

@@ -129,7 +129,18 @@ def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
     if found.left_aside:
         names = ", ".join(found.left_aside[:5]) + (" ..." if len(found.left_aside) > 5 else "")
         click.echo(f"left aside: {len(found.left_aside)} ({names})")
+    _print_notes(found.clips)
     return found.clips
+
+
+def _print_notes(clips: Sequence[Clip]) -> None:
+    """What was left out or put right in transcripts and labels, by kind."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        for kind in dict.fromkeys(note.partition(":")[0] for note in clip.notes):
+            kinds[kind].append(clip.id)
+    for kind, ids in kinds.items():
+        click.secho(f"{kind}: {_some(ids)}", fg="yellow")
 
 
 def _fitting(clips: list[Clip], pattern: str | None) -> list[Clip]:

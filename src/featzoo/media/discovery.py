@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import glob
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from featzoo.errors import ClipError, InvalidClips
+from featzoo.errors import InvalidClips
 from featzoo.media.clip import Clip
-from featzoo.media.transcripts import Word, find_transcript, read_transcript, words_of
+from featzoo.media.transcripts import Beside, Neighbours, Word, read_beside, words_of
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 SOUNDS = {
@@ -80,18 +79,18 @@ def _from_source(source: Path) -> Found:
         raise InvalidClips(f"no such file or folder: {source}")
     if source.suffix.lower() in (".csv", ".parquet"):
         return Found(read_manifest(source), _not_labels(source))
-    return Found([_with_transcript(Clip(source.name, source))], [])
+    return Found([_with_transcript(Clip(source.name, source), Neighbours())[0]], [])
 
 
 def _scan(folder: Path) -> Found:
-    clips = []
+    clips, neighbours = [], Neighbours()
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
     used = {folder / "labels.csv"}
     odd = [path for path in files if not _unicode(path)]
     for path in files:
         if path.suffix.lower() in MEDIA and path not in odd:
-            clips.append(_with_transcript(Clip(path.relative_to(folder).as_posix(), path)))
-            transcript = find_transcript(path)
+            clip, transcript = _with_transcript(Clip(path.relative_to(folder).as_posix(), path), neighbours)
+            clips.append(clip)
             used |= {transcript} if transcript else set()
     rest = [p for p in files if p.suffix.lower() not in MEDIA and p not in used and p not in odd]
     aside = [path.relative_to(folder).as_posix() for path in rest]
@@ -113,33 +112,28 @@ def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _with_transcript(clip: Clip) -> Clip:
-    """The clip with the words of the transcript beside its file, cut to the clip's segment."""
-    words, problem = _words_beside(find_transcript(clip.path) if clip.path else None)
-    if clip.start or clip.end is not None:
-        end = math.inf if clip.end is None else clip.end
-        words = tuple(
-            Word(w.text, w.start - clip.start, w.end - clip.start)
-            for w in words
-            if clip.start <= (w.start + w.end) / 2 < end
-        )
-    return replace(clip, words=words, problem=problem)
+def _with_transcript(clip: Clip, neighbours: Neighbours) -> tuple[Clip, Path | None]:
+    """The clip with the words of the transcript beside its file, cut to its segment; and the transcript."""
+    beside = read_beside(clip.path, neighbours) if clip.path else Beside()
+    words, problem = beside.words, beside.problem
+    if words and (clip.start or clip.end is not None):
+        if all(word.start != word.start for word in words):
+            problem, words = f"{beside.path}: its words have no times, so a segment's cannot be told", ()
+        else:
+            words = _cut(words, clip.start, math.inf if clip.end is None else clip.end)
+    return replace(clip, words=words, problem=problem, notes=beside.notes), beside.path
 
 
-def _words_beside(transcript: Path | None) -> tuple[tuple[Word, ...], str]:
-    if transcript is None:
-        return (), ""
-    status = transcript.stat()
-    return _words_in(transcript, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
-
-
-@lru_cache(maxsize=64)
-def _words_in(transcript: Path, *_stamp: int) -> tuple[tuple[Word, ...], str]:
-    """Read once for all segments of a recording, again when it has changed."""
-    try:
-        return read_transcript(transcript), ""
-    except ClipError as error:
-        return (), str(error)
+def _cut(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:
+    """The words whose middle lies in a segment; one whose time is not known goes with the word before it."""
+    middles = [(w.start + w.end) / 2 if w.start <= w.end else w.start for w in words]
+    at = next(middle for middle in middles if middle == middle)
+    kept = []
+    for word, middle in zip(words, middles, strict=True):
+        at = middle if middle == middle else at
+        if start <= at < end:
+            kept.append(Word(word.text, word.start - start, word.end - start))
+    return tuple(kept)
 
 
 def _labelled(clips: list[Clip], table: Path) -> list[Clip]:
@@ -194,7 +188,7 @@ def read_manifest(path: Path) -> list[Clip]:
     Raises:
         InvalidClips: If it cannot be read, or a row has no id or a wrong time.
     """
-    clips = []
+    clips, neighbours = [], Neighbours()
     for number, row in enumerate(_rows(path), start=2):
         name = str(row.get("id") or "").strip()
         if not name:
@@ -204,7 +198,7 @@ def read_manifest(path: Path) -> list[Clip]:
             raise InvalidClips(f"{path}, row {number}: '{name}' ends at {end} s, before its start")
         file = path.parent / str(row["path"]) if row.get("path") else None
         clip = Clip(name, file, start or 0.0, end)
-        clips.append(_described(_with_transcript(clip), row, path))
+        clips.append(_described(_with_transcript(clip, neighbours)[0], row, path))
     return clips
 
 
@@ -244,6 +238,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _mmsa_layout(folder: Path) -> Iterator[Clip]:
     """MMSA-FET's data sets: label.csv and Raw/<video_id>/<clip_id>.*, ids and labels as `feat import mmsa` has them."""
+    neighbours = Neighbours()
     for row in _rows(folder / "label.csv"):
         if not row.get("video_id") or not row.get("clip_id"):
             raise InvalidClips(f"{folder / 'label.csv'}: a row has no video_id or no clip_id")
@@ -258,7 +253,9 @@ def _mmsa_layout(folder: Path) -> Iterator[Clip]:
             for key, value in row.items()
             if key not in ("video_id", "clip_id", "annotation")
         }
-        yield _described(_with_transcript(clip), row | {"split": row.pop("mode", "")}, folder / "label.csv")
+        yield _described(
+            _with_transcript(clip, neighbours)[0], row | {"split": row.pop("mode", "")}, folder / "label.csv"
+        )
 
 
 def _literal(name: str) -> str:

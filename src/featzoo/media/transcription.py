@@ -15,7 +15,7 @@ from featzoo.durable import write
 from featzoo.errors import ClipError, InvalidClips, StoreError
 from featzoo.media.clip import Clip
 from featzoo.media.discovery import IMAGES, find_clips
-from featzoo.media.transcripts import find_transcript, read_transcript
+from featzoo.media.transcripts import Neighbours, find_transcript, read_transcript
 from featzoo.media.whisper import Passage, Whisper
 
 State = Literal["written", "kept", "failed"]
@@ -78,9 +78,9 @@ def find_media(sources: Sequence[Path], to: Path | None = None) -> Media:
             aside.append(f"{clip.id} ({'an image' if clip.path else 'text alone'})")
         else:
             clips.setdefault(Path(os.path.abspath(clip.path)), []).append(clip)  # noqa: PTH100  (links are kept)
-    media, targets = [], dict[Path, Path]()
+    media, targets, neighbours = [], dict[Path, Path](), Neighbours()
     for path, its in clips.items():
-        existing = find_transcript(path) if to is None else None
+        existing = find_transcript(path, neighbours) if to is None else None
         target = path.with_name(path.name + ".json") if to is None else to / _inside(path, sources)
         if target in targets:
             raise InvalidClips(f"{path} and {targets[target]} would both get the transcript {target}")
@@ -172,7 +172,8 @@ def _fault(transcript: Path) -> str:
 
 def _make_room(medium: Medium, align: bool, force: bool) -> None:
     """Refuse, before any work, what would be overwritten or could not be written."""
-    existing = medium.existing
+    # JSON of something else is not a transcript, but would be overwritten by one.
+    existing = medium.target if medium.target.is_file() and _fault(medium.target) else medium.existing
     if existing is not None:
         fault, ours = _fault(existing), existing.suffix == ".json"
         if fault and (ours or not force):

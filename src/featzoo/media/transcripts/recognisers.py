@@ -1,0 +1,122 @@
+"""The JSON of speech recognisers to words with the most precise times that it has.
+
+Whisper and what is made of it (faster-whisper, WhisperX, whisper.cpp, OpenAI's API, transformers' pipeline), Deepgram,
+AssemblyAI, and what looks like one of these.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from featzoo.errors import ClipError
+from featzoo.media.transcripts.words import Word, words_of
+
+
+class NotATranscript(ClipError):
+    """JSON of something else than a recogniser."""
+
+
+def read_recogniser(text: str, name: str) -> tuple[list[Word], list[str]]:
+    """The words of a recogniser's JSON.
+
+    Raises:
+        NotATranscript: If it is JSON of another kind.
+        ClipError: If it is not JSON, or not as its recogniser writes it.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ClipError("bad-transcript", f"{name}: not JSON: {error}") from error
+    try:
+        return list(_document(document, name)), []
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ClipError("bad-transcript", f"{name}: not as a recogniser writes it ({said})") from error
+
+
+def _document(document: Any, name: str) -> Iterator[Word]:
+    match document:
+        case {"transcription": [*passages]}:  # whisper.cpp
+            yield from _whisper_cpp(passages)
+        case {"results": {"channels": [*channels]}}:  # Deepgram
+            yield from _deepgram(channels)
+        case {"chunks": [*chunks]}:  # transformers' pipeline
+            for chunk in chunks:
+                start, end = chunk["timestamp"]
+                yield from words_of(chunk["text"], _time(start), _time(end))
+        case {"segments": [*segments]} if any(segment.get("words") for segment in segments):
+            for segment in segments:
+                yield from _segment(segment)
+        # WhisperX's `word_segments`, OpenAI's and AssemblyAI's `words`, which may stand beside segments
+        case {"word_segments": [_, *_] as words} | {"words": [_, *_] as words}:
+            yield from _words(words)
+        case {"segments": [_, *_] as segments}:
+            for segment in segments:
+                yield from _segment(segment)
+        case {"text": str(text)}:
+            yield from words_of(text)
+        case [{"text": _, "start": _, "end": _}, *_]:
+            for segment in document:
+                yield from _segment(segment)
+        case {"segments": []} | {"words": []}:
+            return
+        case {"audio_url": _, "status": status}:  # AssemblyAI's, before it is done
+            raise ClipError("bad-transcript", f"{name}: the recogniser's status is '{status}': it has no words")
+        case _:
+            keys = f"its keys are {', '.join(list(document)[:8])}" if isinstance(document, dict) else "it has no keys"
+            raise NotATranscript("bad-transcript", f"{name}: not the JSON of a speech recogniser: {keys}")
+
+
+def _segment(segment: Mapping[str, Any]) -> Iterator[Word]:
+    if segment.get("words"):
+        yield from _words(segment["words"])
+    else:
+        yield from words_of(segment["text"], _time(segment["start"]), _time(segment["end"]))
+
+
+def _words(words: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
+    """Words called `word` or `text`, punctuated where they are so too, without sounds and spaces."""
+    # AssemblyAI counts whole milliseconds, all others seconds.
+    times = [word.get(key) for word in words for key in ("start", "end")]
+    unit = 0.001 if all("text" in word for word in words) and all(isinstance(time, int) for time in times) else 1.0
+    for word in words:
+        if word.get("type") in (None, "word"):
+            text = str(word.get("punctuated_word") or word["word" if "word" in word else "text"])
+            yield from words_of(text, unit * _time(word.get("start")), unit * _time(word.get("end")))
+
+
+def _deepgram(channels: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
+    """The words of all channels by time; the first alternative is the likeliest."""
+    best = [channel["alternatives"][0] for channel in channels if channel["alternatives"]]
+    timed = [word for each in best for word in _words(each.get("words") or [])]
+    yield from sorted(timed, key=lambda word: word.start)
+    if not timed:
+        for each in best:
+            yield from words_of(each["transcript"])
+
+
+def _whisper_cpp(passages: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
+    """Words from tokens, where they were written (`-ojf`), and from passages, which may be parts of words (`-ml 1`)."""
+    pieces: list[tuple[str, float, float]] = []
+    for passage in passages:
+        tokens = [t for t in passage.get("tokens", []) if not t["text"].startswith(("[_", "<|"))]
+        # A letter of several bytes that is cut into two tokens is lost from both.
+        parts = tokens if "".join(t["text"] for t in tokens).strip() == passage["text"].strip() else [passage]
+        for part in parts:
+            offsets = part["offsets"]
+            pieces.append((part["text"], offsets["from"] / 1000, offsets["to"] / 1000))
+    spaced = any(text.startswith(" ") for text, _, _ in pieces)
+    joined: list[tuple[str, float, float]] = []
+    for text, start, end in pieces:
+        if joined and spaced and text and not text[0].isspace():
+            text, start = joined[-1][0] + text, joined.pop()[1]
+        joined.append((text, start, end))
+    for text, start, end in joined:
+        yield from words_of(text, start, end)
+
+
+def _time(seconds: float | None) -> float:
+    return math.nan if seconds is None else float(seconds)
