@@ -12,7 +12,7 @@ from featzoo.cli import feat
 from featzoo.commands.align import WAYS
 from featzoo.errors import InvalidOption, MissingFeatures
 from featzoo.media.clip import Clip
-from featzoo.media.transcripts import words_of
+from featzoo.media.transcripts import Word, words_of
 from featzoo.sequence import FeatureSequence
 
 
@@ -41,6 +41,15 @@ def test_one_row_a_word(store):
     for word, row in zip(words, found.features, strict=True):
         shared = np.minimum(sequence.intervals[:, 1], word.end) - np.maximum(sequence.intervals[:, 0], word.start)
         np.testing.assert_allclose(row, sequence.features[shared > 1e-3].mean(axis=0), rtol=1e-6)
+
+
+def test_a_word_that_ends_before_it_starts_gets_an_unobserved_row(store):
+    store.record([Clip("one", words=(Word("so", 0.0, 0.5), Word("it", 1.5, 1.2), Word("is", 1.5, 2.0)))])
+    assert align_set(store, "x").refused == {}
+    found = store["x.on-words"]["one"].features
+    expected = [rows(1).features[:5].mean(axis=0), rows(1).features[15:].mean(axis=0)]
+    np.testing.assert_allclose(found[[0, 2]], expected, rtol=1e-6)
+    assert np.isnan(found[1]).all()
 
 
 def test_only_what_changed_is_pooled_again(store):

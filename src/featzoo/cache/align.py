@@ -118,6 +118,8 @@ def _intervals(clip_id: str, clips: Mapping[str, Clip], other: FeatureSet | None
         if not words:
             raise ClipError("no-words", f"'{clip_id}' has no transcript in this store")
         intervals = np.array([(word.start, word.end) for word in words], dtype=np.float64)
+        # Imported words may end before they start: such a time is not known.
+        intervals[intervals[:, 1] < intervals[:, 0]] = np.nan
     if np.isnan(intervals).any(axis=1).all():
         raise ClipError("no-times", f"the times of the words of '{clip_id}' are not known")
     return intervals

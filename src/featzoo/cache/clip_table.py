@@ -92,7 +92,7 @@ def _schema() -> Any:
             ("words", pa.list_(word)),
             ("problem", pa.string()),
             ("media", pa.string()),
-            ("notes", pa.list_(pa.string())),
+            ("remarks", pa.list_(pa.string())),
         ]
     )
 
@@ -109,7 +109,7 @@ def _row(record: Record) -> dict[str, Any]:
         "words": [word._asdict() for word in clip.words],
         "problem": clip.problem,
         "media": record.media,
-        "notes": list(clip.notes),
+        "remarks": list(clip.remarks),
     }
 
 
@@ -123,7 +123,7 @@ def _record(row: dict[str, Any]) -> Record:
         split=row["split"],
         labels=dict(row["labels"] or ()),
         problem=row["problem"] or "",
-        notes=tuple(row.get("notes") or ()),  # 0.1 wrote none
+        remarks=tuple(row.get("remarks") or ()),  # 0.1 wrote none
     )
     return Record(clip, row["media"] or "")
 

@@ -129,15 +129,15 @@ def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
     if found.left_aside:
         names = ", ".join(found.left_aside[:5]) + (" ..." if len(found.left_aside) > 5 else "")
         click.echo(f"left aside: {len(found.left_aside)} ({names})")
-    _print_notes(found.clips)
+    _print_remarks(found.clips)
     return found.clips
 
 
-def _print_notes(clips: Sequence[Clip]) -> None:
+def _print_remarks(clips: Sequence[Clip]) -> None:
     """What was left out or put right in transcripts and labels, by kind."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
-        for kind in dict.fromkeys(note.partition(":")[0] for note in clip.notes):
+        for kind in dict.fromkeys(remark.partition(":")[0] for remark in clip.remarks):
             kinds[kind].append(clip.id)
     for kind, ids in kinds.items():
         click.secho(f"{kind}: {_some(ids)}", fg="yellow")

@@ -58,7 +58,7 @@ class Clip:
         split: `train`, `valid` or `test`, if the data set says.
         labels: Its numeric labels by name.
         problem: Why its transcript could not be read, else empty.
-        notes: What was left out or put right in its transcript and labels, each `kind: detail`.
+        remarks: What was left out or put right in its transcript and labels, each `kind: detail`.
         source: What decodes it.
         notes: What a user should know of how it was decoded, by kind: `{"sound-gap": "1.20 s of sound ..."}`. Decoding
             and extractors add to it; the store keeps it beside the features, and `feat extract` counts the kinds.
@@ -72,7 +72,7 @@ class Clip:
     split: str | None = None
     labels: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     source: Source = field(default=Decoder(), repr=False, compare=False)
     notes: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 

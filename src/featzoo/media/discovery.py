@@ -121,7 +121,7 @@ def _with_transcript(clip: Clip, neighbours: Neighbours) -> tuple[Clip, Path | N
             problem, words = f"{beside.path}: its words have no times, so a segment's cannot be told", ()
         else:
             words = _cut(words, clip.start, math.inf if clip.end is None else clip.end)
-    return replace(clip, words=words, problem=problem, notes=beside.notes), beside.path
+    return replace(clip, words=words, problem=problem, remarks=beside.notes), beside.path
 
 
 def _cut(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:

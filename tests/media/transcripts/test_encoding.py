@@ -17,7 +17,7 @@ CLEAR = {
     "koi8_r": ["Сегодня очень хорошая погода, пойдём гулять в парк."],
     "cp1252": [
         "Je suis très content, ça va être une journée à ne pas oublier.",
-        "Ich möchte heute über schöne Tage sprechen, und das war früher größer",
+        "Ich möchte heute über schöne Dinge sprechen, und das war früher größer",
         "It’s “fine” – really",
         "Não sei o que você está fazendo, amanhã não",
     ],
