@@ -41,8 +41,13 @@ class MaskedLSTM(nn.Module):
         """
         length = mask.sum(dim=1)  # (B,)
         # Packing takes no empty sequence: it gets one step, and its result is masked out.
+        # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
+        kind = values.device.type
+        if kind == "cpu":
+            values = values.to(self.lstm.weight_ih_l0.dtype)
         packed = pack_padded_sequence(values, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
-        out, (last, _) = self.lstm(packed)
+        with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
+            out, (last, _) = self.lstm(packed)
         steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
         present = (length > 0)[:, None].to(steps.dtype)  # (B, 1)
         state = torch.cat([last[-2], last[-1]], dim=1) if self.lstm.bidirectional else last[-1]  # (B, H)
