@@ -278,7 +278,7 @@ def test_non_commercial_licences_are_named_once_and_kept(home, tmp_path, made):
     """An extractor's own, such as openSMILE's, and that of a model given by name."""
     store = tmp_path / "f"
     done = run(
-        "extract", made / "voice.wav", "-x", "egemaps.functionals,test_cli_weights:Licensed", "-o", store, "-j", 1
+        "extract", made / "voice.wav", "-x", "egemaps.functionals,commands.test_weights:Licensed", "-o", store, "-j", 1
     )
     assert done.exit_code == 0, done.output
     assert done.output.count("licence: openSMILE: research and private use only") == 1

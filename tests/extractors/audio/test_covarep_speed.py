@@ -16,7 +16,7 @@ CHILD = """
 import sys, tracemalloc
 from pathlib import Path
 import numpy as np
-from featzoo.extractors.covarep import analysis, gci, pitch, residual, signals
+from featzoo.extractors.audio.covarep import analysis, gci, pitch, residual, signals
 
 samples = np.fromfile(sys.argv[1], np.float32)
 analysis.analyse(samples, 16000)

@@ -230,8 +230,8 @@ def peak():  # MB of this program alone: getrusage also knows what the process h
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 
 
-from featzoo.clips import Clip
-from featzoo.extractors.faces import Faces
+from featzoo.media.clip import Clip
+from featzoo.extractors.vision.faces import Faces
 # faces of 300 pixels and more, so that the networks see a picture of a few pixels
 faces = Faces(rate=None, longest=None, min_size=300)
 for name in sys.argv[1:]:

@@ -26,8 +26,8 @@ STILL = SMALL | {"training.epochs": 3, "options.weights": [1.0, 0.0, 0.0, 0.0], 
 TRAIN = """
 import json, os, signal, sys
 from pathlib import Path
-from featzoo.zoo import train as module
-from featzoo.zoo.runs import train_recipe
+from featzoo.zoo.training import loop as module
+from featzoo.zoo.runs.run import train_recipe
 
 store, runs, trainings, dies_in_epoch = json.loads(sys.argv[1])
 whole, count = module._one_epoch, 0

@@ -24,8 +24,8 @@ KILLED = """
 import os, signal, sys, json
 import torch
 from pathlib import Path
-from featzoo.zoo import train as module
-from featzoo.zoo.runs import train_recipe
+from featzoo.zoo.training import loop as module
+from featzoo.zoo.runs.run import train_recipe
 
 torch.set_num_threads(1)
 whole, count = module._one_epoch, 0

@@ -44,7 +44,7 @@ class MaskedLSTM(nn.Module):
         # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
         kind = values.device.type
         if kind == "cpu":
-            values = values.to(self.lstm.weight_ih_l0.dtype)
+            values = values.to(next(self.lstm.parameters()).dtype)
         packed = pack_padded_sequence(values, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
         with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
             out, (last, _) = self.lstm(packed)
