@@ -19,7 +19,14 @@ from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
 from featzoo.durable import probe, refused, write
 from featzoo.errors import MissingFeatures, MissingPackage, MissingWeights, StoreError
-from featzoo.extractors.contract import COMMON_OPTIONS, make_extractor, spec_digest, unkeyed_options, unwritten_defaults
+from featzoo.extractors.contract import (
+    COMMON_OPTIONS,
+    made_by,
+    make_extractor,
+    spec_digest,
+    unkeyed_options,
+    unwritten_defaults,
+)
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 
@@ -88,7 +95,7 @@ class FeatureStore:
         return [self._sets[key] for key in sorted(self._sets)]
 
     def find(self, request: str) -> FeatureSet | None:
-        """The feature set that a request names: a key, a name, or a name with options; None if there is none.
+        """The feature set that a request names: a key, or a name or `module:Class` with options; None if there is none.
 
         One that is stored pooled, or in another type, answers only where it is asked for or there is no other. Options
         that are not in a key, such as a path to weights, are not compared, but what they lead to is: a set answers
@@ -103,7 +110,8 @@ class FeatureStore:
             if found.key == request:
                 return found
         wanted = plugins.parse(request)
-        bare = "." not in wanted.name and bool(wanted.options)
+        name, cls = made_by(wanted.name)
+        bare = bool(wanted.options) and (bool(cls) or "." not in name)
         unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
         unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
         # A name or a path leads to weights, a number (the size of batches) does not.
@@ -115,7 +123,9 @@ class FeatureStore:
         fitting = [
             found
             for found in sets
-            if wanted.name == (found.name.split(".")[0] if bare else found.name)
+            if (found.name.split(".")[0] if bare else found.name) == (name or found.name)
+            # A set from before 0.2.0 does not say which class made it; its name has to do.
+            and (not cls or found.provenance.get("class", cls if name else "") == cls)
             and all(
                 {**unwritten, **found.options}.get(key) == value
                 for key, value in wanted.options.items()

@@ -28,7 +28,7 @@ from featzoo.extraction.engines import Engine, WorkersLost, make_engine
 from featzoo.extraction.plan import Plan, make_plan
 from featzoo.extraction.watchdog import Death, memory_taken, suspects
 from featzoo.extraction.worker import Job, Receipt, Setup
-from featzoo.extractors.contract import Extractor
+from featzoo.extractors.contract import Extractor, class_path
 from featzoo.media.clip import Clip
 from featzoo.weights.catalogue import licence
 
@@ -255,6 +255,7 @@ def _provenance(extractor: Extractor) -> dict[str, Any]:
             continue
     return {
         **extractor.provenance(),
+        "class": class_path(type(extractor)),
         "modality": extractor.modality,
         "licence": licence(str(extractor.provenance().get("model", "")), extractor.licence),
         "versions": versions,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from featzoo import plugins
 from featzoo.config import build
-from featzoo.errors import FeatzooError, InvalidOption, unknown
+from featzoo.errors import FeatzooError, InvalidOption, UnknownName, unknown
 from featzoo.extractors.pooling import Pooling, narrowed, pooled
 from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence, concatenate
@@ -196,6 +196,34 @@ def make_extractor(request: str) -> Extractor:
     made = build(found, options, wanted.name)
     made.check_storage()
     return made
+
+
+def class_path(cls: type) -> str:
+    """The `module:Class` of a class: what a feature set records of the extractor that made it."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def made_by(name: str) -> tuple[str, str]:
+    """The name of the sets that an extractor makes, and its class.
+
+    Args:
+        name: `module:Class`, or a registered name.
+
+    Returns:
+        Name and `module:Class`; no name if the module cannot be imported here, and no class for a registered name.
+
+    Raises:
+        InvalidOption: If the class is not an extractor.
+    """
+    if ":" not in name:
+        return name, ""
+    try:
+        found, _ = plugins.find(plugins.EXTRACTORS, name)
+    except UnknownName:
+        return "", name
+    if not issubclass(found, Extractor):
+        raise InvalidOption(f"{name}: {found.__name__} is not an Extractor")
+    return found.name, class_path(found)
 
 
 def unwritten_defaults(name: str) -> dict[str, Any]:

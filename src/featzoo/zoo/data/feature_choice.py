@@ -99,6 +99,7 @@ def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
             "request": one.request,
             "key": one.key,
             "name": one.features.name if one.features is not None else "",
+            "class": one.features.provenance.get("class", "") if one.features is not None else "",
             "digest": one.features.digest if one.features is not None else "",
             "width": one.spec.width,
             "ids": one.spec.ids,

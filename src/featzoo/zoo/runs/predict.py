@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from featzoo import plugins
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, suggestion
+from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, UnknownName, suggestion
 from featzoo.extraction.driver import Outcome, extract_all
 from featzoo.extractors.contract import Extractor, spec_digest
 from featzoo.media.discovery import find_clips
@@ -146,14 +146,14 @@ def extractors_of(run: Path, without: Sequence[str] = ()) -> dict[str, Extractor
 
 def _rebuilt(run: Path, role: str, one: Mapping[str, Any]) -> Extractor:
     """The extractor of a recorded set, checked against the recorded digest."""
-    spec, name = one["spec"], one["name"]
+    spec = one["spec"]
     if not spec.get("reads"):
         raise FeatzooError(
             f"run {run.name} reads its {role} from {one['key']}, which was imported: no extractor makes it from media. "
             f"Train on features that `feat extract` makes, or predict with --without {role}"
         )
     cls: Any
-    cls, tag = plugins.find(plugins.EXTRACTORS, name)
+    cls, tag = _class_of(one)
     fields = {field.name for field in dataclasses.fields(cls)}
     options = {**cls.variants.get(tag, {}), **spec["options"]}
     if "model" in fields and one["model"]:
@@ -167,6 +167,19 @@ def _rebuilt(run: Path, role: str, one: Mapping[str, Any]) -> Extractor:
             f"{_differences(spec, made.spec())}"
         )
     return made
+
+
+def _class_of(one: Mapping[str, Any]) -> tuple[type, str]:
+    """The class that made a recorded set, and its variant's tag."""
+    path = one.get("class", "")
+    if ":" in plugins.parse(one["request"]).name:
+        return plugins.find(plugins.EXTRACTORS, path or plugins.parse(one["request"]).name)
+    try:
+        return plugins.find(plugins.EXTRACTORS, one["name"])
+    except UnknownName:
+        if not path:
+            raise
+        return plugins.find(plugins.EXTRACTORS, path)
 
 
 def _differences(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> str:
