@@ -1,0 +1,1 @@
+"""An extractor, a head and a recipe for featzoo."""
