@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test test-action-units faults fuzz lint bench check-data clean
+.PHONY: demo test test-newest test-oldest test-bare test-action-units faults fuzz lint bench check-data clean
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -18,6 +18,32 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+# What users get: the wheel without constraints.txt, with the newest and with the lowest versions that setup.cfg allows
+# (torch and torchvision apart). Run weekly; the results are in CHANGELOG.md.
+TORCH := $(shell sed -nE 's/^(torch(vision)?==[0-9.]+).*/\1/p' constraints.txt)
+NEWEST := $(VENV)/newest
+test-newest:
+	rm -rf $(NEWEST) && $(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(NEWEST)/wheel .
+	$(NEWEST)/bin/python -m pip install --quiet "$$(echo $(NEWEST)/wheel/*.whl)[test]" $(TORCH)
+	$(NEWEST)/bin/python -m pytest -n $(TEST_PROCESSES)
+
+OLDEST := $(VENV)/oldest
+test-oldest:
+	rm -rf $(OLDEST) && $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(OLDEST)/wheel .
+	$(PYTHON) .ci/lowest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt "$$(echo $(OLDEST)/wheel/*.whl)[test]"
+	$(OLDEST)/bin/python -m pytest -n $(TEST_PROCESSES)
+
+# A bare `pip install featzoo`, no extras, on any Python: make test-bare PYTHON=python3.13
+BARE := $(VENV)/bare
+test-bare:
+	rm -rf $(BARE) && $(PYTHON) -m venv $(BARE)
+	$(BARE)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(BARE)/wheel .
+	$(BARE)/bin/python -m pip install --quiet $(BARE)/wheel/*.whl hypothesis pytest pytest-timeout
+	$(BARE)/bin/python -m pytest tests/test_package.py tests/media tests/cache
 
 # The tests of action-units, with py-feat in a folder of its own. Its list of packages asks for xgboost, which brings 480 MB
 # of CUDA; xgboost-cpu is the same module. torchcodec is left out: featzoo hands py-feat decoded frames.

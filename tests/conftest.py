@@ -64,7 +64,7 @@ def pytest_terminal_summary(terminalreporter):
 def surroundings(tmp_path_factory):
     """Workers find the plugins of the tests; nothing is remembered in the user's home."""
     before = dict(os.environ)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(ROOT / "src"), before.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), before.get("PYTHONPATH", "")])
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("home"))
     yield
     os.environ.clear()

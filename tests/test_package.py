@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from conftest import ROOT, TESTS
+
+import featzoo
 
 FIXTURES = TESTS / "fixtures"
 
@@ -19,6 +23,13 @@ def test_a_clone_in_the_working_folder_does_not_hide_the_installed_package(tmp_p
         [sys.executable, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_version_stands_in_one_place():
+    """setup.cfg reads it from the package; the changelog and the citation name the same release."""
+    assert metadata.version("featzoo") == featzoo.__version__
+    assert f"version: {featzoo.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == featzoo.__version__
 
 
 BARE = """
