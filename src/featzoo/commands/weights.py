@@ -131,7 +131,7 @@ def looked(model: str) -> Iterator[str]:
     """A line for each place where a model is looked for, and the digests of what is used."""
     from featzoo.weights.catalogue import amount
     from featzoo.weights.locate import file_digest, published_digests
-    from featzoo.weights.search import NUMBERS, places
+    from featzoo.weights.search import WEIGHT_PATTERNS, places
 
     used = None
     for place in places(model):
@@ -140,7 +140,7 @@ def looked(model: str) -> Iterator[str]:
         yield f"{'ok' if not place.fault else '--'} {place.path}: {place.fault or ('used' if first else 'also here')}"
     if used is None:
         return
-    files = [used] if used.is_file() else sorted({path for pattern in NUMBERS for path in used.glob(pattern)})
+    files = [used] if used.is_file() else sorted({path for pattern in WEIGHT_PATTERNS for path in used.glob(pattern)})
     for file in files:
         digest, published = file_digest(file), published_digests(file)
         known = "; ".join(

@@ -1,1 +1,1 @@
-"""Model weights: what is known of them, and where they lie."""
+"""Model weights: the catalogue, and finding, checking and downloading them."""

@@ -1,6 +1,6 @@
-"""`feat weights get`: the only part of featzoo that uses the network, and only when it is asked to.
+"""Download model weights, for `feat weights get`. No other command uses the network.
 
-Each source is asked through the library that owns it, so that what is fetched lies where others find it too.
+Weights are downloaded through the library that belongs to their source, so that other programs find them too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from featzoo.weights.imports import installed, require, torchvision_module
 from featzoo.weights.locate import file_digest
 from featzoo.weights.search import own_folder, pyfeat_folders
 
-#: A network that answers does so long before; libraries that find none try again for 47 seconds.
+#: Long enough for a network that works. Without a network, the hub's library retries for 47 seconds.
 PROBE_SECONDS = 3.0
 HUB = "https://huggingface.co"
 TORCH = "https://download.pytorch.org"
@@ -29,26 +29,26 @@ SETTINGS = ("*.json", "*.txt", "*.model")
 
 
 class NoNetwork(FeatzooError):
-    """A source does not answer, or the network is switched off."""
+    """A source does not answer, or the environment forbids the network."""
 
 
 def get(name: str, to: Path | None = None) -> Path:
     """Download a model's weights.
 
     Args:
-        name: A model of `feat weights list`, any `organisation/name` of the hub, or a classification model of
+        name: A model from `feat weights list`, any `organisation/name` on the hub, or a classification model of
             torchvision.
-        to: A folder for models by name, to be copied to a machine without a network; by default, where the library
-            that owns the model keeps it.
+        to: A folder for models by name, to copy to a machine without a network; by default, the cache of the library
+            that belongs to the source.
 
     Returns:
         The folder or file.
 
     Raises:
-        NoNetwork: If the source cannot be reached; within seconds.
-        MissingWeights: If the source refuses, or gives something else than it publishes.
-        InvalidOption: If there is no such model, or nobody hands it out.
-        MissingPackage: If the library that owns it is not installed.
+        NoNetwork: If the source cannot be reached within seconds.
+        MissingWeights: If the source refuses, or its file is not the published one.
+        InvalidOption: If no such model exists, or it cannot be downloaded.
+        MissingPackage: If the library that belongs to the source is not installed.
     """
     entry = known(name) or _unknown(name)
     if entry.source == "own":
@@ -62,12 +62,12 @@ def get(name: str, to: Path | None = None) -> Path:
             return _from_gensim(entry, to)
         return _from_archive(entry, to or own_folder())
     except OSError as error:
-        # requests' and the hub's errors among them: the connection breaks, the disk is full
+        # includes the errors of requests and the hub: the connection breaks, the disk is full
         raise MissingWeights(f"{entry.name} was not downloaded from {entry.address}: {error}") from error
 
 
 def _unknown(name: str) -> Weights:
-    """An entry for what is not in the list: a repository of the hub, or a model of torchvision."""
+    """An entry for a model that is not in the catalogue: a repository of the hub, or a model of torchvision."""
     if "/" in name and not name.startswith((".", "/", "~")):
         return Weights(name, "py-feat" if name.startswith("py-feat/") else "hub", name, "see its page", ())
     if installed("torchvision"):
@@ -83,14 +83,14 @@ def _unknown(name: str) -> Weights:
 
 
 def reach(url: str, name: str) -> None:
-    """Make sure that a source answers.
+    """Check that a source can be reached.
 
     Args:
-        url: Of the source; where a proxy is set for it, the proxy is asked.
-        name: Of the model, for the error text.
+        url: The source's URL; if the environment sets a proxy for it, the proxy is checked instead.
+        name: The model's name, for error messages.
 
     Raises:
-        NoNetwork: If not, after `PROBE_SECONDS` at most.
+        NoNetwork: If the source does not answer within `PROBE_SECONDS`.
     """
     scheme = urlsplit(url).scheme
     proxy = os.environ.get(f"{scheme}_proxy") or os.environ.get(f"{scheme.upper()}_PROXY")
@@ -106,7 +106,7 @@ def reach(url: str, name: str) -> None:
         else:
             answers.append("")
 
-    # In a thread, since looking up a name minds no timeout.
+    # In a thread, because a DNS look-up ignores the timeout.
     probe = threading.Thread(target=connect, daemon=True)
     probe.start()
     probe.join(PROBE_SECONDS)
@@ -115,7 +115,7 @@ def reach(url: str, name: str) -> None:
 
 
 def _without(name: str, why: str) -> str:
-    """What to type where there is no network."""
+    """The error message for a machine without a network."""
     return (
         f"cannot download {name}: {why}. On a machine with a network: feat weights get {name} --to weights. Copy the "
         "folder `weights` to this machine, and add `--weights weights` to feat extract (or set FEATZOO_WEIGHTS to it)"
@@ -129,11 +129,11 @@ def _from_hub(entry: Weights, to: Path | None) -> Path:
         raise NoNetwork(_without(entry.name, f"{off[0]} is set, which keeps the hub's library off the network"))
     reach(endpoint, entry.name)
     hub = require("huggingface_hub", "bert")
-    # The base of its errors that comes from its HTTP library, which differs between its versions.
+    # Its errors derive from those of its HTTP library, which differs between its versions.
     errors = require("huggingface_hub.errors", "bert")
     connection = errors.HfHubHTTPError.__bases__[0]
     try:
-        # py-feat's repositories hold what it needs in forms of its own, and nothing else.
+        # py-feat's repositories hold nothing but the files that it reads, in various formats.
         wanted = ["*"] if entry.source == "py-feat" else _wanted(hub.list_repo_files(entry.address))
         if not wanted:
             raise MissingWeights(f"{endpoint}/{entry.address} holds no weights (.safetensors or .bin)")
@@ -148,7 +148,7 @@ def _is_set(name: str) -> bool:
 
 
 def _place(entry: Weights, to: Path | None) -> dict[str, Path]:
-    """Where huggingface_hub is to put it; nothing is its own cache. py-feat's own folder has the same layout."""
+    """Arguments that choose huggingface_hub's folder; none for its cache. py-feat's folder has the cache's layout."""
     if entry.source == "py-feat":
         folders = [to] if to else pyfeat_folders()
         return {"cache_dir": folders[0]} if folders else {}
@@ -156,7 +156,7 @@ def _place(entry: Weights, to: Path | None) -> dict[str, Path]:
 
 
 def _wanted(files: Sequence[str]) -> list[str]:
-    """Settings and one form of the weights, of the forms that a repository offers."""
+    """The settings and one format of the weights, from the files of a repository."""
     top = [Path(file) for file in files if "/" not in file]
     numbers = [path.name for path in top if path.suffix == ".safetensors"]
     numbers = numbers or [path.name for path in top if path.match("pytorch_model*.bin") or path.name == "model.bin"]
@@ -179,13 +179,13 @@ def _from_torchvision(entry: Weights, to: Path | None) -> Path:
 
 
 def _checkpoint(url: str, folder: Path) -> Path:
-    """A file of weights through torch.hub, which compares the first digits of its digest with those in its name."""
+    """Download a checkpoint through torch.hub, which checks its digest against the digits in its file name."""
     from torch.hub import load_state_dict_from_url
 
     try:
         load_state_dict_from_url(url, model_dir=str(folder), progress=True, check_hash=True, weights_only=True)
     except RuntimeError as error:
-        raise MissingWeights(f"{url} is not what its name says, or torch cannot read it: {error}") from error
+        raise MissingWeights(f"{url} does not match the digest in its name, or cannot be read: {error}") from error
     return folder / url.rpartition("/")[2]
 
 
@@ -197,7 +197,7 @@ def _from_gensim(entry: Weights, to: Path | None) -> Path:
 
 
 def _from_archive(entry: Weights, folder: Path) -> Path:
-    """Download a zip, compare its digest, and unpack it; nothing half done keeps a file's name."""
+    """Download a zip, check its digest, and unpack it; an interrupted download leaves no file under a final name."""
     reach(entry.address, entry.name)
     require("torch", "bert")
     from torch.hub import download_url_to_file
@@ -206,10 +206,10 @@ def _from_archive(entry: Weights, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / name
     try:
-        # It writes beside and renames once the digest agrees.
+        # It writes to a temporary file and renames that once the digest matches.
         download_url_to_file(entry.address, str(archive), hash_prefix=entry.digests.get(name), progress=True)
     except RuntimeError as error:
-        raise MissingWeights(f"{entry.address} is not what it was when its digest was taken down: {error}") from error
+        raise MissingWeights(f"{entry.address} does not match the digest that featzoo has of it: {error}") from error
     with zipfile.ZipFile(archive) as packed:
         for file in entry.files:
             with replacing(folder / file) as temporary, packed.open(file) as source, temporary.open("wb") as target:
@@ -219,7 +219,7 @@ def _from_archive(entry: Weights, folder: Path) -> Path:
 
 
 def check(place: Path) -> None:
-    """Read what was downloaded and warn where its digest is not the published one."""
+    """Read the downloaded files and warn about a digest that differs from the published one."""
     for file in sorted(place.iterdir()) if place.is_dir() else [place]:
         if file.suffix in (".safetensors", ".bin", ".pth"):
             file_digest(file)

@@ -1,9 +1,9 @@
-"""Import torchvision and transformers safely; everything that uses either goes through here.
+"""Import torchvision and transformers safely; every module that uses either imports it through this one.
 
-The torchvision wheel of the package index links CUDA libraries. Beside a CPU-only torch its import
-fails with `operator torchvision::nms does not exist`, and so does that of most transformers models,
-because they look whether torchvision is installed. The remedy declares the two missing operators,
-gives `nms` a CPU implementation and imports again. Where torchvision imports normally, nothing is done.
+The torchvision wheel on PyPI links CUDA libraries. With a CPU-only torch its import fails with `operator
+torchvision::nms does not exist`, and so does the import of most transformers models, because they check whether
+torchvision is installed. The remedy declares the two missing operators, gives `nms` a CPU implementation and imports
+torchvision again. If torchvision imports normally, nothing is changed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _libraries: list[Any] = []
 
 
 def require(package: str, extra: str) -> ModuleType:
-    """Import `package`, or say which extra of featzoo brings it.
+    """Import `package`.
 
     Raises:
-        MissingPackage: If it is not installed.
+        MissingPackage: If it is not installed; the message names the extra of featzoo that includes it.
     """
     try:
         return importlib.import_module(package)
@@ -37,7 +37,7 @@ def require(package: str, extra: str) -> ModuleType:
 
 
 def check(package: str, extra: str) -> None:
-    """Fail early where `package` is missing, without the cost of importing it.
+    """Fail early if `package` is missing, without the cost of importing it.
 
     Raises:
         MissingPackage: If it is not installed.
@@ -53,7 +53,7 @@ def installed(package: str) -> bool:
 
 @cache
 def torchvision_module() -> ModuleType:
-    """torchvision, imported with the remedy where it is needed.
+    """Import torchvision, with the remedy if it is needed.
 
     Raises:
         MissingPackage: If torchvision is not installed.
@@ -68,14 +68,14 @@ def torchvision_module() -> ModuleType:
         del sys.modules[name]
     _declare_operators()
     module = importlib.import_module("torchvision")
-    # It refuses to run any operator when its C++ library did not load; ours are in place.
+    # torchvision refuses to run operators if its C++ library did not load; these are now declared.
     importlib.import_module("torchvision.ops.boxes").__dict__["_assert_has_ops"] = lambda: None
     return module
 
 
 @cache
 def transformers_module() -> ModuleType:
-    """transformers, with torchvision repaired first and without progress bars or advice on stderr.
+    """Import transformers after torchvision, without progress bars or advice on stderr.
 
     Raises:
         MissingPackage: If transformers is not installed.
@@ -101,12 +101,12 @@ def _declare_operators() -> None:
 
 
 def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
-    """Non-maximum suppression on the CPU, for torch builds whose torchvision operators did not load.
+    """Non-maximum suppression on the CPU, for use when torchvision's operators did not load.
 
     Args:
         boxes: (N, 4) tensor of x1, y1, x2, y2.
         scores: (N,) tensor.
-        iou_threshold: A box is dropped if it overlaps a better one by more than this.
+        iou_threshold: A box is dropped if its overlap with a better one exceeds this.
 
     Returns:
         Indices of the kept boxes, best first.

@@ -1,4 +1,4 @@
-"""Where model weights are on this machine, and their digests. Nothing here uses the network."""
+"""Find model weights on this machine, and take their digests. Nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ from pathlib import Path
 
 from featzoo.digests import ContentDigests
 from featzoo.errors import MissingPackage, MissingWeights
-from featzoo.weights.catalogue import KNOWN, known
-from featzoo.weights.catalogue import MINILM as MINILM
+from featzoo.weights.catalogue import KNOWN, MINILM, known
 from featzoo.weights.search import ABSENT, cache_home, file_places, hub_name, is_path, places, torch_folder
 
-# What decides a transformers model's output; everything else in its folder is commentary.
+# The files that determine a transformers model's output.
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin", "config.json")
 TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model",
     "tokenizer_config.json", "special_tokens_map.json",
 )  # fmt: skip
 NO_NETWORK = (
-    "No network on this machine? Where there is one: feat weights get MODEL --to weights. Copy the folder `weights`",
+    "No network on this machine? On one that has it: feat weights get MODEL --to weights. Copy the folder `weights`",
     "here, and add `--weights weights` to feat extract and feat doctor, or set FEATZOO_WEIGHTS to it for all commands.",
 )
-# What Git leaves in place of a large file where its extension LFS is not installed.
+# Git leaves a file that starts like this in place of a large file if its extension LFS is not installed.
 POINTER = b"version https://git-lfs.github.com"
 
 
 def locate(model: str, extractor: str = "bert") -> Path:
-    """The folder of a model, or its file: among `--weights`, a given path, a package, or the libraries' caches.
+    """Find a model's folder or file: in `--weights`, at a given path, in a package, or in the libraries' caches.
 
     Args:
         model: Folder or name.
-        extractor: Who asks, for the error text.
+        extractor: The extractor's name, for error messages.
 
     Raises:
-        MissingWeights: If it is not on this machine, or only part of it; the text says how to get it.
+        MissingWeights: If the model is not on this machine, or incomplete; the message says how to get it.
         MissingPackage: If `model` is the packaged MiniLM and its package is not installed.
     """
     torn = ""
@@ -56,27 +55,27 @@ def locate(model: str, extractor: str = "bert") -> Path:
     size = f" ({entry.amount})" if entry and entry.size else ""
     raise MissingWeights(
         f"no weights of '{model}'{size} on this machine{torn}: {how_to_get(model, extractor)}\n"
-        f"All places that were looked at: feat weights where {model}"
+        f"List all places that were searched: feat weights where {model}"
     )
 
 
 def how_to_get(model: str, extractor: str = "") -> str:
-    """What to type for a model that is not here: a line with a network, a line without.
+    """The commands that get a missing model: one line for a machine with a network, one for a machine without.
 
     Args:
-        model: Its name.
-        extractor: Who takes a copy that lies elsewhere; by default, it is not said.
+        model: The model's name.
+        extractor: The extractor that accepts a copy at another place; not mentioned by default.
     """
     entry = known(model)
     option = entry.option if entry else "model=/path/to/folder"
     if entry and entry.source == "own":
-        return f"it is not for download; give your own copy: {entry.used_by[0].split()[0]}[{option}]"
-    use = "copy it here and add --weights weights" + (
+        return f"it cannot be downloaded; give your own copy: {entry.used_by[0].split()[0]}[{option}]"
+    use = "copy the folder `weights` here and add --weights weights" + (
         f"; or give {extractor}[{option}]" if extractor and option else ""
     )
     return (
         f"feat weights get {model}\n"
-        f"Without a network: feat weights get {model} --to weights, where there is one, makes a folder `weights`; {use}"
+        f"Without a network: run feat weights get {model} --to weights on a machine that has one; {use}"
     )
 
 
@@ -84,7 +83,7 @@ def locate_file(path: str) -> Path:
     """A weights file given by path.
 
     Raises:
-        MissingWeights: If it is not there.
+        MissingWeights: If the file does not exist.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -93,15 +92,15 @@ def locate_file(path: str) -> Path:
 
 
 def locate_checkpoint(name: str, model: str, option: str) -> Path:
-    """A file of weights by its own name: in the folder of `--weights`, or in torch's cache.
+    """Find a checkpoint by its file name, in the folder of `--weights` or in torch's cache.
 
     Args:
-        name: Of the file, `resnet50-11ad3fa6.pth`.
-        model: What `feat weights get` calls it: `resnet50`.
-        option: How a copy elsewhere is given: `resnet50[weights=FILE]`.
+        name: The file name, such as `resnet50-11ad3fa6.pth`.
+        model: The model's name in `feat weights get`, such as `resnet50`.
+        option: The option for a copy elsewhere, such as `resnet50[weights=FILE]`.
 
     Raises:
-        MissingWeights: If it is in neither; the text says how to get it.
+        MissingWeights: If the checkpoint is in neither; the message says how to get it.
     """
     for place in file_places(name, torch_folder()):
         if not place.fault:
@@ -111,20 +110,20 @@ def locate_checkpoint(name: str, model: str, option: str) -> Path:
     wanted = entry.name if entry else model
     raise MissingWeights(
         f"no weights of {model}{size} on this machine ({torch_folder() / name}): feat weights get {wanted}\n"
-        f"Without a network: feat weights get {wanted} --to weights, where there is one, makes a folder `weights`; "
-        f"copy it here and add --weights weights; or give {option}"
+        f"Without a network: run feat weights get {wanted} --to weights on a machine that has one; copy the folder "
+        f"`weights` here and add --weights weights; or give {option}"
     )
 
 
 def folder_digest(folder: Path, patterns: tuple[str, ...]) -> str:
-    """SHA-256 over the named files of a folder: their names and contents, not their dates or place.
+    """SHA-256 over the names and contents of a folder's files that match `patterns`.
 
     Raises:
         MissingWeights: If no file matches.
     """
     files = sorted({path for pattern in patterns for path in folder.glob(pattern)}, key=lambda p: p.name)
     if not files:
-        raise MissingWeights(f"{folder} holds none of {', '.join(patterns)}")
+        raise MissingWeights(f"{folder} has no file that matches {', '.join(patterns)}")
     whole = hashlib.sha256()
     for file in files:
         whole.update(f"{file.name}\0{file_digest(file)}\n".encode())
@@ -132,12 +131,12 @@ def folder_digest(folder: Path, patterns: tuple[str, ...]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content; remembered in the user's cache folder while the file is unchanged.
+    """SHA-256 of a file's content; cached in the user's cache folder while the file is unchanged.
 
-    Warns, once in a process, where the file's source publishes another one.
+    Warns, once per process, if the file's source publishes a different digest.
 
     Raises:
-        MissingWeights: If it cannot be read, or only stands for weights that were not fetched.
+        MissingWeights: If the file cannot be read, or is a Git LFS pointer.
     """
     memory = _memory()
     digest = memory.of([path]).get(path)
@@ -150,30 +149,30 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _compare(path: Path, digest: str) -> None:
-    """Refuse Git LFS's stand-ins; say where the digest is not what it should be."""
+    """Refuse a Git LFS pointer, and warn about a digest that differs from the published one."""
     if path.stat().st_size < 1000 and path.read_bytes().startswith(POINTER):
-        raise MissingWeights(f"{path} only stands for the weights (Git LFS): run `git lfs pull` in {path.parent}")
-    # The driver checks all weights before it starts workers, who need not say it again.
+        raise MissingWeights(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull` in {path.parent}")
+    # The driver checks all weights before it starts workers, so workers do not repeat the warning.
     if multiprocessing.current_process().name != "MainProcess":
         return
     for expected, source in published_digests(path):
         if not digest.startswith(expected):
             logging.getLogger("featzoo").warning(
-                "%s has SHA-256 %s, but by %s it is %s: damaged, changed, or another version. Features are computed "
-                "with it as it is, under a key of their own",
+                "%s has SHA-256 %s, but according to %s it should be %s: the file is damaged, changed, or another "
+                "version. Features are computed with it and stored under a separate key",
                 path, digest, source, expected,
             )  # fmt: skip
 
 
 def published_digests(path: Path) -> list[tuple[str, str]]:
-    """SHA-256 (or its first digits) that a file of weights should have, each with who says so.
+    """The SHA-256 (or its first digits) that a file of weights should have, each with its source.
 
-    torch.hub and the hub's cache write them into names; featzoo knows some more.
+    torch.hub and the hub's cache put digests into file names; the catalogue has some more.
     """
     found = []
     name = re.search(r"-([0-9a-f]{8,64})\.pth$", path.name)
     if name:
-        found.append((name[1], "its own name"))
+        found.append((name[1], "its file name"))
     blob = path.resolve()
     if path.is_symlink() and blob.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", blob.name):
         found.append((blob.name, "the hub"))
@@ -185,7 +184,7 @@ def published_digests(path: Path) -> list[tuple[str, str]]:
         mine = {entry.name, entry.address, hub_name(entry.name), hub_name(entry.address)}
         mine |= {name.rpartition("/")[2] for name in mine}
         if path.name in entry.digests and (path.name in entry.files or packaged == entry.name or mine & names):
-            found.append((entry.digests[path.name], f"what is known of {entry.name}"))
+            found.append((entry.digests[path.name], f"featzoo's entry for {entry.name}"))
     return found
 
 

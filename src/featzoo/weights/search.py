@@ -1,4 +1,4 @@
-"""Where weights are looked for: the user's folder, packages, and the caches of the libraries that hand them out."""
+"""Search this machine for weights: the user's folder, packages, and the caches of the libraries that download them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import NamedTuple
 from featzoo.weights.catalogue import MINILM, known
 from featzoo.weights.imports import installed, require
 
-# What a complete download holds at least one of; model.bin is CTranslate2's, the last two are py-feat's.
-NUMBERS = ("*.safetensors", "pytorch_model*.bin", "model.bin", "*.pth", "*.pt", "*.skops", "*.pth.tar")
+# A complete download has at least one such file; model.bin is CTranslate2's, the last two are py-feat's.
+WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin", "model.bin", "*.pth", "*.pt", "*.skops", "*.pth.tar")
 ABSENT = "not there"
 
 
 class Place(NamedTuple):
-    """A place where weights may lie.
+    """A place where weights may be.
 
     Attributes:
         path: A folder or file.
-        fault: Why it cannot be used: `not there`, or what is torn; empty where it can.
-        chosen: Whether the user named it, so that nothing else will do if it is torn.
+        fault: Why the weights cannot be used: `not there`, or which part is missing; empty if they can.
+        chosen: Whether the user named this place, so that no other is used if it is incomplete.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 def places(model: str) -> Iterator[Place]:
-    """Where a model is looked for, in order; the first without a fault is taken."""
+    """The places to look for a model, in order; the first without a fault is used."""
     if is_path(model):
         yield _given(model)
         return
@@ -55,7 +55,7 @@ def places(model: str) -> Iterator[Place]:
 
 
 def is_path(model: str) -> bool:
-    """Whether this can only be meant as a path: no model's name starts so."""
+    """Whether this must be a path, because no model's name starts like it."""
     return model.startswith((".", "~", "/")) or Path(model).is_absolute()
 
 
@@ -65,13 +65,13 @@ def _given(model: str) -> Place:
 
 
 def chosen_folder() -> Path | None:
-    """The folder of models by name that the user gave: `--weights`, or FEATZOO_WEIGHTS."""
+    """The user's folder of models by name: `--weights` or FEATZOO_WEIGHTS."""
     chosen = os.environ.get("FEATZOO_WEIGHTS")
     return Path(chosen).expanduser() if chosen else None
 
 
 def _chosen_places(names: Iterable[str], settings: bool) -> Iterator[Place]:
-    """In the user's own folder: by full name, by its last part, or as the hub's cache has it."""
+    """Places in the user's folder: the full name, its last part, or the layout of the hub's cache."""
     chosen = chosen_folder()
     if chosen is None:
         return
@@ -84,7 +84,7 @@ def _chosen_places(names: Iterable[str], settings: bool) -> Iterator[Place]:
 
 
 def _cached(folder: Path, names: Iterable[str], settings: bool) -> Iterator[Place]:
-    """In one of the hub's caches; sentence-transformers before 2.3 kept plain folders in its own."""
+    """Places in one of the hub's caches; sentence-transformers before 2.3 kept plain folders in its cache."""
     for name in names:
         yield _snapshot(folder / hub_name(name), settings)
         plain = folder / name.replace("/", "_")
@@ -93,7 +93,7 @@ def _cached(folder: Path, names: Iterable[str], settings: bool) -> Iterator[Plac
 
 
 def file_places(file: str, home: Path) -> Iterator[Place]:
-    """Of weights that are files with names: in the chosen folder, and where their library keeps them."""
+    """Places of weights that are found by file name: the user's folder, then the folder of their library."""
     chosen = chosen_folder()
     if chosen is not None and (chosen / file).is_file():
         yield Place(chosen / file, "", chosen=True)
@@ -106,17 +106,21 @@ def hub_name(repository: str) -> str:
 
 
 def _homes() -> dict[str, Path]:
-    """Where libraries keep weights that are files with names."""
+    """Source to the folder in which its library keeps weights that are found by file name."""
     return {"torchvision": torch_folder(), "archive": own_folder(), "gensim": gensim_folder()}
 
 
 def cache_home() -> Path:
-    """The user's folder of caches."""
+    """The user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def hub_caches() -> list[Path]:
-    """The hub's caches, that of huggingface_hub first, by the environment variables that its libraries read."""
+    """The hub's caches, huggingface_hub's first, from the environment variables that its libraries read.
+
+    huggingface_hub.constants has the first of them, but reads the environment only once, when it is imported, and
+    extractors that need no model from the hub run without the package.
+    """
     home = Path(os.environ.get("HF_HOME") or cache_home() / "huggingface")
     first = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or home / "hub"
     others = [os.environ.get("TRANSFORMERS_CACHE"), os.environ.get("SENTENCE_TRANSFORMERS_HOME")]
@@ -125,34 +129,37 @@ def hub_caches() -> list[Path]:
 
 
 def torch_folder() -> Path:
-    """Where torch.hub keeps files of weights, torchvision's among them."""
+    """The folder in which torch.hub keeps checkpoints, including torchvision's."""
     return Path(os.environ.get("TORCH_HOME") or cache_home() / "torch").expanduser() / "hub" / "checkpoints"
 
 
 def gensim_folder() -> Path:
-    """Where gensim's downloader keeps word vectors."""
+    """The folder in which gensim's downloader keeps word vectors."""
     return Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data").expanduser()
 
 
 def own_folder() -> Path:
-    """Where `feat weights get` puts what no other library keeps, such as GloVe's vectors."""
+    """The folder for weights that no other library keeps, such as GloVe's vectors."""
     return cache_home() / "featzoo" / "weights"
 
 
 def pyfeat_folders() -> list[Path]:
-    """py-feat's own folder of weights, the only one that it reads by itself; none where it is not installed."""
+    """py-feat's folder of weights; empty if py-feat is not installed."""
     found = importlib.util.find_spec("feat")
     return [Path(place) / "resources" for place in (found.submodule_search_locations if found else None) or ()]
 
 
 def _snapshot(repository: Path, settings: bool) -> Place:
-    """What the hub's cache holds of a model: the snapshot that refs/main names, else the newest complete one."""
+    """The hub's snapshot of a model: the one that refs/main names, else the newest complete one.
+
+    huggingface_hub's own look-up finds neither a snapshot without refs/main nor the reason why one is incomplete.
+    """
     try:
         reference = repository / "refs" / "main"
         if reference.is_file():
             folder = repository / "snapshots" / reference.read_text(encoding="utf-8").strip()
             if not folder.is_dir():
-                return Place(folder, "a torn download: refs/main names this snapshot, which is not there")
+                return Place(folder, "an incomplete download: refs/main names this snapshot, which is not there")
             return Place(folder, _fault(folder, settings))
         folders = sorted((repository / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     except OSError as error:
@@ -162,11 +169,11 @@ def _snapshot(repository: Path, settings: bool) -> Place:
 
 
 def _fault(folder: Path, settings: bool) -> str:
-    """What a model's folder lacks; empty where it is complete.
+    """What a model's folder lacks; empty if it is complete.
 
     Args:
-        folder: Of a model.
-        settings: Whether it needs a config.json.
+        folder: The model's folder.
+        settings: Whether the model needs a config.json.
     """
     try:
         files = list(folder.iterdir())
@@ -174,20 +181,20 @@ def _fault(folder: Path, settings: bool) -> str:
         return f"unreadable: {error.strerror}"
     lost = sorted(path.name for path in files if path.is_symlink() and not path.exists())
     if lost:
-        return f"a torn download: links to nothing ({', '.join(lost)})"
+        return f"an incomplete download: links to missing files ({', '.join(lost)})"
     if settings and not (folder / "config.json").is_file():
-        return "a torn download: no config.json"
+        return "an incomplete download: no config.json"
     for index in folder.glob("*.index.json"):
         missing = sorted(name for name in _parts(index) if not (folder / name).is_file())
         if missing:
-            return f"a torn download: no {', '.join(missing)}"
-    if not any(path for pattern in NUMBERS for path in folder.glob(pattern)):
-        return f"a torn download: no weights (none of {', '.join(NUMBERS)})"
+            return f"an incomplete download: no {', '.join(missing)}"
+    if not any(path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern)):
+        return f"an incomplete download: no weights (none of {', '.join(WEIGHT_PATTERNS)})"
     return ""
 
 
 def _parts(index: Path) -> set[str]:
-    """The files that weights in several parts consist of."""
+    """The files of weights that are split into parts."""
     try:
         return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, AttributeError):

@@ -18,8 +18,8 @@ from featzoo.extractors.text.cleaning import written
 from featzoo.extractors.text.encoder_files import encoder_files, load_encoder, load_tokenizer
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
+from featzoo.weights.catalogue import MINILM
 from featzoo.weights.imports import check
-from featzoo.weights.locate import MINILM
 
 # How config.json names the number of layers.
 DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")

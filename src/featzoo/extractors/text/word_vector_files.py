@@ -108,7 +108,7 @@ def _text(source: Path, file: BinaryIO, rest: bytes, width: int, count: int | No
         if count is not None and found >= count:
             return
     if count is not None:
-        raise MissingWeights(f"{source} announces {count} vectors and holds {found}: a torn download?")
+        raise MissingWeights(f"{source} announces {count} vectors and holds {found}: an incomplete download?")
 
 
 def _lines(file: BinaryIO, rest: bytes) -> Iterator[tuple[list[bytes], bool]]:
@@ -193,7 +193,7 @@ def _binary(source: Path, file: BinaryIO, rest: bytes, width: int, count: int) -
         yield Block(tokens, np.frombuffer(b"".join(vectors), "<f4").reshape(len(tokens), width))  # (N, D)
         more = file.read(BLOCK) if left else b""
         if left and not more:
-            raise MissingWeights(f"{source} announces {count} vectors and holds {count - left}: a torn download?")
+            raise MissingWeights(f"{source} announces {count} vectors and holds {count - left}: incomplete download?")
         rest = rest[at:] + more
 
 

@@ -118,13 +118,13 @@ def _convert(source: Path, folder: Path) -> None:
             if not _complete(folder):
                 shutil.rmtree(folder, ignore_errors=True)
     except (EOFError, BadZipFile, zlib.error) as error:
-        raise MissingWeights(f"{source} is damaged (a torn download?): {error}") from error
+        raise MissingWeights(f"{source} is damaged (an incomplete download?): {error}") from error
     except (OSError, StoreError) as error:
         if not _complete(folder):  # otherwise another process was faster
             raise MissingWeights(f"cannot convert {source} into {folder}: {error}") from error
         return
     if left_out:
-        log.warning("%s ends in the middle of a line, which is left out: a torn download?", source)
+        log.warning("%s ends in the middle of a line, which is left out: an incomplete download?", source)
     log.info("converted %s in %.1f s", source, time.monotonic() - begin)
 
 
