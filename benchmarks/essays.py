@@ -21,8 +21,10 @@ import numpy as np
 import featzoo.cli  # noqa: F401  (sets what the command sets, before torch is imported)
 from featzoo.cache.store import FeatureStore
 from featzoo.commands.extract import run as extract
+from featzoo.commands.selection import Selection
 from featzoo.exchange.texts.essays import import_essays
 from featzoo.exchange.texts.tables import TRAITS
+from featzoo.extraction.options import ExtractOptions
 from featzoo.zoo.metrics.binary import Cells
 from featzoo.zoo.metrics.regression import align
 from featzoo.zoo.runs.compare import intervals
@@ -48,9 +50,7 @@ def main() -> None:
         store = options.store or Path(name) / "essays"
         for line in import_essays(options.data, store).lines():
             print(line)
-        extract(
-            (), FROZEN, None, store, jobs=1, device="cpu", dry_run=False, retry=False, timeout=600, verbose=False,
-        )  # fmt: skip
+        extract(Selection(extractors=FROZEN), store, ExtractOptions(jobs=1, device="cpu"))
         clips = FeatureStore(store).clips().values()
         parts = [[clip for clip in clips if clip.split == split] for split in ("train", "valid")]
         targets = [np.array([[clip.labels[trait] for trait in TRAITS] for clip in part]) for part in parts]

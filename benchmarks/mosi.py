@@ -18,8 +18,10 @@ from pathlib import Path
 
 import featzoo.cli  # noqa: F401  (sets what the command sets, before torch is imported)
 from featzoo.commands.extract import run as extract
+from featzoo.commands.selection import Selection
 from featzoo.commands.train import train
 from featzoo.exchange.corpora.mosi import import_mosi
+from featzoo.extraction.options import ExtractOptions
 from featzoo.zoo.runs.run import Run
 
 MAE, ACC2, SECONDS = 0.82, 0.83, 600.0
@@ -40,10 +42,7 @@ def main() -> None:
         store = Path(name) / "mosi"
         for line in import_mosi(options.data, store).lines():
             print(line)
-        extract(
-            (), "bert.minilm,bert.minilm-ids", None, store, jobs=-1, device="cpu", dry_run=False, retry=False,
-            timeout=600, verbose=False,
-        )  # fmt: skip
+        extract(Selection(extractors="bert.minilm,bert.minilm-ids"), store, ExtractOptions(device="cpu"))
         for seed in options.seeds:
             started = time.perf_counter()
             run: Run = train("psa-mf", store, Path(name) / "runs", seed, (), ("vision",), "cpu")

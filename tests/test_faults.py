@@ -311,7 +311,7 @@ def test_a_read_only_store_is_read_and_refuses_the_rest(tmp_path):
     done = in_namespace(mounts, sys.executable, "-c", READ_ONLY, store, here, more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ls 0:" in done.stdout
-    assert "check 0: 1 sets, 9 stored sequences, 0 damaged" in done.stdout
+    assert "check 0: 1 set, 9 stored sequences, 0 damaged" in done.stdout
     assert "9 cached" in done.stdout.split("extract 0:")[1]
     refused = done.stdout.split("extract 1:")[1]
     assert "the file system is read-only: choose another folder; what is stored can still be read" in refused

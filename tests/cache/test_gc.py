@@ -182,7 +182,7 @@ def test_the_command_shows_sizes_and_deletes_only_with_yes(store):
 
     done = run("--grace", "0")
     assert done.exit_code == 0
-    assert "3 stored sequences that are out of date" in done.output
+    assert "3 outdated or duplicate sequences" in done.output
     assert "Nothing was deleted: feat gc --yes" in done.output
     assert len(stored(store)) == 7
     assert "deleted" in run("--grace", "0", "--yes").output

@@ -171,7 +171,7 @@ def test_into_itself_is_refused_and_a_new_store_is_made(ours, tmp_path):
     new = tmp_path / "new"
     dry = CliRunner().invoke(feat, ["merge", str(ours.path), "-o", str(new), "--dry-run"])
     assert (dry.exit_code, new.exists()) == (0, False)
-    assert "2 sequences would be taken in" in dry.output
+    assert "2 sequences would be copied" in dry.output
     assert CliRunner().invoke(feat, ["merge", str(ours.path), "-o", str(new)]).exit_code == 0
     assert stored(FeatureStore(new)) == stored(ours)
 

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -45,16 +44,6 @@ def test_what_is_missing_has_a_command_that_exists(said):
         model = re.search(r": feat weights get (\S+)$", line)
         assert (model and known(model[1])) or "pip install" in line or "`zoo train adam-teacher`" in line, line
     assert [line for line in said if line in NO_NETWORK] == list(NO_NETWORK)
-
-
-def test_it_is_quick(tmp_path):
-    """Under 5 s, as promised; in seconds of the processor, since the machine may be busy."""
-    before = os.times()
-    start = time.monotonic()
-    doctor(tmp_path)
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    assert min(used, time.monotonic() - start) < 5
 
 
 def test_copied_weights_are_seen(tmp_path, random_bert):

@@ -190,7 +190,7 @@ def test_a_second_run_computes_and_reads_nothing(store, tmp_path, monkeypatch):
     settled()
     assert computed(extract_all(store, [plugins.Loudness()], clips, jobs=1)) == 2
     shards = sorted(p.name for p in store.path.rglob("*.h5"))
-    monkeypatch.setattr(runner, "_run", lambda *a: pytest.fail("a worker was started"))
+    monkeypatch.setattr(runner, "run_rounds", lambda *a: pytest.fail("a worker was started"))
     import hashlib
 
     monkeypatch.setattr(hashlib, "file_digest", lambda *a: pytest.fail("a file was read"))

@@ -13,19 +13,18 @@ from pathlib import Path
 
 import plugins_for_tests as plugins
 import pytest
-from click.testing import CliRunner
 from conftest import same_features, tone, write_wav
 from hypothesis import given
 from hypothesis import strategies as st
 
 from featzoo.cache.store import FeatureStore
-from featzoo.cli import feat
 from featzoo.commands.extract import memory_bytes
 from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.extraction import engines
 from featzoo.extraction.dask import Backend
 from featzoo.extraction.driver import extract_all
-from featzoo.extraction.engines import Ray, make_engine, share
+from featzoo.extraction.engines import Ray, check_backend
+from featzoo.extraction.shares import share
 from featzoo.extraction.worker import Setup
 from featzoo.media.clip import Clip
 from featzoo.media.discovery import find_clips
@@ -208,11 +207,11 @@ def test_dask_clusters_that_cannot_be_used_are_refused_with_what_to_type(store, 
     ):
         extract_all(store, [plugins.Loudness()], clips, backend="dask", scheduler=client.scheduler.address)
     with pytest.raises(InvalidOption, match="dask scheduler"):
-        make_engine("dask", None, 1)
+        check_backend("dask", None)
     with pytest.raises(InvalidOption, match="loky's workers run on this machine"):
-        make_engine("loky", "tcp://x:1", 1)
+        check_backend("loky", "tcp://x:1")
     with pytest.raises(InvalidOption, match="expected one of loky, dask, ray"):
-        make_engine("spark", None, 1)
+        check_backend("spark", None)
 
 
 @pytest.mark.faults
@@ -319,23 +318,6 @@ def test_three_ranks_fill_one_store_at_once(tmp_path):
     assert found.clip_ids() == many(30)
 
 
-def test_ranks_that_make_no_sense_are_usage_errors(tmp_path):
-    voices(tmp_path / "media", "a.wav")
-    extract = ["extract", str(tmp_path / "media"), "-x", "egemaps", "-o", str(tmp_path / "f")]
-    alone = CliRunner().invoke(feat, [*extract, "--rank", "0"])
-    assert alone.exit_code == 2
-    assert "--rank 0 --world 8" in alone.output
-    beyond = CliRunner().invoke(feat, [*extract, "--rank", "2", "--world", "2"])
-    assert beyond.exit_code == 1
-    assert "ranks count from 0" in beyond.output
-    without = CliRunner().invoke(feat, [*extract, "--backend", "dask"])
-    assert without.exit_code == 1
-    assert "--scheduler ADDRESS" in without.output
-    size = CliRunner().invoke(feat, [*extract, "--memory", "4"])
-    assert size.exit_code == 2
-    assert "4GB" in size.output
-
-
 # Models, memory, devices
 
 
@@ -359,7 +341,7 @@ def test_a_clip_that_takes_too_much_memory_is_set_aside(store, tmp_path):
     assert found.pop("hoard.wav") == ("failed", "out-of-memory")
     assert {state for state, _ in found.values()} == {"stored"}
     assert len(found) == 8
-    assert "limit of 0.8 GB (--memory)" in store["hoards"].failure("hoard.wav").message
+    assert "memory limit of 0.8 GB" in store["hoards"].failure("hoard.wav").message
     with pytest.raises(FeatzooError, match="before its first clip"):
         extract_all(store, [plugins.Louder()], clips, jobs=1, memory=1_000_000)
 

@@ -236,7 +236,7 @@ def test_segments_of_one_recording_share_its_transcript(models, folder):
     assert "2 recordings with 3 segments" in done.output
     assert "1 transcribed, 0 had a transcript" in done.output
     assert "nowhere.wav: not-found" in done.output
-    assert "left aside: 1 (text only (text alone))" in done.output
+    assert "skipped: 1 (text only (text alone))" in done.output
     whole = read_transcript(folder / "voice.wav.json")
     halves = [clip.words for clip in find_clips(table).clips[:2]]
     assert [len(half) for half in halves] == [

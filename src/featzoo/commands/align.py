@@ -7,23 +7,23 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import STORE
+from featzoo.wording import count
 
-# Those of featzoo.alignment.HOWS, whose import would cost NumPy's before it is needed.
+# The same as featzoo.alignment.HOWS, which cannot be imported here without NumPy.
 WAYS = ("mean", "weighted", "sum", "std", "max", "min", "first")
 
 
 @click.command()
 @click.argument("feature_set")
 @click.option("--to", "onto", default="words", show_default=True, help="words (of the transcripts), or a feature set.")
-@click.option(
-    "--how", type=click.Choice(WAYS), default="mean", show_default=True, help="What stands for a word's rows."
-)
+@click.option("--how", type=click.Choice(WAYS), default="mean", show_default=True, help="How a word's rows are pooled.")
 @STORE
 def align(feature_set: str, onto: str, how: str, store: Path) -> None:
-    """Pool FEATURE_SET onto words: one row a word, as CMU-MultimodalSDK's align, in a feature set of its own.
+    """Pool a feature set onto words.
 
-    Clips that were pooled from the same features and words are left as they are. Exit status 1 if any clip
-    cannot be pooled; the others are stored all the same.
+    FEATURE_SET becomes a new set with one row for each word, as the align function of CMU-MultimodalSDK makes it.
+    Clips that were pooled before from the same features and words are not pooled again. The exit status is 1 if any
+    clip cannot be pooled; the others are stored.
 
     \b
     feat align egemaps --to words -o features
@@ -40,7 +40,7 @@ def align(feature_set: str, onto: str, how: str, store: Path) -> None:
     for clip_id, reason in done.refused.items():
         click.secho(f"    {clip_id}: {reason}", fg="yellow")
     if done.stale:
-        said = f"{done.stale} clips of {feature_set} are older than their media or words: feat extract -x {feature_set}"
-        click.secho(f"warning: {said}", err=True, fg="yellow")
+        stale = f"{count(done.stale, 'clip')} of {feature_set} computed from older media or words"
+        click.secho(f"warning: {stale}: feat extract -x {feature_set}", err=True, fg="yellow")
     if done.refused:
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""`feat doctor`: what can run here, what the rest lacks, and what to type."""
+"""`feat doctor`: which extractors and heads can run here, and how to install the rest."""
 
 from __future__ import annotations
 
@@ -7,21 +7,45 @@ import platform
 from collections.abc import Iterator
 from importlib import metadata
 
+import click
+
 from featzoo import plugins
+from featzoo.commands.weights import takes_weights
 from featzoo.errors import FeatzooError, MissingWeights
-from featzoo.extractors.contract import make_extractor, usual_extractors
-from featzoo.weights.imports import installed
-from featzoo.weights.locate import NO_NETWORK
+from featzoo.wording import count
 
 PACKAGES = ("featzoo", "torch", "torchvision", "transformers", "opensmile", "av", "h5py", "numpy")
+HEAD_PACKAGES = ("torch", "transformers", "accelerate", "safetensors")
+
+
+@click.command()
+@takes_weights
+def doctor() -> None:
+    """Show what can run here and how to install the rest.
+
+    Extractors and heads that can run are marked ok; the others are listed with what is missing and what to type.
+    """
+    for line in examine():
+        click.echo(line)
 
 
 def examine() -> Iterator[str]:
-    """Lines that say what can run on this machine and what to type for the rest."""
-    yield f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores; {_devices()}"
+    """The lines that `feat doctor` prints."""
+    cores = count(os.cpu_count() or 1, "core")
+    yield f"Python {platform.python_version()} on {platform.platform()}, {cores}; {_devices()}"
     yield "packages: " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     yield ""
     yield "extractors"
+    yield from _extractors()
+    yield ""
+    yield "heads"
+    yield from _heads()
+
+
+def _extractors() -> Iterator[str]:
+    from featzoo.extractors.contract import make_extractor
+    from featzoo.weights.locate import NO_NETWORK
+
     refused: dict[str, list[str]] = {}
     without_weights = False
     for request in _requests():
@@ -30,7 +54,7 @@ def examine() -> Iterator[str]:
             extractor.prepare()
         except FeatzooError as error:
             without_weights |= isinstance(error, MissingWeights)
-            # The rest of it is said once, below.
+            # The later lines are the same for all models; they are printed once, below.
             refused.setdefault(str(error).partition("\n")[0], []).append(request)
         else:
             yield f"  ok {request}: {extractor.modality}" + (f" ({extractor.licence})" if extractor.licence else "")
@@ -40,28 +64,35 @@ def examine() -> Iterator[str]:
         yield ""
         yield "All models, with sizes and licences: feat weights list"
         yield from NO_NETWORK
-    yield ""
-    yield "heads"
+
+
+def _heads() -> Iterator[str]:
+    from featzoo.weights.imports import installed
+
+    missing = ", ".join(package for package in HEAD_PACKAGES if not installed(package))
     for name in plugins.registered(plugins.HEADS):
-        lacking = [p for p in ("torch", "transformers", "accelerate", "safetensors") if not installed(p)]
-        yield (f"  -- {name}: pip install 'featzoo[zoo]' (lacks {', '.join(lacking)})" if lacking else f"  ok {name}")
+        yield f"  -- {name}: pip install 'featzoo[zoo]' (missing: {missing})" if missing else f"  ok {name}"
 
 
 def _requests() -> list[str]:
-    """What a run without `-x` tries, and the extractors that it leaves alone."""
+    """The extractors of a run without `-x`, and those that such a run leaves out."""
+    from featzoo.extractors.contract import usual_extractors
+
     usual = usual_extractors()
     tried = {request.partition(".")[0] for request in usual}
     return usual + [name for name in plugins.registered(plugins.EXTRACTORS) if name not in tried]
 
 
 def _devices() -> str:
+    from featzoo.weights.imports import installed
+
     if not installed("torch"):
-        return "no torch"
+        return "torch is not installed"
     import torch
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    names = [torch.cuda.get_device_name(number) for number in range(count)]
-    return f"{count} CUDA devices ({', '.join(names)})" if names else "no CUDA device"
+    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = [torch.cuda.get_device_name(device) for device in range(number)]
+    return f"{count(number, 'CUDA device')} ({', '.join(names)})" if names else "no CUDA device"
 
 
 def _version(package: str) -> str:

@@ -1,67 +1,98 @@
-"""`feat extract`: what to run, progress, and the account at the end."""
+"""`feat extract`: compute and store what is missing."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo import plugins
-from featzoo.cache.pack import MANY, pack_store
-from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, InvalidClips, StoreError
-from featzoo.extraction.driver import Outcome, Report, extract_all
-from featzoo.extraction.engines import make_engine, share
-from featzoo.extraction.plan import Plan, make_plan, runnable
-from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
-from featzoo.media.clip import Clip
-from featzoo.media.discovery import find_clips
-from featzoo.weights.catalogue import licence, research_only
+from featzoo.commands.options import DEVICE, FOLDER, STORE
+from featzoo.commands.weights import takes_weights
+from featzoo.errors import InvalidOption, StoreError
 
-# Failed clips that are named for each reason; `feat ls SET --failed` names all.
-EXAMPLES = 3
+if TYPE_CHECKING:
+    from featzoo.cache.store import FeatureStore
+    from featzoo.commands.selection import Selection
+    from featzoo.extraction.options import ExtractOptions
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-def run(
-    sources: Sequence[Path],
-    requests: str | None,
-    recipe: str | None,
-    path: Path,
-    *,
-    jobs: int,
-    device: str,
-    dry_run: bool,
-    retry: bool,
-    timeout: float,
-    verbose: bool,
-    memory: str | None = None,
-    backend: str = "loky",
-    scheduler: str | None = None,
-    rank: int | None = None,
-    world: int | None = None,
-    changes: Mapping[str, Any] | None = None,
-    pattern: str | None = None,
-) -> bool:
-    """Extract, and print the account. Returns whether any clip failed.
+@click.command()
+@click.argument("sources", nargs=-1, type=FOLDER)
+@click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
+@click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
+@click.option("--clips", "pattern", metavar="PATTERN", help="Extract only clips whose ids match, such as '*/en'.")
+@STORE
+@click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
+@DEVICE
+@click.option("--dry-run", is_flag=True, help="Show what is missing, stale, cached or failed; compute nothing.")
+@click.option("--retry", is_flag=True, help="Try clips again that are known to fail.")
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds that one clip may take.")
+@click.option("--memory", metavar="SIZE", help="Memory that one worker may use, model included: 4GB, 500MB.")
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "dask", "ray"]),
+    default="loky",
+    show_default=True,
+    help="Run workers on this machine (loky), or on a Dask or Ray cluster.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask scheduler or the Ray cluster.")
+@takes_weights
+@click.option("--rank", type=int, help="Extract only this share of the clips, from 0 to WORLD - 1.")
+@click.option("--world", type=int, help="Number of processes that share the clips, each with its own --rank.")
+@click.option("-v", "--verbose", is_flag=True, help="Print a line for each clip as soon as it is stored.")
+def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **given: Any) -> None:
+    """Extract features of clips into a store.
 
-    `changes` are those of the recipe, as `zoo train --set` and `--without` make them.
+    SOURCES are folders, manifests (.csv, .parquet) or media files; without them, the clips in the store are used.
+    Clips that are stored and unchanged are not computed again. The exit status is 1 if any clip failed; the others
+    are stored.
+
+    \b
+    feat extract videos/
+    feat extract clips.csv -x egemaps.functionals -o features
+    feat extract videos/ -x 'frames[rate=5]' --dry-run
+    feat extract videos/ -j 4 --memory 4GB --timeout 120
+    feat extract videos/ --backend dask --scheduler tcp://10.0.0.1:8786
+    feat extract videos/ --rank $SLURM_ARRAY_TASK_ID --world 8
+    """
+    from featzoo.commands.selection import Selection
+    from featzoo.extraction.options import ExtractOptions
+
+    if given["extractors"] and given["recipe"]:
+        raise click.UsageError("give -x or --for, not both")
+    chosen = {name: given.pop(name) for name in ("sources", "extractors", "recipe", "pattern", "rank", "world")}
+    options = ExtractOptions(memory=memory_bytes(memory) if memory else None, **given)
+    if run(Selection(**chosen), store, options, dry_run=dry_run, verbose=verbose):
+        raise SystemExit(1)
+
+
+def run(
+    selection: Selection, path: Path, options: ExtractOptions, *, dry_run: bool = False, verbose: bool = False
+) -> bool:
+    """Extract, and print a report. Returns whether any clip failed.
 
     Raises:
-        FeatzooError: If there is nothing to run, or on nothing.
+        FeatzooError: If there are no clips, or nothing can run.
         click.UsageError: If options do not fit together.
     """
-    limit = memory_bytes(memory) if memory else None
-    make_engine(backend, scheduler, 1)  # refuses before any medium is read
-    clips = _share(_fitting(_clips(sources, path), pattern), rank, world)
-    extractors = _extractors(requests, recipe, clips, path, changes)
+    from featzoo.cache.store import FeatureStore
+    from featzoo.commands.extract_report import print_plan, print_report, progress
+    from featzoo.commands.selection import select_clips, select_extractors
+    from featzoo.extraction.driver import run_plan
+    from featzoo.extraction.engines import check_backend
+    from featzoo.extraction.plan import make_plan
+
+    try:
+        check_backend(options.backend, options.scheduler)  # before any media file is read
+    except InvalidOption as error:
+        raise click.BadParameter(str(error), param_hint="--scheduler") from error
+    clips = select_clips(selection, path)
+    extractors = select_extractors(selection, clips, path)
     if not extractors:
         click.echo("nothing to extract")
         return False
@@ -69,31 +100,28 @@ def run(
     store = FeatureStore.create(path) if exists or not dry_run else None
     plan = make_plan(store, extractors, clips)
     if dry_run or store is None:
-        _print_plan(plan)
+        print_plan(plan)
         return False
-    go = partial(
-        extract_all, store, plan.extractors, plan.clips, jobs=jobs, device=device, retry=retry, timeout=timeout,
-        memory=limit, backend=backend, scheduler=scheduler, plan=plan,
-    )  # fmt: skip
-    report = _with_progress(go, len(plan.clips) * len(plan.extractors), verbose)
-    _print_report(report, extractors, path)
-    if world is None:
+    with progress(len(clips) * len(extractors), verbose) as tell:
+        report = run_plan(plan, store, options, tell)
+    print_report(report, extractors, path)
+    if selection.world is None:
         _pack_many(store)
     else:
-        click.echo(f"when all {world} ranks are done: feat pack -o {path}")
+        click.echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
     return bool(report.failed)
 
 
 def run_for(recipe: str, sources: Sequence[Path], path: Path, changes: Mapping[str, Any], device: str) -> None:
-    """Extract what a recipe needs and the store lacks, and print the account; training masks clips that failed.
+    """Extract what a recipe needs and the store lacks, and print a report; training masks clips that failed.
 
     Raises:
-        FeatzooError: If there is no clip, or nothing that the recipe takes as an input can run here.
+        FeatzooError: If there are no clips, or nothing that the recipe accepts as an input can run here.
     """
-    run(
-        sources, None, recipe, path, jobs=-1, device=device, dry_run=False, retry=False, timeout=600.0, verbose=False,
-        changes=changes,
-    )  # fmt: skip
+    from featzoo.commands.selection import Selection
+    from featzoo.extraction.options import ExtractOptions
+
+    run(Selection(sources, recipe=recipe, changes=changes), path, ExtractOptions(device=device))
 
 
 def memory_bytes(text: str) -> int:
@@ -108,146 +136,10 @@ def memory_bytes(text: str) -> int:
     return round(float(found[1]) * UNITS[found[2]])
 
 
-def _share(clips: list[Clip], rank: int | None, world: int | None) -> list[Clip]:
-    if rank is None and world is None:
-        return clips
-    if rank is None or world is None:
-        raise click.UsageError("--rank and --world go together: --rank 0 --world 8 takes the first of 8 shares")
-    mine = share(clips, rank, world)
-    click.echo(f"rank {rank} of {world} takes {len(mine)} of {len(clips)} clips; the account below is of these alone")
-    return mine
-
-
-def _clips(sources: Sequence[Path], path: Path) -> list[Clip]:
-    if not sources:
-        clips = list(FeatureStore(path).clips().values())
-        if not clips:
-            raise InvalidClips(f"{path} knows no clip yet: feat extract FOLDER -o {path}")
-        return clips
-    found = find_clips(*sources)
-    click.echo(f"{len(found.clips)} clips in {', '.join(map(str, sources))}")
-    if found.left_aside:
-        names = ", ".join(found.left_aside[:5]) + (" ..." if len(found.left_aside) > 5 else "")
-        click.echo(f"left aside: {len(found.left_aside)} ({names})")
-    _print_remarks(found.clips)
-    return found.clips
-
-
-def _print_remarks(clips: Sequence[Clip]) -> None:
-    """What was left out or put right in transcripts and labels, by kind."""
-    kinds: dict[str, list[str]] = defaultdict(list)
-    for clip in clips:
-        for kind in dict.fromkeys(remark.partition(":")[0] for remark in clip.remarks):
-            kinds[kind].append(clip.id)
-    for kind, ids in kinds.items():
-        click.secho(f"{kind}: {_some(ids)}", fg="yellow")
-
-
-def _fitting(clips: list[Clip], pattern: str | None) -> list[Clip]:
-    if pattern is None:
-        return clips
-    fitting = [clip for clip in clips if fnmatchcase(clip.id, pattern)]
-    if not fitting:
-        raise InvalidClips(f"none of {len(clips)} clips has an id like '{pattern}'; there is '{clips[0].id}'")
-    click.echo(f"{len(fitting)} of {len(clips)} clips fit {pattern}")
-    return fitting
-
-
-def _extractors(
-    requests: str | None, recipe: str | None, clips: Sequence[Clip], path: Path, changes: Mapping[str, Any] | None
-) -> list[Extractor]:
-    if requests and recipe:
-        raise FeatzooError("give -x or --for, not both")
-    if requests:
-        chosen = {}
-        for request in plugins.split(requests):
-            extractor = make_extractor(request)
-            extractor.prepare()
-            chosen[extractor.key] = extractor
-        return list(chosen.values())
-    if recipe:
-        return _for_recipe(recipe, path, clips, changes)
-    extractors, left_out = runnable(usual_extractors(), clips)
-    for reason, names in left_out.items():
-        short = reason.partition("\n")[0]
-        click.echo(f"left out: {', '.join(names)}: {short}")
-    if not extractors:
-        raise FeatzooError("no extractor can run here: `feat doctor` says what to type")
-    return extractors
-
-
-def _for_recipe(name: str, path: Path, clips: Sequence[Clip], changes: Mapping[str, Any] | None) -> list[Extractor]:
-    """For each role, nothing if the store holds an alternative for every clip, else the first that can run here."""
-    from featzoo.zoo.recipe import find_recipe
-    from featzoo.zoo.runs.predict import FEATURES, extractors_of
-
-    if (Path(name) / FEATURES).is_file():
-        return list({x.key: x for x in extractors_of(Path(name)).values() if x}.values())
-    store = FeatureStore(path) if (path / "STORE.json").is_file() else None
-    chosen: dict[str, Extractor] = {}
-    for role, wanted in find_recipe(name, changes).inputs.items():
-        if not wanted.features:
-            continue
-        held = _held(store, wanted.features, clips)
-        if held:
-            click.echo(f"{role}: {held} is in the store")
-            continue
-        reasons = []
-        for request in wanted.features:
-            try:
-                extractor = make_extractor(request)
-                extractor.prepare()
-            except FeatzooError as error:
-                reasons.append(f"  {request}: {error}")
-                continue
-            chosen[extractor.key] = extractor
-            click.echo(f"{role}: {extractor.label}")
-            break
-        else:
-            stored = _stored(store, wanted.features)
-            if stored:  # what made it is not here, or has to be named: a trained run
-                click.echo(f"{role}: {stored} is in the store; what it lacks is not made")
-                continue
-            raise FeatzooError(f"none of what {name} takes as '{role}' can run here:\n" + "\n".join(reasons))
-    return list(chosen.values())
-
-
-def _held(store: FeatureStore | None, requests: Sequence[str], clips: Sequence[Clip]) -> str:
-    """The imported set that already has every clip; what an extractor makes is checked for staleness instead."""
-    for request in requests if store else ():
-        found = store.find(request) if store else None
-        if found is not None and not found.reads and all(clip.id in found for clip in clips):
-            return found.key
-    return ""
-
-
-def _stored(store: FeatureStore | None, requests: Sequence[str]) -> str:
-    found = (store.find(request) for request in requests) if store else ()
-    return next((one.key for one in found if one is not None), "")
-
-
-def _with_progress(go: Callable[..., Report], total: int, verbose: bool) -> Report:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("extracting"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total, rate="")
-
-        def tell(outcome: Outcome) -> None:
-            if verbose:
-                click.echo(f"{outcome.state} {outcome.key} {outcome.clip} {outcome.detail}".rstrip())
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
-
-        return go(on_outcome=tell)
-
-
 def _pack_many(store: FeatureStore) -> None:
-    """After a large run: merge its shards, so that the store opens fast."""
+    """After a large run, merge its shards, so that the store opens fast."""
+    from featzoo.cache.pack import MANY, pack_store
+
     if all(len(found.index.headers()) < MANY for found in store.sets()):
         return
     try:
@@ -256,49 +148,3 @@ def _pack_many(store: FeatureStore) -> None:
     except StoreError as error:
         # The features are stored all the same.
         click.secho(f"not packed: {error}", err=True, fg="yellow")
-
-
-def _print_plan(plan: Plan) -> None:
-    for extractor in plan.extractors:
-        states = plan.states[extractor.key]
-        counts = Counter(state for state, _ in states.values())
-        account = ", ".join(f"{counts[name]} {name}" for name in ("missing", "stale", "cached", "failed"))
-        click.echo(f"{extractor.key}: {account}")
-        why: dict[str, list[str]] = defaultdict(list)
-        for clip, (state, reason) in states.items():
-            if reason:
-                why[f"{state}: {reason}" if state != "failed" else reason.split(":")[0]].append(clip)
-        for reason, clips in why.items():
-            click.echo(f"  {reason}: {_some(clips)}")
-
-
-def _print_report(report: Report, extractors: Sequence[Extractor], path: Path) -> None:
-    width = max(len(extractor.key) for extractor in extractors)
-    for extractor in extractors:
-        counts = report.counts(extractor.key)
-        account = "   ".join(f"{counts[state]:>5} {state}" for state in ("stored", "cached", "failed"))
-        click.echo(f"{extractor.key:<{width}} {account}")
-        why: dict[str, list[str]] = defaultdict(list)
-        for outcome in report.failed:
-            if outcome.key == extractor.key:
-                why[outcome.detail.split(":")[0]].append(outcome.clip)
-        for reason, clips in sorted(why.items()):
-            click.secho(f"    {reason}: {_some(clips)}", fg="yellow")
-        noted: dict[str, list[str]] = defaultdict(list)
-        for outcome in report.outcomes:
-            for kind in outcome.notes if outcome.key == extractor.key else ():
-                noted[kind].append(outcome.clip)
-        for kind, clips in sorted(noted.items()):
-            click.echo(f"    note {kind}: {_some(clips)}")
-        model = str(extractor.provenance().get("model", ""))
-        if counts["stored"] and (extractor.licence or research_only(model)):
-            click.echo(f"    licence: {licence(model, extractor.licence)}")
-        if counts["stored"] and "note" in extractor.provenance():
-            click.echo(f"    note: {extractor.provenance()['note']}")
-    if report.failed:
-        click.echo(f"{len(report.failed)} failed; all reasons: feat ls SET --failed -o {path}")
-
-
-def _some(clips: Sequence[str]) -> str:
-    more = f" and {len(clips) - EXAMPLES} more" if len(clips) > EXAMPLES else ""
-    return f"{len(clips)} ({', '.join(clips[:EXAMPLES])}{more})"

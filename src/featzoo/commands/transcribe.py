@@ -1,4 +1,4 @@
-"""`feat transcribe`: transcripts from sound, or times for given words, beside the media."""
+"""`feat transcribe`: transcripts of sound, or times for given words, written beside the media."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import click
 
 from featzoo.commands.options import DEVICE, FOLDER
 from featzoo.commands.weights import takes_weights
+from featzoo.wording import count, some
 
 if TYPE_CHECKING:
     from featzoo.media.transcription import Media, Outcome
 
-# Recordings that are named where many share a fate.
+# Recordings to name in a list.
 EXAMPLES = 5
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
-@click.option("--model", default="base", show_default=True, help="tiny to large-v3, turbo, or a folder (CTranslate2).")
+@click.option("--model", default="base", show_default=True, help="tiny to large-v3, turbo, or a CTranslate2 folder.")
 @click.option("--language", metavar="CODE", help="Such as en or zh; default: detected in each recording.")
-@click.option("--to", type=FOLDER, help="A folder for the transcripts; default: beside the media.")
-@click.option("--align", is_flag=True, help="Find times for the words of transcripts that have none, not words.")
-@click.option("--force", is_flag=True, help="Also where there is a transcript already; its JSON is overwritten.")
-@click.option("--beam", type=click.IntRange(1), default=5, show_default=True, help="Hypotheses that the search keeps.")
-@click.option("--vad/--no-vad", default=True, show_default=True, help="Leave out what does not sound like speech.")
+@click.option("--to", type=FOLDER, help="Folder for the transcripts; default: beside the media.")
+@click.option("--align", is_flag=True, help="Find times for the words of transcripts that have no times.")
+@click.option("--force", is_flag=True, help="Overwrite transcripts that exist already.")
+@click.option("--beam", type=click.IntRange(1), default=5, show_default=True, help="Beam size of the search.")
+@click.option("--vad/--no-vad", default=True, show_default=True, help="Skip what does not sound like speech.")
 @DEVICE
 @takes_weights
 def transcribe(
@@ -40,11 +41,11 @@ def transcribe(
     vad: bool,
     device: str,
 ) -> None:
-    """Write transcripts with word times for the media in SOURCES: folders, manifests or media files.
+    """Write transcripts with word times for media.
 
-    They are Whisper's JSON, beside each medium (clip.mp4.json), where `feat extract` reads them. Recordings that have
-    a transcript are left as they are. Nothing is downloaded. Exit status 1 if any recording failed; the others are
-    written all the same.
+    SOURCES are folders, manifests or media files. The transcripts are Whisper's JSON, written beside each media file
+    (clip.mp4.json), where `feat extract` reads them. Recordings that have a transcript are skipped. Nothing is
+    downloaded. The exit status is 1 if any recording failed; the others are written.
 
     \b
     feat transcribe videos/
@@ -55,7 +56,7 @@ def transcribe(
     from featzoo.media.whisper import Whisper
 
     media = find_media(sources, to)
-    _say(media)
+    _print_found(media)
 
     def load() -> Whisper:
         loaded = Whisper(model, device, language=language, beam=beam, vad=vad)
@@ -79,24 +80,24 @@ def transcribe(
         outcomes = transcribe_all(
             media.found, load, align=align, force=force, on_progress=lambda done: progress.update(task, completed=done)
         )
-    if _account(outcomes, align):
+    if _print_outcomes(outcomes, align):
         raise SystemExit(1)
 
 
-def _say(media: Media) -> None:
+def _print_found(media: Media) -> None:
     clips = sum(len(medium.clips) for medium in media.found)
-    segments = f" with {clips} segments" if clips != len(media.found) else ""
+    segments = f" with {count(clips, 'segment')}" if clips != len(media.found) else ""
     click.echo(f"{_recordings(media)}{segments}")
     if media.left_aside:
-        click.echo(f"left aside: {len(media.left_aside)} ({_some(media.left_aside)})")
+        click.echo(f"skipped: {len(media.left_aside)} ({some(media.left_aside, EXAMPLES)})")
 
 
 def _recordings(media: Media) -> str:
-    return f"{len(media.found)} recording{'' if len(media.found) == 1 else 's'}"
+    return count(len(media.found), "recording")
 
 
-def _account(outcomes: Sequence[Outcome], align: bool) -> int:
-    """Print what became of all recordings; how many failed."""
+def _print_outcomes(outcomes: Sequence[Outcome], align: bool) -> int:
+    """Print the result of every recording, and return the number that failed."""
     written = [each for each in outcomes if each.state == "written"]
     failed = [each for each in outcomes if each.state == "failed"]
     kept = len(outcomes) - len(written) - len(failed)
@@ -104,14 +105,10 @@ def _account(outcomes: Sequence[Outcome], align: bool) -> int:
     click.echo(f"{len(written)} {done}, {kept} had {had} already, {len(failed)} failed")
     silent = [each.path.name for each in written if not each.words]
     if silent:
-        click.echo(f"without a word: {len(silent)} ({_some(silent)})")
+        click.echo(f"without a word: {len(silent)} ({some(silent, EXAMPLES)})")
     for each in written:
         if each.detail:
             click.secho(f"warning: {each.detail}", err=True, fg="yellow")
     for each in failed:
         click.secho(f"    {each.path.name}: {each.detail}", fg="yellow")
     return len(failed)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:EXAMPLES]) + (" ..." if len(names) > EXAMPLES else "")

@@ -1,4 +1,4 @@
-"""`feat weights`: what is here, where it lies, and how the rest is got."""
+"""`feat weights`: which model weights are installed, where, and how to download the others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from featzoo.commands.options import FOLDER, Commands
 
 
 def takes_weights(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option --weights, which holds for the run and for its worker processes."""
+    """Give a command the option --weights, which applies to the run and to its worker processes."""
 
     @click.option(
-        "--weights", type=FOLDER, help="A folder of models by name, searched first (`feat weights get MODEL --to`)."
+        "--weights", type=FOLDER, help="Folder of models to search first, as `feat weights get MODEL --to` makes it."
     )
     @wraps(function)
     def command(*arguments: Any, weights: Path | None, **options: Any) -> None:
         if weights is not None:
             _check(weights)
-            # Workers inherit the environment.
+            # Worker processes inherit the environment.
             os.environ["FEATZOO_WEIGHTS"] = str(weights.absolute())
         function(*arguments, **options)
 
@@ -31,26 +31,28 @@ def takes_weights(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _check(folder: Path) -> None:
-    """Refuse what cannot be meant."""
+    """Reject a --weights path that is not a folder of models."""
     if not folder.is_dir():
-        raise click.BadParameter(f"there is no folder {folder}", param_hint="--weights")
+        raise click.BadParameter(f"no folder {folder}", param_hint="--weights")
     if (folder / "config.json").is_file():
-        text = f"{folder} is a model's own folder: give the one that holds it, under the model's name"
+        text = f"{folder} is the folder of one model: give the folder that contains it"
         raise click.BadParameter(text, param_hint="--weights")
 
 
 @click.group(cls=Commands)
 def weights() -> None:
-    """Say which models' weights are here, where they lie, and how the rest is got.
+    """List, locate and download model weights.
 
-    Nothing is ever downloaded but by `feat weights get`.
+    Only `feat weights get` downloads anything.
     """
 
 
 @weights.command(name="list")
 @takes_weights
 def list_() -> None:
-    """List all models: size, who uses them, licence, and the path or what to type.
+    """List all models and where they are installed.
+
+    Each is listed with its size, the extractors that use it, its licence, and its path or the command that gets it.
 
     \b
     feat weights list
@@ -64,7 +66,9 @@ def list_() -> None:
 @click.argument("model")
 @takes_weights
 def where(model: str) -> None:
-    """Show where MODEL is looked for and what lies there, with its SHA-256. Exit status 1 if it is nowhere.
+    """Show where a model is searched for and found.
+
+    The files that are used are shown with their SHA-256. The exit status is 1 if MODEL is not installed.
 
     \b
     feat weights where bert-base-uncased
@@ -73,14 +77,16 @@ def where(model: str) -> None:
 
     for line in looked(model):
         click.echo(line)
-    locate(model)  # what it says where there is none is what to type
+    locate(model)  # raises an error that says how to get a model that is not installed
 
 
 @weights.command()
 @click.argument("model")
-@click.option("--to", type=FOLDER, help="A folder of models by name, to copy to a machine without a network.")
+@click.option("--to", type=FOLDER, help="Folder of models to write to, for a machine without a network.")
 def get(model: str, to: Path | None) -> None:
-    """Download MODEL: one of `feat weights list`, any organisation/name of the hub, or a model of torchvision.
+    """Download a model.
+
+    MODEL is one of `feat weights list`, any organisation/name of the Hugging Face hub, or a torchvision model.
 
     \b
     feat weights get bert-base-uncased
@@ -94,13 +100,13 @@ def get(model: str, to: Path | None) -> None:
         click.echo(f"{entry.name} ({entry.amount}); licence: {entry.licence}")
     place = download.get(model, to)
     download.check(place)
-    click.echo(f"here: {place}")
+    click.echo(f"installed: {place}")
     if to is not None:
         click.echo(f"copy the folder {to} to the other machine, and add --weights {to} to feat extract there")
 
 
 def listing() -> Iterator[str]:
-    """Two lines for each model: state, name, size, users; licence, and path or what to type."""
+    """Lines for each model: state, name, size and users; licence; path, or the command that gets it."""
     from featzoo.weights.catalogue import KNOWN
     from featzoo.weights.locate import NO_NETWORK
     from featzoo.weights.search import ABSENT, hub_caches, places, torch_folder
@@ -123,12 +129,12 @@ def listing() -> Iterator[str]:
         else:
             yield f"     feat weights get {entry.name}"
     yield ""
-    yield f"Looked in {', '.join(map(str, hub_caches()))} and {torch_folder()}."
+    yield f"Searched {', '.join(map(str, hub_caches()))} and {torch_folder()}."
     yield from NO_NETWORK
 
 
 def looked(model: str) -> Iterator[str]:
-    """A line for each place where a model is looked for, and the digests of what is used."""
+    """A line for each place where a model is searched for, and the digests of the files that are used."""
     from featzoo.weights.catalogue import amount
     from featzoo.weights.locate import file_digest, published_digests
     from featzoo.weights.search import WEIGHT_PATTERNS, places

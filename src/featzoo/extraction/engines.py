@@ -1,12 +1,11 @@
-"""How tasks reach worker processes: loky on one machine, Dask and Ray on many, or ranks without any engine.
+"""Engines that run tasks in worker processes: loky on one machine, Dask and Ray on many.
 
-A task is some clips; its answer is receipts. What a lost worker had to do is left open here: the driver
-looks into the store for what is missing, and sends that again.
+A task is some clips, and it returns receipts. An engine does not repeat the tasks of a lost worker: the driver looks
+into the store for what is missing and sends that again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import socket
@@ -17,49 +16,74 @@ from typing import Any, Protocol
 
 from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.extraction.worker import Job, Receipt, Setup, run_chunk
-from featzoo.media.clip import Clip
 from featzoo.weights.imports import check
+from featzoo.wording import count
 
 BACKENDS = ("loky", "dask", "ray")
+# The package that each backend needs.
+PACKAGES = {"dask": "distributed", "ray": "ray"}
+# The command that starts workers which featzoo can use.
+DASK_WORKER = "dask worker {} --nworkers 8 --nthreads 1"
 
-# Clips in one task: enough to fill batches across clips, few enough to share the work out.
+# Most clips in one task: enough to fill batches across clips, few enough to balance the workers.
 LARGEST_CHUNK = 64
-# The same where only words are read: a text costs milliseconds, and batches of one length need many to choose from.
+# The same if only words are read: a text takes milliseconds, and batches of similar length need many to choose from.
 LARGEST_CHUNK_OF_TEXTS = 1024
 
-# For joblib.
+# Settings of joblib.Parallel that return each result as soon as it is there.
 EACH_AS_DONE: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
 
-# How long a Dask scheduler, then a first worker, is waited for.
+# Longest wait for a Dask scheduler, and then for its first worker.
 CONNECT_SECONDS = 10.0
 WORKER_SECONDS = 60.0
 
 
 class WorkersLost(Exception):
-    """Worker processes died, or the engine lost sight of them: some tasks may have no receipts."""
+    """Worker processes died, or the engine lost contact with them: some tasks may have no receipts."""
 
 
 class Engine(Protocol):
-    """What runs tasks in worker processes: a crash must not take the driver.
+    """Runs tasks in worker processes, so that a crash does not end the driver.
 
     Attributes:
-        spread: Whether workers may be on other machines, which share nothing but the store.
+        spread: Whether workers may be on other machines, which share only the store.
     """
 
     spread: bool
 
     def run(self, setup: Setup, jobs: Sequence[Job], alone: bool) -> Iterator[list[Receipt]]:
-        """The receipts of each task as it is done; of a task whose worker died there may be none.
+        """The receipts of each task when it is done; a task whose worker died may give none.
 
         Args:
-            setup: Of the run.
-            jobs: What to do.
-            alone: Give each job a task of its own, and no process two jobs at a time.
+            setup: The run's setup.
+            jobs: The clips to extract.
+            alone: Whether each job is a task by itself, and no process has two jobs at a time.
 
         Raises:
-            WorkersLost: If the engine broke; what it had in work may be done or not.
-            FeatzooError: If it cannot run here.
+            WorkersLost: If the engine broke; its unfinished tasks may be done or not.
+            FeatzooError: If the engine cannot run here.
         """
+
+
+def check_backend(backend: str, scheduler: str | None) -> None:
+    """Check that a backend can be used with this scheduler address.
+
+    Raises:
+        InvalidOption: If the address is missing, or the backend has no use for one.
+        FeatzooError: If the backend's packages are not installed.
+    """
+    if backend not in BACKENDS:
+        raise InvalidOption(f"no backend '{backend}': expected one of {', '.join(BACKENDS)}")
+    if backend == "loky":
+        if scheduler is not None:
+            raise InvalidOption("loky's workers run on this machine: a scheduler needs the backend dask or ray")
+        return
+    check(PACKAGES[backend], backend)
+    if backend == "dask" and scheduler is None:
+        raise InvalidOption(
+            "the backend dask needs the address of its scheduler. Start one with `dask scheduler`, which prints its "
+            f"address, and on each machine `{DASK_WORKER.format('ADDRESS')}`"
+        )
 
 
 def make_engine(backend: str, scheduler: str | None, workers: int) -> Engine:
@@ -68,45 +92,15 @@ def make_engine(backend: str, scheduler: str | None, workers: int) -> Engine:
     Args:
         backend: One of `BACKENDS`.
         scheduler: Address of a Dask scheduler, or of a Ray cluster (None starts Ray on this machine).
-        workers: Processes on this machine, for loky, and for Ray where it is started here.
+        workers: Processes on this machine, for loky, and for Ray if it is started here.
 
     Raises:
-        FeatzooError: If its packages are not installed, or an address is missing or pointless.
+        FeatzooError: See `check_backend`.
     """
-    if backend == "loky":
-        if scheduler is not None:
-            raise InvalidOption("--scheduler is for --backend dask or ray: loky's workers run on this machine")
-        return Loky(workers)
-    if backend == "dask":
-        check("distributed", "dask")
-        if scheduler is None:
-            raise InvalidOption(
-                "--backend dask needs --scheduler ADDRESS. Start one with `dask scheduler`, which prints its address, "
-                "and on each machine `dask worker ADDRESS --nworkers 8 --nthreads 1`"
-            )
+    check_backend(backend, scheduler)
+    if backend == "dask" and scheduler is not None:
         return Dask(scheduler)
-    if backend == "ray":
-        check("ray", "ray")
-        return Ray(scheduler, workers)
-    raise InvalidOption(f"no backend '{backend}': expected one of {', '.join(BACKENDS)}")
-
-
-def share(clips: Sequence[Clip], rank: int, world: int) -> list[Clip]:
-    """The clips that one of `world` independent processes takes; each clip belongs to exactly one rank.
-
-    A clip's rank is SHA-256 of its id, modulo `world`. It depends on nothing else: neither on the other clips nor
-    on what is done already, so a rank that is started again goes on with its own.
-
-    Raises:
-        InvalidOption: If not 0 <= rank < world.
-    """
-    if not 0 <= rank < world:
-        raise InvalidOption(f"--rank {rank} --world {world}: ranks count from 0 to world - 1")
-    return [clip for clip in clips if _number(clip.id) % world == rank]
-
-
-def _number(clip_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(clip_id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    return Ray(scheduler, workers) if backend == "ray" else Loky(workers)
 
 
 @dataclass(frozen=True)
@@ -132,10 +126,10 @@ class Loky:
 
 
 def _apart(tasks: Sequence[Any]) -> Iterator[list[Receipt]]:
-    """joblib runs a single worker in the calling process; loky itself keeps it apart."""
+    """Run tasks in one separate process. joblib would run a single worker in the calling process; loky does not."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    # Not loky's reusable executor: that is one for the whole process, and joblib takes it for its own.
+    # Do not use loky's reusable executor: there is one for the whole process, and joblib uses it.
     executor = ProcessPoolExecutor(max_workers=1)
     try:
         for future in [executor.submit(function, *given) for function, given, _ in tasks]:
@@ -148,8 +142,8 @@ def _apart(tasks: Sequence[Any]) -> Iterator[list[Receipt]]:
 class Dask:
     """The workers of a running Dask cluster, through joblib.
 
-    Dask sends the tasks of a worker that died to another one, which leaves them alone (see `run_chunk`); a worker's
-    nanny starts it again.
+    Dask sends the tasks of a worker that died to another one, which ignores them (see `run_chunk`); a worker's
+    nanny restarts it.
     """
 
     address: str
@@ -168,7 +162,7 @@ class Dask:
         with self._client() as client:
             tasks = _tasks(setup, jobs, sum(client.ncores().values()), alone)
             try:
-                # All at once: the way to the scheduler and back is long, and workers may join later.
+                # Send all at once: the round trip to the scheduler takes long, and workers may join later.
                 yield from Parallel(backend=Backend(client=client), pre_dispatch="all", **EACH_AS_DONE)(tasks)
             except (KilledWorker, CommClosedError, CancelledError, Cancelled, TimeoutError) as error:
                 raise WorkersLost(f"{type(error).__name__}: {error}") from error
@@ -183,32 +177,32 @@ class Dask:
         except (OSError, ValueError) as error:
             raise FeatzooError(
                 f"no Dask scheduler answers at {self.address}: `dask scheduler` starts one and prints its address. "
-                "What is stored stays; the same command goes on from there"
+                "Finished work is kept; run the same command again to continue"
             ) from error
         try:
-            # A task, so that a cluster that grows with its work starts a worker for it.
+            # Submit a task, so that a cluster that grows with its work starts a worker for it.
             client.submit(os.getpid, pure=False).result(timeout=WORKER_SECONDS)
         except TimeoutError as error:
             client.close()
             raise FeatzooError(
                 f"no worker has joined the Dask scheduler at {self.address} in {WORKER_SECONDS:.0f} s: start some with "
-                f"`dask worker {self.address} --nworkers 8 --nthreads 1`"
+                f"`{DASK_WORKER.format(self.address)}`"
             ) from error
         threaded = [name for name, threads in client.ncores().items() if threads > 1]
         if threaded:
             client.close()
             raise FeatzooError(
-                f"{len(threaded)} Dask workers have several threads ({threaded[0]}), where a clip that crashes takes "
-                f"others with it: start them with `dask worker {self.address} --nworkers 8 --nthreads 1`"
+                f"{count(len(threaded), 'Dask worker')} with several threads ({threaded[0]}), where a clip that "
+                f"crashes ends others too: start workers with `{DASK_WORKER.format(self.address)}`"
             )
         return client
 
 
 @dataclass(frozen=True)
 class Ray:
-    """Actors of a Ray cluster, through joblib: one call for a whole run, because each call starts its actors anew.
+    """Actors of a Ray cluster, through joblib: one call for a whole run, because each call starts new actors.
 
-    Its receipts come when all is done: Ray's joblib backend gives no results before.
+    The receipts come when everything is done: Ray's joblib backend returns no results before.
     """
 
     address: str | None
@@ -231,8 +225,8 @@ class Ray:
         gpus = int(held.get("GPU", 0)) if setup.device != "cpu" and setup.needs_device else 0
         workers = gpus or int(held["CPU"])
         if workers < 2 and not gpus:
-            raise FeatzooError("this Ray cluster has one CPU, where joblib would use none of it: use --backend loky")
-        # One call each for jobs that run alone: a dead actor breaks its whole call.
+            raise FeatzooError("joblib cannot use a Ray cluster with only one CPU: use the backend loky")
+        # Jobs that run alone get one call each: a dead actor breaks its whole call.
         tasks = _tasks(setup, jobs, workers, alone)
         with parallel_config(backend="ray", ray_remote_args={"num_gpus": 1} if gpus else None):
             calls = [Parallel(n_jobs=max(2, workers), batch_size=1) for _ in (tasks if alone else [0])]
@@ -246,7 +240,7 @@ class Ray:
 
 
 def _reach(address: str) -> None:
-    """Ray itself would wait for minutes for a cluster that is not there."""
+    """Check that a cluster answers; Ray itself would wait for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -265,7 +259,7 @@ def _tasks(setup: Setup, jobs: Sequence[Job], workers: int, alone: bool) -> list
 
 
 def _chunks(jobs: Sequence[Job], workers: int, texts: bool = False) -> list[Sequence[Job]]:
-    """Large tasks first, for batches across clips, and ever smaller ones, so that no worker waits long for the last."""
+    """Large tasks first, for batches across clips, then ever smaller ones, so that all workers finish together."""
     chunks, start = [], 0
     largest, share = (LARGEST_CHUNK_OF_TEXTS, workers) if texts else (LARGEST_CHUNK, 4 * workers)
     while start < len(jobs):

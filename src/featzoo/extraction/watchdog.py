@@ -95,7 +95,7 @@ def memory_taken() -> int:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError as error:
         raise FeatzooError(
-            f"--memory needs Linux, which says in /proc/self/status what a process takes: {error}"
+            f"a memory limit needs Linux, where /proc/self/status tells the memory of a process: {error}"
         ) from error
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "VmSwap:")))
 
@@ -106,8 +106,8 @@ def _check_room(limit: int) -> None:
     taken = memory_taken()
     if taken > limit:
         raise FeatzooError(
-            f"--memory is too little: a worker takes {taken / 1e9:.2f} GB before its first clip, and the limit is "
-            f"{limit / 1e9:.2f} GB"
+            f"the memory limit of {limit / 1e9:.2f} GB is too low: a worker uses {taken / 1e9:.2f} GB before its first "
+            "clip"
         )
 
 

@@ -1,0 +1,28 @@
+"""How a run extracts: where its workers run, and what one clip may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """How a run computes what is missing; none of it changes the features.
+
+    Attributes:
+        jobs: Worker processes; -1 is one for each core. A Dask cluster uses all its workers.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`; for model extractors.
+        retry: Whether to try clips again that are known to fail.
+        timeout: Seconds that one clip may take before its worker is killed.
+        memory: Bytes that a worker may use before it is killed, model included; see `watchdog.memory_taken`.
+        backend: Where workers run: `loky` (this machine), `dask` or `ray`.
+        scheduler: Address of the Dask scheduler or the Ray cluster.
+    """
+
+    jobs: int = -1
+    device: str = "auto"
+    retry: bool = False
+    timeout: float = 600.0
+    memory: int | None = None
+    backend: str = "loky"
+    scheduler: str | None = None
