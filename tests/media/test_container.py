@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from featzoo.errors import ClipError
 from featzoo.media import container as media
+from featzoo.media import frame_decoding
 from featzoo.media import video as frames
 from featzoo.media.clip import Clip
 
@@ -140,7 +141,7 @@ def test_seeking_gives_the_frames_of_a_sequential_pass(made, name, data):
     expected = plainly(made / name)
     index = frames.index_frames(made / name)
     wanted = np.array(sorted(data.draw(st.sets(st.integers(0, len(expected) - 1), min_size=1))))
-    found = list(frames.decode_frames(made / name, index, wanted))
+    found = list(frame_decoding.decode_frames(made / name, index, wanted))
     assert [number for number, _ in found] == wanted.tolist()
     for number, frame in found:
         np.testing.assert_array_equal(frame.to_ndarray(format="rgb24"), expected[number])
@@ -200,7 +201,7 @@ def test_count_and_rate_choose_what_is_on_display(gaps, count, rate):
 
 def test_fewer_frames_than_asked_for_repeat(made):
     shots = list(Clip("a", made / "talk.mp4", 0.0, 0.12).frames(count=6))
-    assert [round(s.start, 3) for s in shots] == [0.0, 0.0, 0.04, 0.04, 0.08, 0.08]
+    assert [round(s.time, 3) for s in shots] == [0.0, 0.0, 0.04, 0.04, 0.08, 0.08]
 
 
 def test_rotated_video_comes_upright(tmp_path):
@@ -273,7 +274,7 @@ def test_half_a_download_is_not_taken_for_the_whole(tmp_path, share):
     index_reason = None
     try:
         index = frames.index_frames(path)
-        list(frames.decode_frames(path, index, np.arange(len(index.pts))))
+        list(frame_decoding.decode_frames(path, index, np.arange(len(index.pts))))
     except ClipError as error:
         index_reason = error.reason
     assert index_reason in ("truncated", "unreadable", "damaged")
@@ -338,9 +339,9 @@ def test_seeking_in_real_files(data, name):
     path = data / "media" / "odd" / name
     index = frames.index_frames(path)
     every = np.arange(min(len(index.pts), 150))
-    whole = {n: f.to_ndarray(format="gray").copy() for n, f in frames.decode_frames(path, index, every)}
+    whole = {n: f.to_ndarray(format="gray").copy() for n, f in frame_decoding.decode_frames(path, index, every)}
     for number in range(0, len(every), 7):
-        ((_, frame),) = frames.decode_frames(path, index, np.array([number]))
+        ((_, frame),) = frame_decoding.decode_frames(path, index, np.array([number]))
         np.testing.assert_array_equal(frame.to_ndarray(format="gray"), whole[number], err_msg=f"frame {number}")
 
 

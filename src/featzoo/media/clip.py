@@ -11,13 +11,23 @@ import numpy as np
 
 from featzoo.errors import ClipError
 from featzoo.media import container as media
+from featzoo.media.frame_decoding import decode_frames
+from featzoo.media.picture import Frame, picture, scaler
 from featzoo.media.transcripts import SUFFIXES, Word
-from featzoo.media.video import Frame, FrameIndex, decode_frames, index_frames, picture, scaler
+from featzoo.media.video import FrameIndex, index_frames
 from featzoo.sequence import Array
 
 
 class Source(Protocol):
-    """What decodes a clip's media: the clip's own decoder, or a seat at a shared one."""
+    """What decodes a clip's media: the clip's own decoder, or a seat at a shared one.
+
+    Attributes:
+        max_damage: Largest share of damaged frames among those looked at; a clip with more fails.
+    """
+
+    @property
+    def max_damage(self) -> float:
+        """Largest share of damaged frames among those looked at."""
 
     def sound(self, clip: Clip) -> media.Audio:
         """The clip's sound, at its own rate with all channels."""
@@ -25,12 +35,19 @@ class Source(Protocol):
     def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""
 
-    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
+    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any | None]]:
         """The frames numbered `wanted`, as `decode_frames` yields them."""
 
 
+@dataclass(frozen=True)
 class Decoder:
-    """Decodes anew at each call."""
+    """Decodes anew at each call.
+
+    Attributes:
+        max_damage: Largest share of damaged frames among those looked at; a clip with more fails.
+    """
+
+    max_damage: float = 0.1
 
     def sound(self, clip: Clip) -> media.Audio:
         """The clip's sound, at its own rate with all channels."""
@@ -40,7 +57,7 @@ class Decoder:
         """When the clip's frames are shown."""
         return index_frames(clip.file, clip.start, clip.end)
 
-    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
+    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any | None]]:
         """The frames numbered `wanted`, as `decode_frames` yields them."""
         return decode_frames(clip.file, index, wanted)
 
@@ -130,27 +147,54 @@ class Clip:
     ) -> Iterator[Frame]:
         """The clip's frames: all, `count` uniformly spread, at most `rate` a second, or every `step`-th.
 
+        Each stands for the time until the next one, and for its part of the clip if `count` is given.
+        Damaged frames are left out, which is noted.
+
         Args:
-            count: Number of frames; each stands for an equal part of the clip.
+            count: Number of frames, at the middles of equal parts; they repeat in a clip of fewer.
             rate: Frames per second.
             step: Where neither count nor rate is given, the distance between frames taken, in frames.
             size: (height, width) to cover and cut at the centre; the video's own if None.
             grey: Grey (H, W) in place of RGB (H, W, 3).
 
         Raises:
-            ClipError: If it has no pictures that can be decoded.
+            ClipError: If it has no pictures that can be decoded, or too many of them are damaged.
         """
         index = self.source.index(self)
         if count is not None:
-            chosen = index.spread(count)
+            chosen, spans = index.spread(count), index.parts(count)
         else:
             chosen = index.sampled(rate) if rate is not None else np.arange(0, len(index.pts), step)
-        wanted = np.unique(chosen)
-        decoded = self.source.pictures(self, index, wanted)
-        copies = dict(zip(*map(np.ndarray.tolist, np.unique(chosen, return_counts=True)), strict=True))
+            spans = index.spans(chosen, rate)
+        wanted, first, copies = np.unique(chosen, return_index=True, return_counts=True)
+        places = {
+            number: slice(at, at + n)
+            for number, at, n in zip(*map(np.ndarray.tolist, (wanted, first, copies)), strict=True)
+        }
         height, width = size or (None, None)
-        scale = scaler()
-        for number, frame in decoded:
-            image = picture(scale, frame, height, width, grey)
-            for _ in range(copies[number]):
-                yield Frame(image, float(index.start[number]), float(index.end[number]))
+        scale, given, damaged = scaler(), 0, 0
+        for number, frame in self.source.pictures(self, index, wanted):
+            if frame is None:
+                damaged += 1
+                self._note_damage(damaged, len(wanted))
+                continue
+            image = picture(scale, frame, height, width, grey, index.aspect)
+            for start, end in spans[places[number]].tolist():
+                yield Frame(image, start, end, float(index.start[number]))
+            given += 1
+        if not given:
+            raise ClipError("damaged", f"none of the {len(wanted)} frames looked at in {self.file.name} can be decoded")
+
+    def _note_damage(self, damaged: int, looked_at: int) -> None:
+        """Note how many frames are damaged.
+
+        Raises:
+            ClipError: With reason `damaged`, if they are too many.
+        """
+        share, limit = damaged / looked_at, self.source.max_damage
+        if share > limit:
+            raise ClipError(
+                "damaged",
+                f"{self.file.name}: {damaged} of {looked_at} frames looked at are damaged, more than {limit:.0%}",
+            )
+        self.notes["damaged-frames"] = f"{damaged} of {looked_at} frames ({share:.1%}) are damaged and left out"

@@ -13,7 +13,8 @@ import numpy as np
 from featzoo.errors import ClipError
 from featzoo.media.clip import Clip, Decoder
 from featzoo.media.container import Audio
-from featzoo.media.video import FrameIndex, decode_frames
+from featzoo.media.frame_decoding import decode_frames
+from featzoo.media.video import FrameIndex
 from featzoo.sequence import Array
 
 T = TypeVar("T")
@@ -26,10 +27,10 @@ class SharedClip:
     one pass over the frames starts when each has asked for its frames or has left its seat.
     """
 
-    def __init__(self, readers: int) -> None:
-        self._readers = readers
+    def __init__(self, readers: int, decoder: Decoder = Decoder()) -> None:  # noqa: B008  (it is immutable)
+        self.max_damage = decoder.max_damage
+        self._readers, self._decoder = readers, decoder
         self._lock = threading.Lock()
-        self._decoder = Decoder()
         self._sound: Audio | ClipError | None = None
         self._index: FrameIndex | ClipError | None = None
         self._frames: SharedFrames | None = None
@@ -81,6 +82,11 @@ class Seat:
         self._asked = not reader
         self._reader: Reader | None = None
 
+    @property
+    def max_damage(self) -> float:
+        """Largest share of damaged frames among those looked at."""
+        return self._shared.max_damage
+
     def sound(self, clip: Clip) -> Audio:
         """The clip's sound, at its own rate with all channels."""
         return self._shared.sound(clip)
@@ -89,7 +95,7 @@ class Seat:
         """When the clip's frames are shown."""
         return self._shared.index(clip)
 
-    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
+    def pictures(self, clip: Clip, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any | None]]:
         """The frames numbered `wanted`, from the shared pass; a second call decodes alone."""
         together = None if self._asked else self._shared.frames(clip)
         if together is None:
@@ -162,9 +168,9 @@ class Reader:
     def __init__(self, wanted: set[int]) -> None:
         self.wanted = wanted
         self.closed = threading.Event()
-        self._queue: queue.Queue[tuple[int, Any] | Exception | None] = queue.Queue(SharedFrames.DEPTH)
+        self._queue: queue.Queue[tuple[int, Any | None] | Exception | None] = queue.Queue(SharedFrames.DEPTH)
 
-    def give(self, item: tuple[int, Any] | Exception | None) -> None:
+    def give(self, item: tuple[int, Any | None] | Exception | None) -> None:
         """Wait until there is room for one more, or nobody reads on."""
         while not self.closed.is_set():
             try:
@@ -173,7 +179,7 @@ class Reader:
             except queue.Full:
                 continue
 
-    def frames(self) -> Iterator[tuple[int, Any]]:
+    def frames(self) -> Iterator[tuple[int, Any | None]]:
         """Frames by number, as `decode_frames` gives them."""
         try:
             while True:

@@ -1,56 +1,50 @@
-"""The pictures of one clip: when each frame is shown, and the decoding of those that are wanted.
+"""When each frame of a clip is shown.
 
-Times are in seconds from the clip's start, as in `media`.
+Times are in seconds from the clip's start, as in `container`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from featzoo.errors import ClipError
-from featzoo.media.container import (
-    declared_seconds,
-    decode_stream,
-    opened,
-    origin,
-    packets_of,
-    refuse_truncated,
-    stream_of,
-)
+from featzoo.media.container import declared_seconds, opened, origin, packets_of, refuse_truncated, stream_of
 from featzoo.sequence import Array
 
-# So many frames at the end are all decoded: some packets show nothing, and the last that shows stands for them.
-TAIL = 16
-# Codecs whose packets say truly whether other frames need them.
-SKIPPING = ("h264", "mpeg4")
-
-
-class Frame(NamedTuple):
-    """One picture: (H, W, 3) RGB or (H, W) grey uint8, shown from `start` to `end` seconds."""
-
-    image: Array
-    start: float
-    end: float
+# AVI has no presentation times: FFmpeg guesses them, and wrongly where frames are reordered.
+REORDERED = ("h264", "hevc", "mpeg4", "vc1")
+# Codecs that may code the two fields of a frame apart, in two packets.
+FIELD_CODECS = ("h264", "vc1", "hevc", "cavs")
+PROGRESSIVE = (0, 1)  # unknown, progressive: FFmpeg's AVFieldOrder
 
 
 class FrameIndex(NamedTuple):
-    """When each frame of a recording is shown, read from the packets without decoding.
+    """When each frame of a clip is shown.
 
     Attributes:
-        pts: (F,) presentation times in stream units, ascending.
+        pts: (F,) presentation times in stream units, ascending; where `counted`, the number of each frame
+            in a pass from the beginning.
         start: (F,) seconds on the clip's clock.
         end: (F,) seconds on the clip's clock.
-        keys: pts of the key frames, ascending.
+        keys: pts of the key frames, ascending; empty where the decoder must start at the beginning.
+        counted: Whether frames are identified by number, since their packets do not tell their times.
+        aspect: Width of a pixel over its height.
+        step: The usual distance between frames, in units of `pts`.
     """
 
     pts: Array
     start: Array
     end: Array
     keys: Array
+    counted: bool = False
+    aspect: float = 1.0
+    step: int = 1
 
     def at(self, times: Array) -> Array:
         """The indices of the frames on display at `times`."""
@@ -58,154 +52,160 @@ class FrameIndex(NamedTuple):
 
     def spread(self, count: int) -> Array:
         """`count` frames at the middles of as many equal parts; frames repeat where there are fewer."""
-        span = self.end[-1] - self.start[0]
-        return self.at(self.start[0] + (np.arange(count) + 0.5) * span / count)
+        return self.at(self.parts(count).mean(axis=1))
+
+    def parts(self, count: int) -> Array:
+        """(count, 2) start and end of `count` equal parts."""
+        edges = self.start[0] + np.arange(count + 1) * ((self.end[-1] - self.start[0]) / count)
+        return np.stack([edges[:-1], edges[1:]], axis=1)
 
     def sampled(self, rate: float) -> Array:
         """At most `rate` frames a second: those on display at 0, 1/rate, 2/rate ... each once."""
-        ticks = np.arange(self.start[0], self.end[-1] - 1e-9, 1.0 / rate)
-        return np.unique(self.at(ticks))
+        return np.unique(self.at(self._ticks(rate)))
+
+    def spans(self, chosen: Array, rate: float | None = None) -> Array:
+        """The time that each of some frames stands for: until the next one's begins.
+
+        Args:
+            chosen: (T,) ascending, distinct frame numbers.
+            rate: The rate they were sampled at, if any. Frames are then taken at ticks of 1/rate
+                seconds, and each stands for the time from its tick to the next.
+
+        Returns:
+            (T, 2) start and end in seconds. Together they cover the clip from its first frame on.
+        """
+        starts = self.start[chosen].copy()
+        if rate is not None:
+            ticks = self._ticks(rate)
+            first = ticks[np.searchsorted(self.at(ticks), chosen)]
+            # Between neighbours no frame is passed over: the second stands for what it is shown for.
+            apart = np.diff(chosen, prepend=chosen[0] - 1) > 1
+            starts = np.where(apart, first, starts)
+        return np.stack([starts, np.append(starts[1:], self.end[-1])], axis=1)
+
+    def _ticks(self, rate: float) -> Array:
+        return np.arange(self.start[0], self.end[-1] - 1e-9, 1.0 / rate)
+
+
+class _Recording(NamedTuple):
+    """What a recording says of its pictures: `listed` holds the stamp and duration of each, ascending."""
+
+    listed: list[tuple[int, int]]
+    keys: Array
+    counted: bool
+    unit: float
+    zero: float
+    rate: float
+    declared: float | None
+    aspect: float
 
 
 def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> FrameIndex:
-    """The presentation times of a clip's frames, from its packets.
+    """When the frames of a clip are shown, from its packets where these tell, else by decoding.
 
     Raises:
         ClipError: If it has no pictures, or none inside the segment.
     """
-    with opened(path) as container:
-        stream = stream_of(container, "video", path)
-        unit, zero = float(stream.time_base), origin(container)
-        # Packets hold the compressed pictures: what is said of each is kept, not the packet.
-        listed = [(p.pts, p.duration or 0, p.is_keyframe, p.is_discard) for p in packets_of(container, stream, path)]
-        shown_ones = [stamp for stamp, _, _, discard in listed if not discard]
-        pts = [stamp for stamp in shown_ones if stamp is not None]
-        keys = [stamp for stamp, _, key, _ in listed if key and stamp is not None]
-        last = max((duration for _, duration, _, _ in listed), default=0)
-        declared, rate = declared_seconds(stream, container), float(stream.average_rate or stream.guessed_rate or 25)
-        if not pts or len(set(pts)) != len(shown_ones):
-            pts, keys = _decoded_pts(path), []
-    if not pts:
-        refuse_truncated(path, 0.0, declared)
+    found = _recording(path, *_version(path))
+    if not found.listed:
+        refuse_truncated(path, 0.0, found.declared)
         raise ClipError("empty", f"{path.name} has a video stream without frames")
-    order = np.sort(np.asarray(pts, dtype=np.int64))
-    shown = order * unit - zero
-    step = last * unit or (float(np.median(np.diff(shown))) if len(shown) > 1 else 1.0 / rate)
-    ends = np.append(shown[1:], shown[-1] + step)
+    pts = np.array([stamp for stamp, _ in found.listed], dtype=np.int64)
+    shown = pts * found.unit - found.zero
+    usual = float(np.median(np.diff(pts))) if len(pts) > 1 else 1.0 / (found.rate * found.unit)
+    ends = np.append(shown[1:], shown[-1] + (found.listed[-1][1] or usual) * found.unit)
     if end is None:
-        refuse_truncated(path, float(ends[-1]), declared)
+        refuse_truncated(path, float(ends[-1]), found.declared)
     # A frame belongs to a segment if it is on display inside it.
     inside = (ends > start) & (shown < (np.inf if end is None else end))
     if not inside.any():
         raise ClipError("empty", f"{path.name} has no frame between {start} and {end} s")
+    final = np.minimum(ends[inside] - start, np.inf if end is None else end - start)
     first = np.maximum(shown[inside] - start, 0.0)
-    final = ends[inside] - start
-    final = np.minimum(final, np.inf if end is None else end - start)
-    return FrameIndex(order[inside], first, final, np.sort(np.asarray(keys, dtype=np.int64)))
+    names, step = (np.arange(len(pts)), 1) if found.counted else (pts, max(1, round(usual)))
+    return FrameIndex(names[inside], first, final, found.keys, found.counted, found.aspect, step)
 
 
-def _decoded_pts(path: Path) -> list[int]:
-    """Frame times where the packets do not tell them: decode once."""
+def _version(path: Path) -> tuple[int, int]:
+    """Size and time of change, by which a file is known to be the same."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0  # `opened` says what is wrong
+    return stat.st_size, stat.st_mtime_ns
+
+
+# The segments of a recording come one after another.
+@lru_cache(maxsize=4)
+def _recording(path: Path, _size: int, _changed: int) -> _Recording:
     with opened(path) as container:
         stream = stream_of(container, "video", path)
-        return sorted({_order(frame, path) for frame in decode_stream(container, stream, path)})
+        # Packets hold the compressed pictures: what is said of each is kept, not the packet.
+        packets = [(p.pts, p.duration or 0, p.is_keyframe) for p in packets_of(container, stream, path) if _shown(p)]
+        stamps = [stamp for stamp, _, _ in packets]
+        counted = None in stamps or len(set(stamps)) != len(stamps) or not _has_times(container, stream)
+        fields = stream.codec_context.name in FIELD_CODECS and stream.codec_context.field_order not in PROGRESSIVE
+        facts = (
+            float(stream.time_base),
+            origin(container),
+            float(stream.average_rate or stream.guessed_rate or 25),
+            declared_seconds(stream, container),
+            float(stream.sample_aspect_ratio or 1),
+        )
+    keys = [] if counted else sorted(stamp for stamp, _, key in packets if key)
+    if counted or fields:
+        listed = _decoded_times(path)
+        keys = sorted({stamp for stamp, _ in listed}.intersection(keys))
+    else:
+        # A recording that was cut from a longer one may begin with frames that need what is gone.
+        listed = sorted((stamp, duration) for stamp, duration, _ in packets if not keys or stamp >= keys[0])
+    return _Recording(listed, np.array(keys, dtype=np.int64), counted, *facts)
 
 
-def decode_frames(path: Path, index: FrameIndex, wanted: Array) -> Iterator[tuple[int, Any]]:
-    """Decode the frames whose numbers are in `wanted` (ascending, distinct).
+def _shown(packet: Any) -> bool:
+    return not packet.is_discard
 
-    Yields:
-        The frame's number and its `av.VideoFrame`. Runs forward, and jumps to the next key frame
-        where the frames between are not wanted; of these, those that no other frame needs are left out.
 
-    Raises:
-        ClipError: If a wanted frame cannot be decoded.
-    """
+def _has_times(container: Any, stream: Any) -> bool:
+    """Whether the container says when frames are shown."""
+    return container.format.name != "avi" or stream.codec_context.name not in REORDERED
+
+
+def _decoded_times(path: Path) -> list[tuple[int, int]]:
+    """Time stamp and duration of each decoded frame, in stream units and in the order of presentation."""
     with opened(path) as container:
         stream = stream_of(container, "video", path)
         stream.thread_type = "AUTO"
-        needed = index.pts[wanted]
-        frames, position = _decoded(container, stream, index, needed), -1
-        frame = None
-        for number in map(int, wanted):
-            target = int(index.pts[number])
-            key = _key_before(index, target)
-            if key is not None and key > position + 1 and (position >= 0 or key > int(index.keys[0])):
-                container.seek(key, stream=stream)
-                frames, frame = _decoded(container, stream, index, needed), None
-            while frame is None or position < target:
-                following = next(frames, None)
-                if following is None:
-                    break
-                frame, position = following, _order(following, path)
-            if frame is None or position < target - _slack(index):
-                raise ClipError("damaged", f"{path.name}: no frame at {index.start[number]:.3f} s can be decoded")
-            yield number, frame
+        times: list[tuple[int, int]] = []
+        # Frames leave the decoder in step with AVI's decoding times, the only ones it has.
+        kinds = ("dts", "pts") if container.format.name == "avi" else ("pts", "dts")
+        for frame in decoded(packets_of(container, stream, path), stream):
+            stamp = next((stamp for kind in kinds if (stamp := getattr(frame, kind)) is not None), None)
+            if stamp is None:
+                raise ClipError(
+                    "no-times",
+                    f"{path.name} does not say when its frames are shown: put it in a "
+                    f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)",
+                )
+            if times:
+                stamp = max(stamp, times[-1][0] + 1)
+            times.append((stamp, frame.duration or 0))
+        return times
 
 
-def _decoded(container: Any, stream: Any, index: FrameIndex, needed: Array) -> Iterator[Any]:
-    """Frames from where the container stands, those in `needed` among them."""
-    if stream.codec_context.name not in SKIPPING or not len(index.keys) or len(needed) == len(index.pts):
-        yield from container.decode(stream)
-        return
-    kept = {*needed.tolist(), *index.pts[-TAIL:].tolist()}
-    last = max(kept)
-    for packet in container.demux(stream):
-        unneeded = packet.pts is not None and packet.pts < last and packet.pts not in kept
-        stream.codec_context.skip_frame = "NONREF" if unneeded else "DEFAULT"
-        yield from packet.decode()
-
-
-def _order(frame: Any, path: Path) -> int:
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is None:
-        raise ClipError(
-            "no-times",
-            f"{path.name} does not say when its frames are shown: put it in a "
-            f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)",
-        )
-    return int(stamp)
-
-
-def _slack(index: FrameIndex) -> int:
-    """How far before the last listed time the last shown frame may lie: some packets show nothing."""
-    return 4 * int(np.median(np.diff(index.pts))) if len(index.pts) > 1 else 0
-
-
-def _key_before(index: FrameIndex, target: int) -> int | None:
-    place = int(np.searchsorted(index.keys, target, side="right")) - 1
-    return int(index.keys[place]) if place >= 0 else None
-
-
-def scaler() -> Any:
-    """A converter of pictures, for one thread: a frame's own is shared by its readers and locks up."""
-    from av.video.reformatter import VideoReformatter
-
-    return VideoReformatter()
-
-
-def picture(scale: Any, frame: Any, height: int | None, width: int | None, grey: bool) -> Array:
-    """One decoded frame as an array, upright, scaled to cover height x width and cut at the centre.
+def decoded(packets: Iterable[Any], stream: Any, failed: list[Exception] | None = None) -> Iterator[Any]:
+    """The frames of packets, in the order of presentation; those that cannot be decoded are left out.
 
     Args:
-        scale: This thread's `scaler()`.
-        frame: An `av.VideoFrame`.
-        height: Rows; None keeps the frame's own size.
-        width: Columns.
-        grey: One channel.
-
-    Returns:
-        (H, W, 3) RGB or (H, W) grey uint8; the frame's own size where height and width are None.
+        packets: Of one stream.
+        stream: That stream.
+        failed: Gets the error of each packet that cannot be decoded.
     """
-    turned = round(frame.rotation / 90) % 4 if frame.rotation else 0
-    across, down = (frame.height, frame.width) if turned % 2 else (frame.width, frame.height)
-    if height is None or width is None:
-        height, width = down, across
-    ratio = max(height / down, width / across)
-    down, across = max(height, round(down * ratio)), max(width, round(across * ratio))
-    sized = (down, across) if turned % 2 else (across, down)
-    layout = "gray8" if grey else "rgb24"
-    image = scale.reformat(frame, width=sized[0], height=sized[1], format=layout, interpolation="AREA").to_ndarray()
-    image = np.rot90(image, turned) if turned else image
-    top, left = (down - height) // 2, (across - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
+    from av.error import FFmpegError
+
+    for packet in chain(packets, [None]):  # None: give what is left
+        try:
+            yield from stream.decode(packet)
+        except FFmpegError as error:
+            if failed is not None:
+                failed.append(error)

@@ -240,7 +240,7 @@ def test_codecs_and_pixel_formats(tmp_path, codec, pixels, suffix):
     shots = list(Clip("a", path).frames(count=4))
     assert len(shots) == 4
     # the middles of four parts of 0.5 s: frames 2, 7, 12 and 17
-    np.testing.assert_allclose([shot.start for shot in shots], [0.2, 0.7, 1.2, 1.7], atol=2e-3)
+    np.testing.assert_allclose([shot.time for shot in shots], [0.2, 0.7, 1.2, 1.7], atol=2e-3)
     numbers = (mean_colours([shot.image for shot in shots])[:, 1] - 20) / 10
     # lossy codecs and narrow-range colour are off by a few of 255 levels; ten lie between two frames
     np.testing.assert_allclose(numbers, [2, 7, 12, 17], atol=0.45)

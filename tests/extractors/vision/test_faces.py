@@ -83,12 +83,12 @@ def test_equals_mtcnn(videos):
     # float32 convolutions whose blocking depends on the batch: 1e-7 of a value, which is below 300 pixels
     np.testing.assert_allclose(found.features, expected, atol=1e-3)
     np.testing.assert_array_equal(found.intervals, [(shot.start, shot.end) for shot in shots])
-    there = np.array([shot.start < 0.8 for shot in shots])
+    there = np.array([shot.time < 0.8 for shot in shots])
     np.testing.assert_array_equal(found.features[:, PRESENT], there)
     assert found.names == NAMES
     # where it was drawn: the head is 76 wide around x = 70 + 4 n
     centres = found.features[there, 2] + found.features[there, 4] / 2
-    np.testing.assert_allclose(centres, [70 + 4 * round(shot.start * 25) for shot in shots if shot.start < 0.8], atol=8)
+    np.testing.assert_allclose(centres, [70 + 4 * round(shot.time * 25) for shot in shots if shot.time < 0.8], atol=8)
 
 
 def test_times_of_a_variable_rate(videos):

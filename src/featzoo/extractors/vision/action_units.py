@@ -77,6 +77,7 @@ class ActionUnits(ModelExtractor):
 
     name = "action-units"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
     licence = (
         "py-feat: MIT; most of its weights: non-commercial research only (ConvNeXt V2, Gaze360, ArcFace, img2pose)"

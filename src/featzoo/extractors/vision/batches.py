@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from featzoo.extractors.vision.faces import BOX, Faces, crop, shrunk
-from featzoo.media.video import Frame
+from featzoo.media.picture import Frame
 from featzoo.sequence import Array, FeatureSequence
 
 Precision = Literal["fp32", "bf16", "fp16"]

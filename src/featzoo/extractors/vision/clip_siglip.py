@@ -52,6 +52,7 @@ class ClipFrames(ModelExtractor):
 
     name = "clip"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
     licence = "openai/clip-vit-base-patch32: MIT (the code's; its model card names none)"
     extra = "vision"

@@ -52,6 +52,7 @@ class Cnn(ModelExtractor):
 
     name = "cnn"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
     licence = "torchvision: BSD-3; the ImageNet weights: research use as ImageNet's terms say"
     extra = "vision"
@@ -129,7 +130,7 @@ class ResNet50(Cnn):
     """
 
     name = "resnet50"
-    version = 2  # a file of published weights has the transforms of these weights
+    version = 3  # see Cnn; before, a file of published weights has the transforms of these weights
     extra = "resnet50"
     usual = ("",)
 

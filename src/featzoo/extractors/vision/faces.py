@@ -70,6 +70,7 @@ class Faces(ModelExtractor):
 
     name = "faces"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
     licence = "facenet-pytorch: MIT; its weights were trained on WIDER FACE and CelebA (non-commercial research data)"
     extra = "faces"

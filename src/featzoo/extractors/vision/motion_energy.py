@@ -43,6 +43,7 @@ class MotionEnergy(Extractor):
 
     name = "motion-energy"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels
     reads = ("video",)
 
     window: float = 1.0

@@ -17,7 +17,7 @@ class Frames(Extractor):
 
     Attributes:
         count: Frames in all, at the middles of equal parts of the clip; frames repeat in a clip of fewer.
-        rate: In place of `count`, at most so many frames a second.
+        rate: In place of `count`, at most this many frames a second.
         height: Rows; the picture is scaled to cover height x width and cut at its centre.
         width: Columns.
 
@@ -30,6 +30,7 @@ class Frames(Extractor):
 
     name = "frames"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
 
     count: int = 6
@@ -42,7 +43,7 @@ class Frames(Extractor):
             raise ValueError("count, height, width and rate are positive")
 
     def extract(self, clip: Clip) -> FeatureSequence:
-        """(T, height, width, 3) uint8 with the times at which each frame is on display."""
+        """(T, height, width, 3) uint8 with the time that each frame stands for."""
         count = self.count if self.rate is None else None
         shots = list(clip.frames(count=count, rate=self.rate, size=(self.height, self.width)))
         return FeatureSequence(

@@ -24,7 +24,7 @@ from featzoo.extractors.vision.preprocessing import (
     read_settings,
 )
 from featzoo.media.clip import Clip
-from featzoo.media.video import Frame
+from featzoo.media.picture import Frame
 from featzoo.sequence import FeatureSequence
 from featzoo.weights.locate import locate
 
@@ -67,6 +67,7 @@ class VideoMae(ModelExtractor):
 
     name = "videomae"
     modality = "vision"
+    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
     licence = "MCG-NJU/videomae-base: CC BY-NC 4.0, no commercial use"
     extra = "vision"
