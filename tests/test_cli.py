@@ -46,6 +46,14 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert done.stdout.strip() == "0 set()"
 
 
+@pytest.mark.parametrize("words", [[], ["import"], ["export"], ["weights"]])
+def test_help_of_a_group_cuts_nothing_at_80_columns(words: list[str]) -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(feat, [*words, "--help"], terminal_width=80).output
+    lines = shown.splitlines()
+    assert any(line.startswith("  ") for line in lines)
+    assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
+
+
 def test_second_run_computes_nothing(store: Path) -> None:
     done = run("extract", store.parent / "clips", "-x", "egemaps,motion-energy", "-o", store)
     assert done.exit_code == 0
