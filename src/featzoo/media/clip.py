@@ -12,7 +12,7 @@ import numpy as np
 from featzoo.errors import ClipError
 from featzoo.media import container as media
 from featzoo.media.frame_decoding import decode_frames
-from featzoo.media.picture import Frame, picture, scaler
+from featzoo.media.picture import Converter, Frame
 from featzoo.media.transcripts import SUFFIXES, Word
 from featzoo.media.video import FrameIndex, index_frames
 from featzoo.sequence import Array
@@ -171,14 +171,13 @@ class Clip:
             number: slice(at, at + n)
             for number, at, n in zip(*map(np.ndarray.tolist, (wanted, first, copies)), strict=True)
         }
-        height, width = size or (None, None)
-        scale, given, damaged = scaler(), 0, 0
+        converter, given, damaged = Converter(size, grey, index.aspect), 0, 0
         for number, frame in self.source.pictures(self, index, wanted):
             if frame is None:
                 damaged += 1
                 self._note_damage(damaged, len(wanted))
                 continue
-            image = picture(scale, frame, height, width, grey, index.aspect)
+            image = converter.image(frame)
             for start, end in spans[places[number]].tolist():
                 yield Frame(image, start, end, float(index.start[number]))
             given += 1

@@ -28,42 +28,42 @@ class Frame(NamedTuple):
     time: float
 
 
-def scaler() -> Any:
-    """A converter of pictures, for one thread: a frame's own is shared by its readers and locks up."""
-    from av.video.reformatter import VideoReformatter
-
-    return VideoReformatter()
-
-
-def picture(scale: Any, frame: Any, height: int | None, width: int | None, grey: bool, aspect: float = 1.0) -> Array:
-    """One decoded frame as an array, upright, scaled to cover height x width and cut at the centre.
+class Converter:
+    """Turns the decoded frames of one clip into arrays, in one thread.
 
     Args:
-        scale: This thread's `scaler()`.
-        frame: An `av.VideoFrame`.
-        height: Rows; None keeps the size at which the frame is displayed.
-        width: Columns.
-        grey: One channel.
+        size: (height, width) to cover and cut at the centre; None keeps the size at which frames are displayed:
+            the coded height, and the width stretched to square pixels.
+        grey: One channel in place of three.
         aspect: Width of a pixel over its height.
-
-    Returns:
-        (H, W, 3) RGB or (H, W) grey uint8. Where height and width are None, the coded size with the width
-        stretched to square pixels.
     """
-    turned, mirrored = orientation(frame)
-    stretched = max(1, round(frame.width * aspect)) if ASPECTS[0] <= aspect <= ASPECTS[1] else frame.width
-    across, down = (frame.height, stretched) if turned % 2 else (stretched, frame.height)
-    if height is None or width is None:
-        height, width = down, across
-    ratio = max(height / down, width / across)
-    down, across = max(height, round(down * ratio)), max(width, round(across * ratio))
-    sized = (down, across) if turned % 2 else (across, down)
-    layout = "gray8" if grey else "rgb24"
-    image = scale.reformat(frame, width=sized[0], height=sized[1], format=layout, interpolation="AREA").to_ndarray()
-    image = np.rot90(image, turned) if turned else image
-    image = image[:, ::-1] if mirrored else image
-    top, left = (down - height) // 2, (across - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
+
+    def __init__(self, size: tuple[int, int] | None = None, grey: bool = False, aspect: float = 1.0) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._size, self._layout = size, "gray8" if grey else "rgb24"
+        self._aspect = aspect if ASPECTS[0] <= aspect <= ASPECTS[1] else 1.0
+        # Our own: that of a frame is shared by its readers and locks up.
+        self._reformatter = VideoReformatter()
+        self._orientation: tuple[int, bool] | None = None
+
+    def image(self, frame: Any) -> Array:
+        """An `av.VideoFrame`, upright: (H, W, 3) RGB or (H, W) grey uint8."""
+        if self._orientation is None:
+            # Once: a frame whose side data has been read stays in memory until Python collects its cycles.
+            self._orientation = orientation(frame)
+        turned, mirrored = self._orientation
+        stretched = max(1, round(frame.width * self._aspect))
+        across, down = (frame.height, stretched) if turned % 2 else (stretched, frame.height)
+        height, width = self._size or (down, across)
+        ratio = max(height / down, width / across)
+        down, across = max(height, round(down * ratio)), max(width, round(across * ratio))
+        wide, high = (down, across) if turned % 2 else (across, down)
+        scaled = self._reformatter.reformat(frame, width=wide, height=high, format=self._layout, interpolation="AREA")
+        image = np.rot90(scaled.to_ndarray(), turned)
+        image = image[:, ::-1] if mirrored else image
+        top, left = (down - height) // 2, (across - width) // 2
+        return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
 def orientation(frame: Any) -> tuple[int, bool]:
