@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -80,6 +81,72 @@ def test_labels_with_and_without_suffix(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "id;split;sentiment\na.wav;train;1,5\nb;test;2\n",
+        "\ufeffsep=;\r\nID;Split;sentiment;;\r\na.wav;Train;1,5;;\r\nb;test;2;;\r\n;;;;\r\n",
+        "id\tsplit\tsentiment\na\ttrain\t1,5\nb.wav\ttest\t2\n",
+        "id, split, sentiment\na.wav, train, 1.5\n\nb, test, 2\n",
+        '"id","split","sentiment"\n"a.wav","train","1.5"\n"b","test","2"',
+    ],
+)
+def test_labels_are_read_whatever_wrote_the_table(tmp_path, text):
+    touch(tmp_path, "a.wav", "b.wav")
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "labels.csv").write_bytes(text.lstrip("\ufeff" if encoding == "utf-16" else "").encode(encoding))
+        found = find_clips(tmp_path)
+        described = [(clip.split, dict(clip.labels)) for clip in found.clips]
+        assert described == [("train", {"sentiment": 1.5}), ("test", {"sentiment": 2.0})]
+        assert found.remarks == ["labels.csv: 2 of 2 clips, labels sentiment"]
+
+
+def test_a_decimal_comma_between_commas_is_left_out_with_the_line(tmp_path):
+    touch(tmp_path, "a.wav", "b.wav", "c.wav")
+    (tmp_path / "labels.csv").write_text('id,sentiment,arousal,note\na,"1,5",2,loud\nb,2,NA,\nc,inf,,\n')
+    found = find_clips(tmp_path)
+    assert [dict(clip.labels) for clip in found.clips] == [{"arousal": 2.0}, {"sentiment": 2.0}, {}]
+    assert found.remarks == [
+        "labels.csv: 3 of 3 clips, labels sentiment, arousal",
+        "labels.csv: 'sentiment' is not a number in 2 rows (line 2: '1,5'): left out",
+        "labels.csv: 'note' is not a number in 1 row (line 2: 'loud'): left out",
+    ]
+
+
+def test_a_point_in_a_column_makes_its_commas_no_decimal_commas(tmp_path):
+    touch(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "labels.csv").write_text("id;income\na;1,500\nb;2.5\n")
+    assert [dict(clip.labels) for clip in find_clips(tmp_path).clips] == [{}, {"income": 2.5}]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_match_in_any_unicode_form(tmp_path, forms):
+    name, written = (unicodedata.normalize(form, "José.wav") for form in forms)
+    touch(tmp_path, name)
+    table(tmp_path / "labels.csv", [{"id": written, "split": "train"}])
+    assert find_clips(tmp_path).clips[0].split == "train"
+    table(tmp_path / "clips.csv", [{"id": "a", "path": written}])
+    assert find_clips(tmp_path / "clips.csv").clips[0].path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,split\na.mp4,train\na.mp4,test\n", "line 3: 'a.mp4' is there twice, first in line 2"),
+        ("id,split\na,train\nb,test\na.mp4,valid\n", "line 4: 'a.mp4' is there twice, first in line 2"),
+        ("id,split\n,train\n", "line 2: no id"),
+        ("name,split\na,train\n", "no column 'id'"),
+        ("", "no column 'id'"),
+        ("id,x,x\na,1,2\n", "the column 'x' is there twice"),
+    ],
+)
+def test_labels_that_could_be_read_in_two_ways_are_refused(tmp_path, text, said):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(InvalidClips, match=said):
+        find_clips(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("row", "text"),
     [
         ({"id": "z"}, "no clip is called 'z'"),
@@ -128,6 +195,18 @@ def test_manifest_segments_and_their_words(tmp_path, kind):
     assert (third.path, third.text, third.split, third.labels) == (None, "so it goes", None, {"valence": 2.0})
 
 
+def test_words_without_times_go_with_the_word_before_them(tmp_path):
+    touch(tmp_path, "long.mp4", "text.mp4")
+    words = [{"word": "in", "start": 0, "end": 0.4}, {"word": "1999"}, {"word": "we", "start": 2, "end": 2.4}]
+    (tmp_path / "long.json").write_text(json.dumps({"text": "", "words": words}))
+    (tmp_path / "text.txt").write_text("so it goes")
+    rows = [("a", "long.mp4", 0, 1), ("b", "long.mp4", 1, 3), ("c", "text.mp4", 0, 1)]
+    table(tmp_path / "m.csv", [dict(zip(("id", "path", "start", "end"), row, strict=True)) for row in rows])
+    a, b, c = find_clips(tmp_path / "m.csv").clips
+    assert (a.text, b.text, c.text) == ("in 1999", "we", "")
+    assert "words have no times" in c.problem
+
+
 def test_numbers_as_ids_in_parquet(tmp_path):
     parquet.write_table(pa.table({"id": [7, 8], "text": ["a", "b"]}), tmp_path / "m.parquet")
     assert [clip.id for clip in read_manifest(tmp_path / "m.parquet")] == ["7", "8"]
@@ -136,12 +215,19 @@ def test_numbers_as_ids_in_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("id,path\n,a.mp4\n", "row 2: no id"),
-        ("name,path\nx,a.mp4\n", "row 2: no id"),
+        ("id,path\n,a.mp4\n", "line 2: no id"),
+        ("name,path\nx,a.mp4\n", "no column 'id' in its first line; its columns are 'name', 'path'"),
         ("id,start,end\na,2,1\n", "'a' ends at 1.0 s, before its start"),
         ("id,start\na,soon\n", "start is seconds, 0 or more; got 'soon'"),
         ("id,start\na,-1\n", "got '-1'"),
-        ("id,text\na,x\na,y\n", "two clips are called 'a'"),
+        ("id,text\na,x\n\na,y\n", "line 4: two clips are called 'a', the first in line 2"),
+        (
+            "id,text\na,well, I liked it\n",
+            "line 2: 3 cells, but 2 columns; a cell with a comma in it is written in quotes",
+        ),
+        ("id,text,end\na,x\n", "line 2: 2 cells, but 3 columns"),
+        ('id,text\nb,"two\nlines"\na,"x\n', "line 4: unexpected end of data"),
+        ("id,end, end\na,1,2\n", "the column 'end' is there twice"),
         ("id,split\na,maybe\n", "split 'maybe'"),
         ("id\n", "no clip in"),
     ],
@@ -212,7 +298,7 @@ def test_mmsa_refusals(tmp_path):
     with pytest.raises(InvalidClips, match="leads out of the folder"):
         find_clips(tmp_path)
     (tmp_path / "label.csv").write_text("video,clip\na,1\n")
-    with pytest.raises(InvalidClips, match="no video_id"):
+    with pytest.raises(InvalidClips, match="no column 'video_id'"):
         find_clips(tmp_path)
 
 

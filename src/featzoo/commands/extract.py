@@ -26,6 +26,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB
 @click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
 @click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
 @click.option("--clips", "pattern", metavar="PATTERN", help="Extract only clips whose ids match, such as '*/en'.")
+@click.option("--encoding", help="Encoding of transcripts and tables that are not UTF-8, such as gbk or cp1252.")
 @STORE
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
 @DEVICE
@@ -65,7 +66,8 @@ def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **giv
 
     if given["extractors"] and given["recipe"]:
         raise click.UsageError("give -x or --for, not both")
-    chosen = {name: given.pop(name) for name in ("sources", "extractors", "recipe", "pattern", "rank", "world")}
+    names = ("sources", "extractors", "recipe", "pattern", "rank", "world", "encoding")
+    chosen = {name: given.pop(name) for name in names}
     options = ExtractOptions(memory=memory_bytes(memory) if memory else None, **given)
     if run(Selection(**chosen), store, options, dry_run=dry_run, verbose=verbose):
         raise SystemExit(1)

@@ -37,6 +37,7 @@ class Selection:
         pattern: Pattern of the clip ids to extract.
         rank: Number of this process's share of the clips, from 0.
         world: Number of shares.
+        encoding: Encoding of transcripts and tables that do not say theirs; detected if None.
     """
 
     sources: Sequence[Path] = ()
@@ -46,6 +47,7 @@ class Selection:
     pattern: str | None = None
     rank: int | None = None
     world: int | None = None
+    encoding: str | None = None
 
 
 def select_clips(selection: Selection, path: Path) -> list[Clip]:
@@ -55,7 +57,7 @@ def select_clips(selection: Selection, path: Path) -> list[Clip]:
         FeatzooError: If there are none.
         click.UsageError: If rank and world do not fit together.
     """
-    clips = _find(selection.sources, path)
+    clips = _find(selection, path)
     if selection.pattern is not None:
         matching = [clip for clip in clips if fnmatchcase(clip.id, selection.pattern)]
         if not matching:
@@ -66,16 +68,18 @@ def select_clips(selection: Selection, path: Path) -> list[Clip]:
     return _share(clips, selection.rank, selection.world)
 
 
-def _find(sources: Sequence[Path], path: Path) -> list[Clip]:
-    if not sources:
+def _find(selection: Selection, path: Path) -> list[Clip]:
+    if not selection.sources:
         clips = list(FeatureStore(path).clips().values())
         if not clips:
             raise InvalidClips(f"{path} has no clips yet: feat extract FOLDER -o {path}")
         return clips
-    found = find_clips(*sources)
-    click.echo(f"{count(len(found.clips), 'clip')} in {', '.join(map(str, sources))}")
+    found = find_clips(*selection.sources, encoding=selection.encoding)
+    click.echo(f"{count(len(found.clips), 'clip')} in {', '.join(map(str, selection.sources))}")
     if found.left_aside:
         click.echo(f"skipped: {len(found.left_aside)} ({some(found.left_aside, EXAMPLES)})")
+    for remark in found.remarks:
+        click.secho(remark, fg="yellow" if remark.endswith("left out") else None)
     _print_remarks(found.clips)
     return found.clips
 

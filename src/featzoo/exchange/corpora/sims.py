@@ -12,7 +12,7 @@ from featzoo.exchange.corpora.mertools import only, read_labels, read_table, rea
 from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.exchange.raw_media import link_media
 from featzoo.media.clip import Clip
-from featzoo.media.discovery import MMSA_LABELS, SPLITS
+from featzoo.media.labels import MMSA_LABELS, SPLITS
 from featzoo.media.transcripts import words_of
 
 Language = Literal["chinese", "english"]

@@ -15,7 +15,7 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import MissingFeatures, StoreError
 from featzoo.media.clip import Clip
-from featzoo.media.discovery import SPLITS
+from featzoo.media.labels import SPLITS
 from featzoo.sequence import Array
 
 

@@ -104,7 +104,7 @@ def _detected(raw: bytes) -> str:
         raise UnknownEncoding("not text in UTF-8 or any usual encoding")
     if others and weights[best] - weights[others[0]] < CLEAR:
         likely = " or ".join(names[text] for text in (best, others[0]))
-        raise UnknownEncoding(f"its encoding is uncertain ({likely}?): name it, or save the file as UTF-8")
+        raise UnknownEncoding(f"its encoding is uncertain ({likely}?): save the file as UTF-8, or name the encoding")
     return best
 
 

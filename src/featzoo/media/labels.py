@@ -1,0 +1,99 @@
+"""What the row of a table says of a clip: its split, text and labels."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from featzoo.errors import InvalidClips
+from featzoo.media.clip import Clip
+from featzoo.media.tables import Row, Table
+from featzoo.media.transcripts import words_of
+from featzoo.wording import count
+
+# Columns of a manifest that are not labels.
+COLUMNS = ("id", "path", "start", "end", "text", "split")
+# Those of MMSA's label.csv; `mode` is the split, and `annotation` says the label again in words.
+MMSA_COLUMNS = ("video_id", "clip_id", "text", "mode", "annotation")
+# MMSA's columns, and what `feat import mmsa` calls its labels.
+MMSA_LABELS = {
+    "label": "sentiment",
+    "label_T": "sentiment_text",
+    "label_A": "sentiment_audio",
+    "label_V": "sentiment_vision",
+}
+SPLITS = {"dev": "valid", "val": "valid", "validation": "valid", "training": "train", "testing": "test"}
+
+
+def described(clip: Clip, row: Row, table: Table) -> Clip:
+    """The clip with the split, text and labels of its row.
+
+    Raises:
+        InvalidClips: If its split is not one.
+    """
+    split = (row.text("split") or row.text("mode")).lower() or None
+    split = SPLITS.get(split, split) if split else None
+    if split not in (None, "train", "valid", "test"):
+        raise InvalidClips(f"{table.at(row)}: split '{split}' of '{clip.id}' is none of train, valid, test")
+    text = row.text("text")
+    # The words of the transcript beside it have times: they stay if the table says the same.
+    told = bool(text) and text.split() != [word.text for word in clip.words]
+    mmsa = "video_id" in table.columns
+    labels = {
+        MMSA_LABELS.get(column, column) if mmsa else column: number
+        for column in table.columns
+        if column not in (MMSA_COLUMNS if mmsa else COLUMNS) and (number := table.number(row, column)) is not None
+    }
+    words = words_of(text) if told else clip.words
+    return replace(clip, labels=labels, split=split, words=words, problem="" if text else clip.problem)
+
+
+def match(clips: Sequence[Clip], table: Table) -> Mapping[str, Row]:
+    """The row of each clip that has one; a row names a clip with or without its suffix.
+
+    Names are compared in one Unicode form: macOS writes letters and accents apart, and spreadsheets do not.
+
+    Raises:
+        InvalidClips: If a row names no clip, or several, or two rows name one.
+    """
+    known: dict[str, list[str]] = {}
+    for clip in clips:
+        for name in {clip.id, _plain(clip.id), _plain(clip.id.rsplit(".", 1)[0])}:
+            known.setdefault(name, []).append(clip.id)
+    found: dict[str, Row] = {}
+    for row in table.rows:
+        name = row.text("id")
+        if not name:
+            raise InvalidClips(f"{table.at(row)}: no id")
+        ids = known.get(name) or known.get(_plain(name)) or known.get(_plain(name.replace("\\", "/"))) or []
+        ids = [name] if name in ids else ids
+        if len(ids) != 1:
+            which = f"more than one clip is called '{name}': {', '.join(ids)}" if ids else f"no clip is called '{name}'"
+            raise InvalidClips(f"{table.at(row)}: {which}")
+        if ids[0] in found:
+            raise InvalidClips(f"{table.at(row)}: '{ids[0]}' is there twice, first in line {found[ids[0]].line}")
+        found[ids[0]] = row
+    return found
+
+
+def account(table: Table, columns: Collection[str], said: str = "") -> list[str]:
+    """What a table gives, and what of it is left out, by column."""
+    labels, aside = [], []
+    for column in table.columns:
+        if column in columns:
+            continue
+        wrong = [row for row in table.rows if not table.is_empty(row, column) and table.number(row, column) is None]
+        if any(table.number(row, column) is not None for row in table.rows):
+            labels.append(column)
+        if wrong:
+            example = f"{table.at(wrong[0]).rpartition(', ')[2]}: {str(wrong[0].cells[column])[:30]!r}"
+            rows = count(len(wrong), "row")
+            aside.append(f"{table.path.name}: '{column}' is not a number in {rows} ({example}): left out")
+    names = f"labels {', '.join(labels)}" if labels else "no labels"
+    given = said or count(len(table.rows), "row")
+    return [f"{table.path.name}: {given}, {names}", *aside]
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
