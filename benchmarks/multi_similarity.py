@@ -17,7 +17,7 @@ from collections.abc import Callable
 import figures
 import torch
 
-from featzoo.zoo.heads.siamese.losses import multi_similarity_loss
+from featzoo.zoo.heads.siamese.losses import MultiSimilarity
 
 CLIPS, MODALITIES, TRAITS, WIDTH, ROUNDS = 128, 3, 5, 128, 15
 
@@ -37,7 +37,7 @@ def main() -> int:
         classes = torch.randint(0, 4, (CLIPS, TRAITS), generator=generator).repeat(MODALITIES, 1).to(device)
 
         def ours(rows: torch.Tensor = rows, classes: torch.Tensor = classes) -> torch.Tensor:
-            return multi_similarity_loss(rows, classes, "all")
+            return MultiSimilarity("all")(rows, classes)
 
         def theirs(rows: torch.Tensor = rows, classes: torch.Tensor = classes) -> torch.Tensor:
             return torch.stack([loss(rows, one, miner(rows, one)) for one in classes.T]).mean()

@@ -31,7 +31,7 @@ from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Array, Split
 from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.heads.siamese.head import HIDDEN
-from featzoo.zoo.heads.siamese.losses import multi_similarity_loss, trait_classes
+from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.metrics.regression import target_metrics
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.runs.load import load_head, recipe_and_statistics
@@ -188,7 +188,7 @@ def identical(head: Head, split: Split, batch_size: int) -> float:
         each = torch.cat([classes.masked_fill(~one[:, None], -1) for one in there])
         options = head.options
         constants = (options.anchors, options.alpha, options.beta, options.base, options.epsilon)
-        total += multi_similarity_loss(torch.ones(len(each), 2), each, *constants).item() * len(rows)
+        total += MultiSimilarity(*constants)(torch.ones(len(each), 2), each).item() * len(rows)
     return total / len(split)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
+from featzoo.zoo.heads.psa_mf_options import Options
 from featzoo.zoo.nn.layers import Clip, CrossAttention, MaskedLSTM, masked_average
 from featzoo.zoo.nn.losses import absolute_error, half_distance, info_nce, masked_mean
 from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained, untrained
@@ -20,66 +20,6 @@ MODALITIES = ("vision", "audio")
 CONTEXT = ("before", "after")
 CONFIG = "encoder.json"
 ALIGNED = "text-aligned"  # beside the roles: what a kept text's aligned hidden state was
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen; the defaults are the released code's, its defects repaired.
-
-    Attributes:
-        fusion_layers: How many of the encoder's L layers see the pseudo tokens; those before see text only.
-        fusion_init: The fusion layers start from the encoder's own last layers (`bert`) or at `random`.
-        align_layer: Which of the L + 1 hidden states is aligned with personality; -3 is the tenth of
-            BERT-base's 0..12 (the eleventh counted from 1) and L - 2 of any encoder.
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
-        hidden: Width of LSTMs, alignment and cross attention.
-        heads: Of the cross attention.
-        wide: Width that sound and picture are lifted to in the enhanced fusion.
-        dropout: In attention and sub-network.
-        clip: Similarity of the contrastive terms, see `layers.Clip`.
-        ccl_weight: `half_distance` weights L_ccl by d = (1 - cos) / 2 and L_ps by 1 - d. `literal` is the
-            published equation read as printed (cos and 1 - cos); it is degenerate: minimising cos * InfoNCE
-            drives the cosine to -1. It is here to be shown, not used.
-        weights: Of l1, l_ccl, l_ps and l_clm, in this order.
-        modality_dropout: Share of training clips whose sound is left out, and of those whose picture is; the head
-            learns to go without. Not in the paper.
-        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
-            What those before the fusion layers give is computed once before training and kept.
-        attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
-            zero steps and attends to all of them; 500 does so here.
-        pre_fusion: Whether the pseudo tokens join the text for the fusion layers (the published ablation's row;
-            L_clm, which has a row of its own, stays).
-        enhanced_fusion: Whether cross attention and the two paths make the prediction; without, the text and the
-            last states of picture and sound, side by side, do.
-    """
-
-    fusion_layers: int = 1
-    fusion_init: Literal["bert", "random"] = "bert"
-    align_layer: int = -3
-    pooling: Literal["cls", "mean"] = "cls"
-    hidden: int = 64
-    heads: int = 2
-    wide: int = 2048
-    dropout: float = 0.1
-    modality_dropout: float = 0.0
-    clip: Literal["official", "standard"] = "official"
-    ccl_weight: Literal["half_distance", "literal"] = "half_distance"
-    weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
-    frozen_layers: int = -1
-    attend_steps: int = 0
-    pre_fusion: bool = True
-    enhanced_fusion: bool = True
-
-    def __post_init__(self) -> None:
-        if self.fusion_layers < 1:
-            raise ValueError(f"fusion_layers is at least 1; got {self.fusion_layers}")
-        if self.hidden < 3 or self.hidden % self.heads:
-            raise ValueError(f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads")
-        if len(self.weights) != 4:
-            raise ValueError(f"weights are four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
-        for name in ("dropout", "modality_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is in [0, 1); got {getattr(self, name)}")
 
 
 class PsaMf(Head):
@@ -148,12 +88,23 @@ class PsaMf(Head):
         self.pseudo = nn.ModuleDict({m: nn.Linear(hidden, wide) for m in MODALITIES})
         self.context = nn.ModuleDict({r: nn.Linear(inputs[r].width, wide) for r in CONTEXT if r in inputs})
         self.match = nn.ModuleDict({m: Clip(wide, wide, options.clip) for m in MODALITIES})
+        self._build_alignment(options, personality, targets)
+        self._build_prediction(options, targets)
+        for parameter in self._main():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter)
+
+    def _build_alignment(self, options: Options, personality: int, targets: int) -> None:
+        wide, hidden = self.encoder.width, options.hidden
         self.align_sentiment = nn.Linear(wide, hidden)
         self.align_target = nn.Linear(wide, hidden)
         self.align_personality = nn.Linear(personality, hidden)
         self.align_match = Clip(hidden, hidden, options.clip)
         self.align_out = nn.Linear(hidden, targets)
-        self.text = nn.Linear(wide, hidden)
+
+    def _build_prediction(self, options: Options, targets: int) -> None:
+        hidden = options.hidden
+        self.text = nn.Linear(self.encoder.width, hidden)
         if options.enhanced_fusion:
             attend = {m: CrossAttention(hidden, options.heads, options.dropout) for m in MODALITIES}
             self.attend = nn.ModuleDict(attend)
@@ -167,9 +118,6 @@ class PsaMf(Head):
             nn.Linear(128, 128), nn.Tanh(),
             nn.Linear(128, targets),
         )  # fmt: skip
-        for parameter in self._main():
-            if parameter.dim() > 1:
-                nn.init.xavier_normal_(parameter)
 
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K), and the logits and similarities of the contrastive terms."""

@@ -146,42 +146,55 @@ class TextEncoder(nn.Module):
         return {CONFIG: self.encoder.config_text()}
 
 
-class TextHead(Head):
+class EncoderHead(Head):
+    """A head with a text encoder that learns with it, at a learning rate of its own.
+
+    A subclass makes the attribute that `encoder_name` names, a `TextEncoder`.
+    """
+
+    encoder_name: ClassVar[str] = "encoder"
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """The encoder."""
+        encoder: TextEncoder = getattr(self, self.encoder_name)
+        return encoder
+
+    def rated_parts(self) -> dict[str, nn.Module]:
+        """Other parts with a learning rate of their own, by its name."""
+        return {}
+
+    def distil(self, inputs: Inputs) -> Inputs | None:
+        """The text after the encoder's frozen layers."""
+        return self.text_encoder.distilled(inputs)
+
+    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
+        """`encoder`, the `rated_parts` by their names, and `main`, the rest.
+
+        Raises:
+            InvalidOption: If a rate is missing or nothing uses it.
+        """
+        named = {"encoder": self.text_encoder, **self.rated_parts()}
+        inside = {name: [p for p in module.parameters() if p.requires_grad] for name, module in named.items()}
+        known = {id(p) for params in inside.values() for p in params}
+        main = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        return groups({"main": main, **inside}, lr)
+
+    def assets(self) -> dict[str, str]:
+        """The encoder's configuration, so that a trained run loads without the original weights."""
+        return self.text_encoder.assets()
+
+
+class TextHead(EncoderHead):
     """A head on texts alone, whose encoder a run leaves in its folder `encoder`, as transformers reads it.
 
     A subclass makes `text`.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {"text": ROLES["text"]}
+    encoder_name: ClassVar[str] = "text"
     text: TextEncoder
-
-    def distil(self, inputs: Inputs) -> Inputs | None:
-        """What the frozen layers make of the text."""
-        return self.text.distilled(inputs)
-
-    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder`, and `main`, the layers above it."""
-        return encoder_groups(self, self.text, lr)
-
-    def assets(self) -> dict[str, str]:
-        """The encoder's configuration."""
-        return self.text.assets()
 
     def export(self, folder: Path) -> None:
         """The encoder and its tokenizer as a transformers model, in `folder/encoder`."""
         self.text.encoder.save(folder / "encoder", self.specs["text"].model)
-
-
-def encoder_groups(
-    head: nn.Module, encoder: nn.Module, lr: Mapping[str, float], **others: nn.Module
-) -> list[dict[str, Any]]:
-    """Optimiser groups of what learns in a head: `encoder`, `others` by name, and `main`, the rest.
-
-    Raises:
-        InvalidOption: If a rate is missing or nothing uses it.
-    """
-    named = {"encoder": encoder, **others}
-    inside = {name: [p for p in module.parameters() if p.requires_grad] for name, module in named.items()}
-    known = {id(p) for params in inside.values() for p in params}
-    main = [p for p in head.parameters() if p.requires_grad and id(p) not in known]
-    return groups({"main": main, **inside}, lr)

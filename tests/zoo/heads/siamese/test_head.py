@@ -15,7 +15,7 @@ from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Counts, Split, Statistics
 from featzoo.zoo.head import InputSpec, Padded, make_head
 from featzoo.zoo.heads.siamese.augmentation import augment, centre_crop, from_hsv, random_crop, to_hsv
-from featzoo.zoo.heads.siamese.losses import multi_similarity_loss, trait_classes
+from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.heads.siamese.networks import TextNetwork
 from featzoo.zoo.recipe import find_recipe, recipes
 from featzoo.zoo.runs.load import evaluate_run
@@ -159,7 +159,7 @@ def test_without_cross_modal_pairs_each_modality_is_compared_with_itself():
     each = []
     for m in ("audio", "vision", "text"):
         there = outputs[f"there_{m}"]
-        each.append(multi_similarity_loss(outputs[f"embedding_{m}"][there], classes[there], "all", epsilon=2.0))
+        each.append(MultiSimilarity("all", epsilon=2.0)(outputs[f"embedding_{m}"][there], classes[there]))
     found = head.losses(outputs, batch.targets, "siamese")["l_ms"]
     torch.testing.assert_close(found, sum(each) / 3, atol=1e-6, rtol=1e-5)
 

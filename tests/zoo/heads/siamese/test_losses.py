@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featzoo.zoo.heads.siamese.losses import bell_loss, multi_similarity_loss, trait_classes
+from featzoo.zoo.heads.siamese.losses import MultiSimilarity, bell_loss, trait_classes
 from featzoo.zoo.nn.losses import absolute_error
 from zoo.oracles import h
 
@@ -66,12 +66,12 @@ def test_bell_is_a_bell_when_errors_reach_its_width():
     ],
 )
 def test_golden_values_with_every_row_an_anchor(labels, beta, base, epsilon, value):
-    found = multi_similarity_loss(embeddings(), labels, "all", beta=beta, base=base, epsilon=epsilon)
+    found = MultiSimilarity("all", beta=beta, base=base, epsilon=epsilon)(embeddings(), labels)
     assert found.item() == pytest.approx(value, abs=1e-8)
 
 
 def test_golden_values_with_extreme_anchors():
-    found = multi_similarity_loss(embeddings(), LABELS, "extreme", base=0.5)
+    found = MultiSimilarity("extreme", base=0.5)(embeddings(), LABELS)
     assert found.item() == pytest.approx(0.5416551577927632, abs=1e-8)
     assert found.item() * 12 / 6 == pytest.approx(1.0833103155855264, abs=1e-8)  # over its 6 anchors
 
@@ -126,7 +126,7 @@ def cases(draw):
 def test_equal_to_one_pair_at_a_time(case, anchors, epsilon, normalise, scales):
     rows, classes = case
     rows.requires_grad_()
-    found = multi_similarity_loss(rows, classes, anchors, *scales, epsilon, normalise)
+    found = MultiSimilarity(anchors, *scales, epsilon, normalise)(rows, classes)
     slow = naive(rows.detach(), classes, anchors, *scales, epsilon, normalise)
     assert found.item() == pytest.approx(slow, abs=1e-8, rel=1e-10)
     found.backward()
@@ -149,7 +149,7 @@ def test_equal_to_pytorch_metric_learning(epsilon):
         loss, miner = MultiSimilarityLoss(2, 50, 1.0), MultiSimilarityMiner(epsilon or 0.0)
         pairs = [None if epsilon is None else miner(rows, one) for one in classes.T]
         theirs = torch.stack([loss(rows, one, of) for one, of in zip(classes.T, pairs, strict=True)]).mean()
-        ours = multi_similarity_loss(rows, classes, "all", epsilon=epsilon)
+        ours = MultiSimilarity("all", epsilon=epsilon)(rows, classes)
         # Both are in 64 bit; only the order of sums differs.
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-10)
         (wanted,), (given_,) = torch.autograd.grad(theirs, rows), torch.autograd.grad(ours, rows)
@@ -158,16 +158,16 @@ def test_equal_to_pytorch_metric_learning(epsilon):
 
 def test_traits_are_averaged_and_the_order_of_rows_does_not_matter():
     rows, classes = embeddings(), torch.stack([LABELS, LABELS.flip(0), LABELS.roll(2)], dim=1)
-    together = multi_similarity_loss(rows, classes)
-    each = [multi_similarity_loss(rows, classes[:, j]) for j in range(3)]
+    together = MultiSimilarity()(rows, classes)
+    each = [MultiSimilarity()(rows, classes[:, j]) for j in range(3)]
     torch.testing.assert_close(together, torch.stack(each).mean(), atol=1e-12, rtol=1e-12)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(multi_similarity_loss(rows[order], classes[order]), together, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(MultiSimilarity()(rows[order], classes[order]), together, atol=1e-12, rtol=1e-12)
 
 
 def test_dot_products_as_large_as_they_come_do_not_overflow():
     rows = (1e3 * embeddings()).float().requires_grad_()
-    loss = multi_similarity_loss(rows, LABELS, "all", normalise=False)
+    loss = MultiSimilarity("all", normalise=False)(rows, LABELS)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(rows.grad).all()
@@ -186,7 +186,7 @@ def test_identical_embeddings_by_hand(base):
     pull = math.log1p(2 * math.exp(-2 * (1 - base))) / 2
     push = math.log1p(9 * math.exp(50 * (1 - base))) / 50
     rows = torch.ones(12, 4, dtype=torch.float64)
-    assert multi_similarity_loss(rows, LABELS, base=base).item() == pytest.approx((pull + push) / 2, abs=1e-12)
+    assert MultiSimilarity(base=base)(rows, LABELS).item() == pytest.approx((pull + push) / 2, abs=1e-12)
 
 
 def test_it_separates_the_classes_of_one_trait():
@@ -197,7 +197,7 @@ def test_it_separates_the_classes_of_one_trait():
     descent = torch.optim.Adam([rows], 0.05)
     for _ in range(300):
         descent.zero_grad()
-        loss = multi_similarity_loss(rows, classes, base=0.5)
+        loss = MultiSimilarity(base=0.5)(rows, classes)
         loss.backward()
         descent.step()
     assert loss.item() == 0.0

@@ -29,7 +29,7 @@ class Options:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        check_options({"dropout": self.dropout}, {"hidden": self.hidden, "layers": self.layers})
+        check_options(self)
 
 
 class EfLstm(FeatureHead):

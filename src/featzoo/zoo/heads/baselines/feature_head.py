@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -125,11 +126,15 @@ def _spans(mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return steps / length, (steps + 1) / length  # (B, T)
 
 
-def check_options(dropouts: Mapping[str, float], widths: Mapping[str, int]) -> None:
-    """Raise ValueError for a dropout outside [0, 1) or a width below 1."""
-    for name, value in dropouts.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} is in [0, 1); got {value}")
-    for name, width in widths.items():
-        if width < 1:
-            raise ValueError(f"{name} is at least 1; got {width}")
+def check_options(options: Any) -> None:
+    """Check every dropout and whole number of a baseline's options.
+
+    Raises:
+        ValueError: For a dropout outside [0, 1), or a whole number below 1 other than `frozen_layers`.
+    """
+    for option in dataclasses.fields(options):
+        value = getattr(options, option.name)
+        if option.name.endswith("dropout") and not 0 <= value < 1:
+            raise ValueError(f"{option.name} is in [0, 1); got {value}")
+        if isinstance(value, int) and option.name != "frozen_layers" and value < 1:
+            raise ValueError(f"{option.name} is at least 1; got {value}")

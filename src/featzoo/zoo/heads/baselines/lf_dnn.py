@@ -34,13 +34,7 @@ class Options:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        check_options(
-            {"dropout": self.dropout},
-            {
-                "text_hidden": self.text_hidden, "text": self.text, "audio": self.audio,
-                "vision": self.vision, "fused": self.fused,
-            },
-        )  # fmt: skip
+        check_options(self)
 
 
 class LfDnn(FeatureHead):

@@ -35,13 +35,7 @@ class Options:
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        check_options(
-            {"dropout": self.dropout},
-            {
-                "text_hidden": self.text_hidden, "text": self.text, "audio": self.audio,
-                "vision": self.vision, "rank": self.rank,
-            },
-        )  # fmt: skip
+        check_options(self)
 
 
 class Lmf(FeatureHead):

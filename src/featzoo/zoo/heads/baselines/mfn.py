@@ -46,9 +46,7 @@ class Options:
     write_dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        dropouts = ("attention_dropout", "retain_dropout", "write_dropout")
-        widths = ("text", "audio", "vision", "memory", "attention", "update", "retain", "write", "out")
-        check_options({k: getattr(self, k) for k in dropouts}, {k: getattr(self, k) for k in widths})
+        check_options(self)
 
 
 class Mfn(FeatureHead):

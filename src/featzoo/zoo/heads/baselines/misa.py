@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
+from featzoo.zoo.head import Inputs, InputSpec, Outputs, Padded, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options, present
 from featzoo.zoo.nn.layers import MaskedLSTM
 from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality
-from featzoo.zoo.nn.text_encoder import ROLES, TextEncoder, encoder_groups
+from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,14 @@ class Options:
     frozen_layers: int = -1
 
     def __post_init__(self) -> None:
-        dropouts = {"dropout": self.dropout, "attention_dropout": self.attention_dropout}
-        check_options(dropouts, {"hidden": self.hidden, "recurrent": self.recurrent, "moments": self.moments})
+        check_options(self)
         if self.heads < 1 or self.hidden % self.heads:
             raise ValueError(f"hidden is a multiple of heads; got {self.hidden} and {self.heads} heads")
         if len(self.weights) != 4:
             raise ValueError(f"weights are four: task, l_sim, l_diff, l_recon; got {len(self.weights)}")
 
 
-class Misa(Head):
+class Misa(EncoderHead):
     """Modality-invariant and -specific representations.
 
     Each modality becomes one vector, which a shared encoder maps to an invariant and a private one to a specific
@@ -143,18 +142,6 @@ class Misa(Head):
             "l_diff": diff * torch.stack(different).sum(),
             "l_recon": recon * torch.stack(rebuilt).mean(),
         }
-
-    def distil(self, inputs: Inputs) -> Inputs | None:
-        """What the encoder's frozen layers make of the text."""
-        return self.encoder.distilled(inputs)
-
-    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder`, the text's, and `main`, the rest."""
-        return encoder_groups(self, self.encoder, lr)
-
-    def assets(self) -> dict[str, str]:
-        """The encoder's configuration, so that a trained run loads without the original weights."""
-        return self.encoder.assets()
 
 
 class _Stack(nn.Module):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Role
+from featzoo.zoo.head import Inputs, InputSpec, Outputs, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
 from featzoo.zoo.nn.losses import absolute_error, masked_mean, predictive_nce
-from featzoo.zoo.nn.text_encoder import ROLES, TextEncoder, encoder_groups
+from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
 HEARD_AND_SEEN = ("audio", "vision")
 
@@ -49,13 +49,12 @@ class Options:
     frozen_layers: int = -1
 
     def __post_init__(self) -> None:
-        widths = {"hidden": self.hidden, "audio": self.audio, "vision": self.vision, "fusion": self.fusion}
-        check_options({"dropout": self.dropout}, widths | {"history": self.history})
+        check_options(self)
         if min(self.alpha, self.beta) < 0:
             raise ValueError(f"alpha and beta are not negative; got {self.alpha} and {self.beta}")
 
 
-class Mmim(Head):
+class Mmim(EncoderHead):
     """Multimodal InfoMax.
 
     Text, sound and picture become vectors x, a fused vector z predicts. Two lower bounds of mutual information
@@ -154,17 +153,9 @@ class Mmim(Head):
         """The history starts empty."""
         self.memory = {}
 
-    def distil(self, inputs: Inputs) -> Inputs | None:
-        """What the encoder's frozen layers make of the text."""
-        return self.encoder.distilled(inputs)
-
-    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder`, the text's, `bound`, the networks of q, and `main`, the rest."""
-        return encoder_groups(self, self.encoder, lr, bound=self.guess)
-
-    def assets(self) -> dict[str, str]:
-        """The encoder's configuration, so that a trained run loads without the original weights."""
-        return self.encoder.assets()
+    def rated_parts(self) -> dict[str, nn.Module]:
+        """`bound`, the networks of q."""
+        return {"bound": self.guess}
 
 
 class _Gaussian(nn.Module):

@@ -43,9 +43,7 @@ class Options:
     output_dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        dropouts = ("text_dropout", "attention_dropout", "embed_dropout", "output_dropout")
-        widths = ("width", "heads", "layers", "recall_layers", "kernel")
-        check_options({k: getattr(self, k) for k in dropouts}, {k: getattr(self, k) for k in widths})
+        check_options(self)
         if self.width % self.heads:
             raise ValueError(f"width is a multiple of heads; got {self.width} and {self.heads}")
         if not self.kernel % 2:

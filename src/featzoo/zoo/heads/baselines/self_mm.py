@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Role
+from featzoo.zoo.head import Inputs, InputSpec, Outputs, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
 from featzoo.zoo.nn.losses import absolute_error, masked_mean
-from featzoo.zoo.nn.text_encoder import ROLES, TextEncoder, encoder_groups
+from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,12 @@ class Options:
     frozen_layers: int = -1
 
     def __post_init__(self) -> None:
-        widths = {"audio": self.audio, "vision": self.vision, "text": self.text, "fusion": self.fusion}
-        check_options({"dropout": self.dropout}, widths)
+        check_options(self)
         if self.limit <= 0:
             raise ValueError(f"limit is above 0; got {self.limit}")
 
 
-class SelfMM(Head):
+class SelfMM(EncoderHead):
     """Self-supervised multi-task learning.
 
     The vectors of the three modalities together give the prediction, each alone gives one of its own. The
@@ -160,17 +159,9 @@ class SelfMM(Head):
         ratio: Tensor = (to_negative - to_positive) / (to_positive + 1e-8)
         return ratio
 
-    def distil(self, inputs: Inputs) -> Inputs | None:
-        """What the encoder's frozen layers make of the text."""
-        return self.encoder.distilled(inputs)
-
-    def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder`, `audio` and `vision`, the modalities' networks, and `main`, the rest."""
-        return encoder_groups(self, self.encoder, lr, audio=self.audio, vision=self.vision)
-
-    def assets(self) -> dict[str, str]:
-        """The encoder's configuration, so that a trained run loads without the original weights."""
-        return self.encoder.assets()
+    def rated_parts(self) -> dict[str, nn.Module]:
+        """The modalities' networks."""
+        return {"audio": self.audio, "vision": self.vision}
 
 
 class _Task(nn.Module):

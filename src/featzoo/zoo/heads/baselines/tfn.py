@@ -38,13 +38,7 @@ class Options:
     limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        check_options(
-            {"dropout": self.dropout, "fusion_dropout": self.fusion_dropout},
-            {
-                "text_hidden": self.text_hidden, "text": self.text, "audio": self.audio,
-                "vision": self.vision, "fused": self.fused,
-            },
-        )  # fmt: skip
+        check_options(self)
         if self.limits and (len(self.limits) != 2 or self.limits[0] >= self.limits[1]):
             raise ValueError(f"limits are [lowest, highest] or empty; got {list(self.limits)}")
 

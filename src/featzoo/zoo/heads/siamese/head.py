@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
-from featzoo.zoo.heads.siamese.losses import bell_loss, multi_similarity_loss, trait_classes
+from featzoo.zoo.heads.siamese.losses import MultiSimilarity, bell_loss, trait_classes
 from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, FrameNetwork, TextNetwork, dense
 from featzoo.zoo.nn.losses import absolute_error
 
@@ -250,10 +250,10 @@ class Siamese(Head):
         classes = trait_classes(targets, self.mean, self.std)  # (B, K)
         rows = [classes.masked_fill(~outputs[f"there_{m}"][:, None], -1) for m in self.given]
         embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
-        constants = (o.anchors, o.alpha, o.beta, o.base, o.epsilon, o.normalise)
+        loss = MultiSimilarity(o.anchors, o.alpha, o.beta, o.base, o.epsilon, o.normalise)
         if o.cross_modal:
-            return multi_similarity_loss(torch.cat(embeddings), torch.cat(rows), *constants)  # of (3 B, E)
-        each = [multi_similarity_loss(*pair, *constants) for pair in zip(embeddings, rows, strict=True)]
+            return loss(torch.cat(embeddings), torch.cat(rows))  # of (3 B, E)
+        each = [loss(*pair) for pair in zip(embeddings, rows, strict=True)]
         return torch.stack(each).mean()
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:

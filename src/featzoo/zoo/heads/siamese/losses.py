@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -49,24 +50,14 @@ def trait_classes(targets: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return sum(((targets >= mean + step * std).long() for step in (-1, 0, 1)), torch.zeros_like(targets).long())
 
 
-def multi_similarity_loss(
-    embeddings: Tensor,
-    classes: Tensor,
-    anchors: Literal["extreme", "all"] = "extreme",
-    alpha: float = 2.0,
-    beta: float = 50.0,
-    base: float = 1.0,
-    epsilon: float | None = 0.1,
-    normalise: bool = True,
-) -> Tensor:
+@dataclass(frozen=True)
+class MultiSimilarity:
     """The multi-similarity loss of each trait's classes, averaged over rows and traits.
 
     For row i and trait j, with P the rows of i's class, N the others, both mined, and D the similarity:
     log(1 + sum_P exp(-alpha (D_ik - base))) / alpha + log(1 + sum_N exp(beta (D_ik - base))) / beta.
 
-    Args:
-        embeddings: (n, E).
-        classes: (n, K) int64, or (n,) for one trait; a row with a negative class takes no part for that trait.
+    Attributes:
         anchors: Which rows are i: those of classes 0 and 3 (`extreme`), or `all`. Every row can be k.
         alpha: Scale of positive pairs.
         beta: Scale of negative pairs.
@@ -75,9 +66,6 @@ def multi_similarity_loss(
             epsilon, a negative if it is more similar than the least similar positive minus epsilon. None
             takes every pair.
         normalise: Whether D is the cosine; else the dot product.
-
-    Returns:
-        A scalar; 0 where there is no pair.
 
     Reference:
         Wang et al., "Multi-Similarity Loss", CVPR 2019; equation 7 of Fodor et al., arXiv 2405.03846.
@@ -89,26 +77,42 @@ def multi_similarity_loss(
         or not; the mean over anchors differs by a factor alone. With mining, an anchor without a positive or without
         a negative gives 0.
     """
-    if classes.dim() == 1:
-        classes = classes[:, None]  # (n, 1)
-    rows = F.normalize(embeddings, dim=1) if normalise else embeddings  # (n, E)
-    similarity = rows @ rows.T  # (n, n)
-    by_trait = classes.T  # (K, n)
-    there = by_trait >= 0  # (K, n)
-    anchor = there
-    if anchors == "extreme":
-        anchor = (by_trait == EXTREMES[0]) | (by_trait == EXTREMES[1])  # (K, n)
-    # Of every row, anchor or not: cheaper than to mask whole pairs.
-    same = by_trait[:, :, None] == by_trait[:, None, :]  # (K, n, n)
-    other = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)  # (n, n)
-    positive, negative = same & other, ~same & there[:, None, :]  # (K, n, n)
-    if epsilon is not None:
-        positive, negative = _mined(similarity.detach(), positive, negative, epsilon)
-    # The highest exponents that there can be: cosines are at most 1.
-    most = (alpha * (1 + base), beta * (1 - base)) if normalise else (torch.inf, torch.inf)
-    pull = _softplus_sum(-alpha * (similarity - base), positive, most[0]) / alpha  # (K, n)
-    push = _softplus_sum(beta * (similarity - base), negative, most[1]) / beta  # (K, n)
-    return (((pull + push) * anchor).sum(dim=1) / there.sum(dim=1).clamp(min=1)).mean()
+
+    anchors: Literal["extreme", "all"] = "extreme"
+    alpha: float = 2.0
+    beta: float = 50.0
+    base: float = 1.0
+    epsilon: float | None = 0.1
+    normalise: bool = True
+
+    def __call__(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """The loss of (n, E) embeddings; 0 where there is no pair.
+
+        Args:
+            embeddings: (n, E).
+            classes: (n, K) int64, or (n,) for one trait; a row with a negative class takes no part for that trait.
+        """
+        if classes.dim() == 1:
+            classes = classes[:, None]  # (n, 1)
+        rows = F.normalize(embeddings, dim=1) if self.normalise else embeddings  # (n, E)
+        similarity = rows @ rows.T  # (n, n)
+        by_trait = classes.T  # (K, n)
+        there = by_trait >= 0  # (K, n)
+        anchor = there
+        if self.anchors == "extreme":
+            anchor = (by_trait == EXTREMES[0]) | (by_trait == EXTREMES[1])  # (K, n)
+        # Of every row, anchor or not: cheaper than to mask whole pairs.
+        same = by_trait[:, :, None] == by_trait[:, None, :]  # (K, n, n)
+        other = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)  # (n, n)
+        positive, negative = same & other, ~same & there[:, None, :]  # (K, n, n)
+        if self.epsilon is not None:
+            positive, negative = _mined(similarity.detach(), positive, negative, self.epsilon)
+        # The highest exponents that there can be: cosines are at most 1.
+        most = (self.alpha * (1 + self.base), self.beta * (1 - self.base)) if self.normalise else (torch.inf,) * 2
+        pull = _softplus_sum(-self.alpha * (similarity - self.base), positive, most[0]) / self.alpha  # (K, n)
+        push = _softplus_sum(self.beta * (similarity - self.base), negative, most[1]) / self.beta  # (K, n)
+        loss: Tensor = (((pull + push) * anchor).sum(dim=1) / there.sum(dim=1).clamp(min=1)).mean()
+        return loss
 
 
 def _mined(similarity: Tensor, positive: Tensor, negative: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
