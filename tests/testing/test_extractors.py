@@ -140,7 +140,7 @@ class BigEndian(Good):
 
 @dataclass(frozen=True)
 class WrongModality(Good):
-    modality = "smell"
+    modality = "sense of smell"
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def _schema() -> Any:
             ("problem", pa.string()),
             ("media", pa.string()),
             ("remarks", pa.list_(pa.string())),
+            ("files", pa.map_(pa.string(), pa.string())),
         ]
     )
 
@@ -110,6 +111,7 @@ def _row(record: Record) -> dict[str, Any]:
         "problem": clip.problem,
         "media": record.media,
         "remarks": list(clip.remarks),
+        "files": sorted(clip.files.items()),
     }
 
 
@@ -124,6 +126,7 @@ def _record(row: dict[str, Any]) -> Record:
         labels=dict(row["labels"] or ()),
         problem=row["problem"] or "",
         remarks=tuple(row.get("remarks") or ()),  # 0.1 wrote none
+        files=dict(row.get("files") or ()),
     )
     return Record(clip, row["media"] or "")
 

@@ -1,4 +1,4 @@
-"""What a clip's features were made from: content, segment and words, never paths or dates."""
+"""The digest of what a clip's features are made from: content, segment and words, never paths or dates."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from featzoo.extractors.contract import FILE
 from featzoo.media.clip import Clip
 
 
 def source_digest(clip: Clip, media: str, reads: Sequence[str]) -> str:
-    """SHA-256 of what an extractor that `reads` audio, video or words is given of a clip.
+    """SHA-256 of what an extractor that `reads` these is given of a clip.
 
     Args:
-        clip: Its segment and words count.
+        clip: Its segment, words and files count.
         media: Digest of the media file's content, empty if there is none.
-        reads: Any of audio, video, words.
+        reads: Any of audio, video, words, and `file:` with a suffix.
     """
     parts: dict[str, object] = {}
+    segment = [float(clip.start), None if clip.end is None else float(clip.end)]
     if "audio" in reads or "video" in reads:
-        parts["media"] = [media, float(clip.start), None if clip.end is None else float(clip.end)]
+        parts["media"] = [media, *segment]
+    suffixes = sorted(each.removeprefix(FILE) for each in reads if each.startswith(FILE))
+    if suffixes:
+        parts["files"] = [*((suffix, clip.files.get(suffix, "")) for suffix in suffixes), segment]
     if "words" in reads:
         parts["words"] = [[word.text, _time(word.start), _time(word.end)] for word in clip.words]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,8 @@ class FeatureStore:
         new = []
         for clip in clips:
             check_id(clip.id)
+            if clip.id in known:  # a run that does not read a file says nothing of it
+                clip = replace(clip, files={**known[clip.id].clip.files, **clip.files})
             record = Record(clip, (media or {}).get(clip.path, "") if clip.path else "")
             if clip.id not in known or not same(known[clip.id], record):
                 new.append(record)

@@ -76,6 +76,8 @@ def show(feature_set: str, clip: str | None, store: Path) -> None:
             click.echo(f"note {kind}: {text}")
     for line in describe(sample):
         click.echo(line)
+    if found.reads:
+        click.echo(f"reads: {', '.join(found.reads)}")
     for name, value in found.provenance.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,14 +11,14 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.source import source_digest
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
-from featzoo.extractors.contract import Extractor, make_extractor
-from featzoo.media.clip import Clip
+from featzoo.extractors.contract import FILE, Extractor, make_extractor
+from featzoo.media.clip import Clip, file_beside
 from featzoo.media.discovery import IMAGES, SOUNDS
 
 # Reasons that lie with the clip and not with the moment: such a clip is not tried again while it is unchanged.
 LASTING = {
-    "bad-transcript", "damaged", "empty", "encrypted", "no-audio", "no-media", "no-times", "no-video", "no-words",
-    "not-found", "too-short", "truncated", "unreadable", "worker-died", "timeout", "engine", "error",
+    "bad-transcript", "damaged", "empty", "encrypted", "no-audio", "no-file", "no-media", "no-times", "no-video",
+    "no-words", "not-found", "too-short", "truncated", "unreadable", "worker-died", "timeout", "engine", "error",
     "other-rows", "overflow",
 }  # fmt: skip
 State = Literal["missing", "stale", "cached", "failed"]
@@ -71,12 +71,36 @@ def _pointless(extractor: Extractor, clips: Sequence[Clip]) -> str:
         return "all clips are sound files"
     if "audio" in extractor.reads and suffixes <= IMAGES:
         return "all clips are images"
+    for suffix in _suffixes([extractor]):
+        if not any(clip.path and file_beside(clip.path, suffix) for clip in clips):
+            return f"no clip has a file *{suffix} beside it"
     return ""
+
+
+def _suffixes(extractors: Iterable[Extractor]) -> list[str]:
+    """The suffixes of the files beside the media that extractors read."""
+    reads = {each for extractor in extractors for each in extractor.reads}
+    return sorted(each.removeprefix(FILE) for each in reads if each.startswith(FILE))
+
+
+def _with_files(store: FeatureStore, suffixes: Sequence[str], clips: Sequence[Clip]) -> list[Clip]:
+    """The clips with the digests of the files beside their media; "" for one that is missing."""
+    if not suffixes:
+        return list(clips)
+    places = {
+        (clip.id, suffix): file_beside(clip.path, suffix) if clip.path else None
+        for clip in clips
+        for suffix in suffixes
+    }
+    digests = store.contents.of(place for place in places.values() if place)
+    found = {key: digests.get(place, "") if place else "" for key, place in places.items()}
+    return [replace(c, files={**c.files, **{suffix: found[c.id, suffix] for suffix in suffixes}}) for c in clips]
 
 
 def make_plan(store: FeatureStore | None, extractors: Sequence[Extractor], clips: Sequence[Clip]) -> Plan:
     """What is missing, stale, cached or known to fail; reads media only where their digest is not known."""
     if store is not None:
+        clips = _with_files(store, _suffixes(extractors), clips)
         media = store.contents.of(clip.path for clip in clips if clip.path)
         store.contents.save()
     else:
@@ -102,5 +126,5 @@ def _state(found: FeatureSet | None, clip: Clip, source: str) -> tuple[State, st
     if failure is not None and failure.source == source and failure.reason in LASTING:
         return "failed", f"{failure.reason}: {failure.message}"
     if found.holds(clip.id):
-        return "stale", "its media, segment or words have changed"
+        return "stale", "its media, segment, words or files have changed"
     return "missing", f"failed before ({failure.reason})" if failure else ""

@@ -179,7 +179,8 @@ class _Chunk:
         extractor, clip = self._extractors[key], replace(clip, source=seat, notes={})
         self._notes[key, clip.id] = clip.notes
         try:
-            if clip.path is not None and not clip.path.exists() and "words" not in extractor.reads:
+            needed = bool({"audio", "video"} & {*extractor.reads}) and "words" not in extractor.reads
+            if needed and clip.path is not None and not clip.path.exists():
                 raise ClipError("not-found", f"no file {clip.path}")
             if isinstance(extractor, ModelExtractor):
                 window = self._windows[key]

@@ -16,6 +16,8 @@ from featzoo.extractors.pooling import Pooling, narrowed, pooled
 from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence, concatenate
 
+# Begins an entry of `reads` that names a file beside the media: `file:.physio.csv`.
+FILE = "file:"
 # Marks a field that does not change the features, such as a batch size: it stays out of the key.
 UNKEYED: Mapping[str, Any] = {"unkeyed": True}
 # Marks an option of all extractors, which is in the key only where it is used: none of them had it once.
@@ -28,8 +30,9 @@ class Extractor:
 
     Class attributes:
         name: Its name, as registered.
-        modality: What a head would call its output: audio, vision or text.
-        reads: What of a clip decides its output: any of audio, video, words.
+        modality: The kind of its output: audio, vision, text or another name, such as physio.
+        reads: The parts of a clip that decide its output: any of audio, video, words, and `file:` with the suffix of
+            a file beside the media (`file:.physio.csv`), which `clip.beside(".physio.csv")` finds.
         version: Raised when the same input would give other output.
         licence: Of its weights or engine, where use is restricted.
         extra: The extra of featzoo that installs what it needs.
@@ -44,7 +47,7 @@ class Extractor:
     """
 
     name: ClassVar[str]
-    modality: ClassVar[Literal["audio", "vision", "text"]]
+    modality: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]
     version: ClassVar[int] = 1
     licence: ClassVar[str] = ""

@@ -76,6 +76,7 @@ class Clip:
         labels: Its numeric labels by name.
         problem: Why its transcript could not be read, else empty.
         remarks: What was left out or put right in its transcript and labels, each `kind: detail`.
+        files: SHA-256 of files beside the media, by suffix; of those that an extractor has read.
         source: What decodes it.
         notes: What a user should know of how it was decoded, by kind: `{"sound-gap": "1.20 s of sound ..."}`. Decoding
             and extractors add to it; the store keeps it beside the features, and `feat extract` counts the kinds.
@@ -90,6 +91,7 @@ class Clip:
     labels: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
     remarks: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     source: Source = field(default=Decoder(), repr=False, compare=False)
     notes: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -108,6 +110,18 @@ class Clip:
         if self.path is None:
             raise ClipError("no-media", f"{self.id} has no media file")
         return self.path
+
+    def beside(self, suffix: str) -> Path:
+        """The file beside the media with this suffix: `clip.physio.csv` or `clip.mp4.physio.csv` for `.physio.csv`.
+
+        Raises:
+            ClipError: With reason `no-file`, if there is none.
+        """
+        place = file_beside(self.file, suffix)
+        if place is None:
+            name = f"{self.file.stem}{suffix}"
+            raise ClipError("no-file", f"{self.id} has no file {name} beside it")
+        return place
 
     def spoken(self) -> tuple[Word, ...]:
         """The words, of which there is at least one.
@@ -197,3 +211,9 @@ class Clip:
                 f"{self.file.name}: {damaged} of {looked_at} frames looked at are damaged, more than {limit:.0%}",
             )
         self.notes["damaged-frames"] = f"{damaged} of {looked_at} frames ({share:.1%}) are damaged and left out"
+
+
+def file_beside(media_file: Path, suffix: str) -> Path | None:
+    """The file with this suffix beside a media file, None if there is none."""
+    places = (media_file.with_name(name + suffix) for name in (media_file.name, media_file.stem))
+    return next((place for place in places if place.is_file()), None)

@@ -14,7 +14,7 @@ from pathlib import PurePath
 import numpy as np
 
 from featzoo.errors import ClipError, InvalidOption
-from featzoo.extractors.contract import Extractor, ModelExtractor, spec_digest
+from featzoo.extractors.contract import FILE, Extractor, ModelExtractor, spec_digest
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.testing.contract_error import require
@@ -54,8 +54,11 @@ def _check_class(extractor: Extractor) -> None:
     settings = getattr(kind, "__dataclass_params__", None)
     require("__dataclass_fields__" in vars(kind) and getattr(settings, "frozen", False), "it is a frozen dataclass")
     require(bool(getattr(kind, "name", "")), "it has a name")
-    require(getattr(kind, "modality", "") in ("audio", "vision", "text"), "modality is audio, vision or text")
-    require(bool(kind.reads) and set(kind.reads) <= {"audio", "video", "words"}, "reads is some of audio, video, words")
+    require(
+        str(getattr(kind, "modality", "")).isidentifier(), "modality is a name such as audio, vision, text or physio"
+    )
+    known = all(each in ("audio", "video", "words") or each.startswith(f"{FILE}.") for each in kind.reads)
+    require(bool(kind.reads) and known, "reads is some of audio, video, words and file:.SUFFIX")
     missing = dataclasses.MISSING
     free = all((f.default, f.default_factory) != (missing, missing) for f in dataclasses.fields(extractor))
     require(free, "every option has a default")
@@ -101,6 +104,8 @@ def _length(extractor: Extractor, clip: Clip) -> float:
     """Seconds of what it reads."""
     ends = [word.end for word in clip.words if word.end == word.end] if "words" in extractor.reads else []
     ends += [shot.end for shot in clip.frames()] if "video" in extractor.reads else []
+    if any(each.startswith(FILE) for each in extractor.reads):
+        ends.append(float("inf"))  # a file beside the media may last longer
     if "audio" in extractor.reads:
         sound = clip.audio()
         ends.append(sound.samples.shape[1] / sound.rate)
