@@ -1,4 +1,4 @@
-"""All texts: which, what asking for them will cost, the asking, and the rows that come of it."""
+"""Translate all texts: choose them, estimate the cost, ask, and make the rows of the output."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from featzoo.exchange.texts.parallel import FELL_BACK
 
 @dataclass
 class Tally:
-    """What a run has done so far; threads add to it.
+    """Counts of a run so far; threads add to them.
 
     Attributes:
-        rows: Texts that are through.
-        requests: Answers that were not known before.
-        tokens_in: Of these answers' questions, by the server's count.
-        tokens_out: Of these answers.
-        uncounted: Answers that came without a count.
+        rows: Finished texts.
+        requests: Answers that were not cached.
+        tokens_in: Tokens of these answers' questions, as counted by the server.
+        tokens_out: Tokens of these answers.
+        uncounted: Answers without a count.
     """
 
     rows: int = 0
@@ -41,7 +41,7 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def count(self, answer: Answer) -> Answer:
-        """Count an answer, if it was not known before; it is given back."""
+        """Count an answer unless it was cached, and return it."""
         if answer.cached:
             return answer
         with self.lock:
@@ -54,13 +54,13 @@ class Tally:
 
 
 class Forecast(NamedTuple):
-    """What is left to ask, by estimate.
+    """An estimate of the remaining requests.
 
     Attributes:
-        known: Texts of which every question has its answer already, or that are refused without one.
-        requests: Questions without one, if each is answered well at once.
-        tokens_in: About their size.
-        tokens_out: About the size of their answers.
+        known: Texts whose answers are all cached, or that are refused without asking.
+        requests: Remaining questions, if each first answer passes the checks.
+        tokens_in: Estimated tokens of these questions.
+        tokens_out: Estimated tokens of their answers.
     """
 
     known: int
@@ -70,14 +70,14 @@ class Forecast(NamedTuple):
 
 
 class _Unknown(Exception):
-    """A question whose answer is not known."""
+    """The answer to a question is not cached."""
 
 
 def choose(rows: Sequence[Row], method: Method, splits: Sequence[str], include_test: bool) -> list[Row]:
-    """The rows to be translated.
+    """The rows to translate.
 
     Raises:
-        InvalidOption: If PIGA would be given test rows without their user's explicit will, or nothing is left.
+        InvalidOption: If PIGA would see test rows without `include_test`, or a split is missing.
     """
     if splits:
         present = {row.split for row in rows}
@@ -97,7 +97,7 @@ def choose(rows: Sequence[Row], method: Method, splits: Sequence[str], include_t
 
 
 def forecast(rows: Sequence[Row], task: Task, cache: AnswerCache) -> Forecast:
-    """What a run would ask, given what is known."""
+    """Estimate the requests of a run, given the cached answers."""
 
     def look(question: Question) -> Answer:
         known = cache.get(question)
@@ -120,11 +120,11 @@ def forecast(rows: Sequence[Row], task: Task, cache: AnswerCache) -> Forecast:
 
 
 class Settled(NamedTuple):
-    """What became of all rows.
+    """The outcomes of all rows.
 
     Attributes:
-        outcomes: For each row, an outcome for each language.
-        failure: Why the translator was given up, if it was; rows that had no answer yet are then refused.
+        outcomes: For each row, one outcome per language.
+        failure: The error that stopped the run, if any; rows without an answer are then refused.
     """
 
     outcomes: list[list[Outcome]]
@@ -141,19 +141,19 @@ def translate_all(
     stop: threading.Event | None = None,
     on_row: Callable[[], None] = lambda: None,
 ) -> Settled:
-    """Settle all rows, some at the same time.
+    """Translate all rows, several at the same time.
 
     Args:
-        rows: See `choose`.
-        task: How.
-        ask: Gives a question's answer, known or not, and keeps it; called by several threads.
-        known: Gives it if it is known; all that is left when the translator was given up.
-        jobs: How many.
-        stop: Set when the run must end: those who wait for their turn then give up.
-        on_row: Called when a row is through.
+        rows: The rows, from `choose`.
+        task: How to translate them.
+        ask: Answers a question, from the cache or the server; several threads call it.
+        known: Answers a question from the cache only; used after the run was stopped.
+        jobs: Number of threads.
+        stop: Set to end the run; requests that wait for their turn then stop waiting.
+        on_row: Called after each finished row.
 
     Raises:
-        StoreError: If answers cannot be kept; nothing is asked in vain.
+        StoreError: If answers cannot be cached.
     """
     stop = stop or threading.Event()
     failures: list[EndpointError] = []
@@ -172,16 +172,23 @@ def translate_all(
                 return outcomes
         return settle(row, task, known)
 
+    return Settled(_in_threads(one, rows, jobs, stop), failures[0] if failures else None)
+
+
+def _in_threads(
+    one: Callable[[Row], list[Outcome]], rows: Sequence[Row], jobs: int, stop: threading.Event
+) -> list[list[Outcome]]:
+    """`one` of each row, in `jobs` threads; the first exception sets `stop` and ends the rest."""
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(one, row) for row in rows]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
         finally:
-            # Also on Ctrl-C: requests that are out are waited for and their answers kept, no other leaves.
+            # On Ctrl-C too: requests on their way are waited for and their answers kept; no other is sent.
             stop.set()
             pool.shutdown(cancel_futures=True)
-    return Settled([future.result() for future in futures], failures[0] if failures else None)
+    return [future.result() for future in futures]
 
 
 def to_rows(rows: Sequence[Row], settled: Sequence[Sequence[Outcome]], task: Task, model: str) -> list[Row]:
@@ -189,9 +196,9 @@ def to_rows(rows: Sequence[Row], settled: Sequence[Sequence[Outcome]], task: Tas
 
     Args:
         rows: The sources.
-        settled: What `translate_all` gave for them.
+        settled: Their outcomes, from `translate_all`.
         task: How they were translated.
-        model: Who translated them, by the name to be read.
+        model: The translator's name for the output.
     """
     found = []
     for row, outcomes in zip(rows, settled, strict=True):
@@ -212,9 +219,9 @@ def to_rows(rows: Sequence[Row], settled: Sequence[Sequence[Outcome]], task: Tas
 
 
 def merged(before: Sequence[Row], rows: Sequence[Row], new: Sequence[Row], languages: Sequence[str]) -> list[Row]:
-    """What an output file holds after a run: what it held, but for what the run was about, and what that gave.
+    """The rows of an output file after a run: those it had, with the run's texts and languages replaced.
 
-    Texts stay in their order; the languages of each are sorted, its source before them.
+    Texts keep their order; for each text, its source comes first, then its languages sorted.
     """
     ids = {row.id for row in rows}
     asked = {SOURCE, *languages}

@@ -91,7 +91,7 @@ def test_small_files(tmp_path):
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_stored(tmp_path):
-    with pytest.raises(InvalidClips, match=r"no audio_train\.h5"):
+    with pytest.raises(InvalidClips, match=r"no file such as audio_train\.h5"):
         import_mfn(tmp_path, tmp_path / "s")
     write(tmp_path / "d" / "video_train.h5", d1=np.ones((2, 3, 2)))
     write(tmp_path / "d" / "y_train.h5", d1=np.ones((3, 1)))

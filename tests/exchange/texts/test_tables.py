@@ -195,7 +195,7 @@ def test_users_without_posts_are_refused_and_empty_posts_counted(tmp_path):
     rows = [["INFJ", "'one||| |||two|||'"], ["ENTP", "'||| |||'"], ["INFX", "'a'"], ["ISTJ", "'INTP'"]]
     path = write(tmp_path / "m.csv", ["type", "posts"], rows)
     account = import_mbti(path, tmp_path / "store", mask_types=True, split="train")
-    assert account.refused == {"row 3 (2)": "'INFX' is none of the 16 types", "1": "all its posts are empty"}
+    assert account.refused == {"row 3 (2)": "'INFX' is not one of the 16 types", "1": "all its posts are empty"}
     assert account.notes[:2] == ("1 names of types became 'type'", "5 empty posts left out")
     clips = FeatureStore(tmp_path / "store").clips()
     assert {name: clip.text for name, clip in clips.items()} == {"0": "one two", "3": "type"}

@@ -9,10 +9,10 @@ from conftest import DATA, tone, write_wav
 
 pytest.importorskip("scipy")
 
-from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis, rd
+from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis, brent
 from featzoo.extractors.audio.covarep.pitch import Pitch, srh
 from featzoo.extractors.audio.covarep.residual import long_order, polarity, residual
-from featzoo.media import container as media
+from featzoo.media import container
 from featzoo.media.clip import Clip
 from featzoo.testing import check_extractor
 
@@ -35,7 +35,7 @@ def load(name):
         pytest.skip(f"needs COVAREP's own output: no folder {FOLDER} (set FEATZOO_TEST_DATA)")
     with np.load(FOLDER / f"{name}.npz") as arrays:
         expected = {key: arrays[key] for key in arrays.files}
-    sound = media.decode_audio(FOLDER / f"{name}.wav")
+    sound = container.decode_audio(FOLDER / f"{name}.wav")
     return sound.samples[0].astype(np.float64), sound.rate, expected
 
 
@@ -139,7 +139,7 @@ def test_rd_ties(name, conjugated, monkeypatch):
     pitch = Pitch(expected["srh_time"], expected["srh_f0"], expected["srh_vuv"] > 0, expected["srh_val"])
     apart = []
     for tie in (1e-9, -1e-9):
-        monkeypatch.setattr(rd, "TIE", tie)
+        monkeypatch.setattr(brent, "TIE", tie)
         found = analysis.frames(samples * expected["polarity"], rate, pitch, conjugated).rd
         apart.append(np.abs(found - expected_rd[:, 1:]))
     assert np.minimum(*apart)[:, 0].max() < 1e-3
@@ -176,7 +176,7 @@ def test_bounded_minimum_is_scipys():
     from scipy.optimize import fminbound
 
     centres = np.linspace(0.35, 2.4, 40)
-    found, _ = rd.bounded_minimum(lambda x, r: (x - centres[r]) ** 2 + 0.1 * np.sin(3 * x), 40, 0.3, 2.5)
+    found, _ = brent.bounded_minimum(lambda x, r: (x - centres[r]) ** 2 + 0.1 * np.sin(3 * x), 40, 0.3, 2.5)
     for number, centre in enumerate(centres):
         alone = fminbound(lambda x, c=centre: (x - c) ** 2 + 0.1 * np.sin(3 * x), 0.3, 2.5, xtol=0.01, maxfun=32)
         assert found[number] == pytest.approx(alone, abs=2e-3)

@@ -19,11 +19,11 @@ from scipy.io import savemat
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
 from featzoo.errors import InvalidOption, MissingWeights
-from featzoo.extractors.audio.covarep import NAMES, Covarep, creak
+from featzoo.extractors.audio.covarep import NAMES, Covarep, creak, creak_network
 from featzoo.extractors.audio.covarep.pitch import srh
 from featzoo.extractors.audio.covarep.residual import long_order, polarity, residual
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container as media
+from featzoo.media import container
 from featzoo.media.clip import Clip
 
 FOLDER = DATA / "covarep_reference"
@@ -39,7 +39,7 @@ def pairs():
         pytest.skip(f"needs COVAREP's own output: no folder {FOLDER} (set FEATZOO_TEST_DATA)")
     found = {}
     for name in CLIPS:
-        samples = media.decode_audio(FOLDER / f"{name}.wav").samples[0].astype(np.float64)
+        samples = container.decode_audio(FOLDER / f"{name}.wav").samples[0].astype(np.float64)
         error = residual(samples, 16000, long_order(16000))
         sign = polarity(samples, 16000, error)
         ours = creak.features(samples * sign, srh(samples, 16000, creak.LOWEST), error * sign)
@@ -105,7 +105,7 @@ def test_posterior_is_the_naive_loop():
     made = network()
     rows = np.random.default_rng(1).normal(size=(7, 36)) * 3
     rows[2, 5] = np.nan
-    found = creak.Network(**made).posterior(rows)
+    found = creak_network.Network(**made).posterior(rows)
     for row, value in zip(rows, found, strict=True):
         inner = made["output_bias"]
         for unit in range(5):
@@ -150,7 +150,7 @@ def write(folder, kind):
 
 @pytest.mark.parametrize("kind", ["plain", "network", "folder", "v7.3"])
 def test_files(tmp_path, kind):
-    found = creak.read_network(write(tmp_path, kind))
+    found = creak_network.read_network(write(tmp_path, kind))
     for name, value in network().items():
         np.testing.assert_allclose(getattr(found, name), value, err_msg=name)
 
@@ -158,10 +158,10 @@ def test_files(tmp_path, kind):
 def test_a_file_without_the_network(tmp_path):
     savemat(tmp_path / "other.mat", {"IW": np.zeros((4, 7)), "text": "hello"})
     with pytest.raises(InvalidOption, match=r"no iw for creak in .*other.mat: it holds IW 4x7; wanted are IW \(hidden"):
-        creak.read_network(tmp_path / "other.mat")
+        creak_network.read_network(tmp_path / "other.mat")
     (tmp_path / "broken.mat").write_bytes(b"no MATLAB file at all" * 20)
     with pytest.raises(InvalidOption, match=r"cannot read .*broken.mat as a .mat file"):
-        creak.read_network(tmp_path / "broken.mat")
+        creak_network.read_network(tmp_path / "broken.mat")
     with pytest.raises(MissingWeights, match=r"no weights file"):
         Covarep(creak_weights=str(tmp_path / "none.mat")).prepare()
     with pytest.raises(InvalidOption, match=r"creak_weights are for sound at 16000 Hz"):
@@ -181,11 +181,11 @@ def test_column(tmp_path, compat):
     np.testing.assert_array_equal(found[:, same], without[:, same])
     empty = without[:, column]
     assert np.isnan(empty).all() if compat == "corrected" else (empty == 0).all()
-    samples = media.decode_audio(clip.file).samples[0]
+    samples = container.decode_audio(clip.file).samples[0]
     error = residual(samples, 16000, 18)
     sign = polarity(samples, 16000, error)
     rows = creak.features(samples * sign, srh(samples, 16000, 20), error * sign)
-    posterior = creak.read_network(weights).posterior(rows)
+    posterior = creak_network.read_network(weights).posterior(rows)
     np.testing.assert_allclose(found[1:-1, column], (posterior[:-1] + posterior[1:])[: len(found) - 2] / 2, atol=1e-6)
 
 

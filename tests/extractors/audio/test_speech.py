@@ -8,9 +8,10 @@ import pytest
 from conftest import make_speech, tone, write_wav
 
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
-from featzoo.extractors.audio.speech import Hubert, Wav2Vec2, WavLM, _convolutions, _pieces
+from featzoo.extractors.audio.speech import Hubert, Wav2Vec2, WavLM
+from featzoo.extractors.audio.speech_pieces import convolutions, pieces
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container as media
+from featzoo.media import container
 from featzoo.media.clip import Clip
 from featzoo.sequence import concatenate
 
@@ -44,7 +45,7 @@ def forward(folder, samples):
 
 
 def sound(clip):
-    return media.decode_audio(clip.path).samples[0]
+    return container.decode_audio(clip.path).samples[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,7 +98,7 @@ def test_intervals(random_speech, clips):
 @pytest.mark.parametrize(("kernels", "strides"), [((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)), ((7, 4), (3, 2))])
 def test_lengths_and_receptive_field(kernels, strides):
     """Against a cascade of convolutions over an index of which samples each output sees."""
-    layout = _convolutions({"conv_kernel": kernels, "conv_stride": strides})
+    layout = convolutions({"conv_kernel": kernels, "conv_stride": strides})
     for count in [*range(1, 90), 399, 400, 719, 720, 721, 16000, 16037]:
         first = last = np.arange(count)
         for kernel, stride in zip(kernels, strides, strict=True):
@@ -158,20 +159,20 @@ def test_batch_norm_before_the_positions_is_not_padded(tmp_path, clips):
 @pytest.mark.parametrize("frames", [1, 49, 50, 51, 99, 100, 101, 499])
 @pytest.mark.parametrize("context", [0, 3, 200])
 def test_windows_cover_each_frame_once(frames, context):
-    layout = _convolutions({})
+    layout = convolutions({})
     samples = np.arange(400 + (frames - 1) * 320 + 77, dtype=np.float64)
     times = np.arange(2 * frames).reshape(-1, 2)
-    kept, pieces = [], list(_pieces(samples, times, layout, 50, context))
-    assert np.array_equal(np.concatenate([piece.intervals for piece in pieces]), times)
-    for piece in pieces:
+    kept, found = [], list(pieces(samples, times, layout, 50, context))
+    assert np.array_equal(np.concatenate([piece.intervals for piece in found]), times)
+    for piece in found:
         assert 1 <= piece.last - piece.first <= 50
         assert layout.frames(len(piece.samples)) <= 50 + 2 * context
         assert piece.first == min(context, len(kept))
         starts = piece.samples[: layout.frames(len(piece.samples)) * 320 : 320]
         kept += starts[piece.first : piece.last].tolist()
     assert kept == [320.0 * n for n in range(frames)]
-    assert len(pieces) == -(-frames // 50)
-    assert pieces[-1].samples[-1] == samples[-1]
+    assert len(found) == -(-frames // 50)
+    assert found[-1].samples[-1] == samples[-1]
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
@@ -232,7 +233,7 @@ def test_one_frame_is_enough(tmp_path, random_speech):
 
 def test_resampled_first(tmp_path, random_speech):
     path = write_wav(tmp_path / "a.wav", tone(1.0, 44100), 44100)
-    heard = media.resample(media.decode_audio(path), 16000).samples[0]
+    heard = container.resample(container.decode_audio(path), 16000).samples[0]
     found = Hubert(model=str(random_speech / "hubert")).extract(Clip("a", path))
     np.testing.assert_allclose(found.features, forward(random_speech / "hubert", heard)[-1], atol=1e-5)
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
-from featzoo.extractors.text.bert import Bert, _batches, _windows
+from featzoo.extractors.text.bert import Bert
+from featzoo.extractors.text.token_windows import batches, windows_of
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import Word, words_of
 
@@ -366,7 +367,7 @@ def test_a_text_that_fits_is_one_window(random_bert):
 @given(st.integers(1, 400), st.integers(1, 40), st.data())
 def test_windows_cover_all_with_the_overlap_asked_for(length, room, data):
     shared = data.draw(st.integers(0, room - 1))
-    found = _windows(length, room, shared)
+    found = windows_of(length, room, shared)
     assert found[0, 0] == 0
     assert found[-1, 1] == length
     assert ((found[:, 1] - found[:, 0]) == min(room, length)).all()
@@ -450,9 +451,9 @@ def test_tasks_of_texts_are_large_enough_for_batches_of_one_length():
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=200), st.integers(1, 40))
 def test_batches_hold_every_text_once_and_little_padding(lengths, size):
-    batches = list(_batches(lengths, size))
-    assert sorted(each for batch in batches for each in batch) == list(range(len(lengths)))
-    for batch in batches:
+    found = list(batches(lengths, size))
+    assert sorted(each for batch in found for each in batch) == list(range(len(lengths)))
+    for batch in found:
         assert len(batch) <= size
         own = [lengths[each] for each in batch]
         assert len(batch) <= 8 or max(own) * len(own) <= 1.1 * sum(own)

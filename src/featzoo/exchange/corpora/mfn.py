@@ -47,13 +47,7 @@ def import_mfn(folder: Path, store_path: Path, dry_run: bool = False) -> Account
         InvalidClips: If there is no such file, or the files of a split hold different numbers of clips.
     """
     folder = folder.resolve()
-    files: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.glob("*.h5")):
-        match = FILE.fullmatch(path.name)
-        if match:
-            files.setdefault(match[1], {})[match[2]] = path
-    if not files:
-        raise InvalidClips(f"{folder} holds no audio_train.h5, y_train.h5 or the like: name the data set's own folder")
+    files = _files(folder)
     clips = _clips(folder.name, files)
     splits = Counter(clip.split for clip in clips)
     notes = [
@@ -73,6 +67,18 @@ def import_mfn(folder: Path, store_path: Path, dry_run: bool = False) -> Account
         if kind in files
     ]
     return bring_in(Arrival(sets, clips, notes=notes), store_path, dry_run)
+
+
+def _files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Kind (audio, video, text, y) to split to file."""
+    files: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.glob("*.h5")):
+        match = FILE.fullmatch(path.name)
+        if match:
+            files.setdefault(match[1], {})[match[2]] = path
+    if not files:
+        raise InvalidClips(f"{folder} has no file such as audio_train.h5 or y_train.h5: give the data set's own folder")
+    return files
 
 
 def _clips(dataset: str, files: Mapping[str, Mapping[str, Path]]) -> list[Clip]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from featzoo.errors import InvalidClips
 from featzoo.exchange.importing import Account
-from featzoo.exchange.texts.tables import arrive, bring_texts, find_columns, read_table, texts_of, yes_or_no
+from featzoo.exchange.texts.tables import Text, arrive, bring_texts, find_columns, read_table, texts_of, yes_or_no
 
 FULL = 8675
 COLUMNS = {
@@ -19,10 +19,10 @@ COLUMNS = {
     "split": ("adam_split", "split"),
     "openness": ("o",), "conscientiousness": ("c",), "extraversion": ("e",), "agreeableness": ("a",),
 }  # fmt: skip
-# Which letter of a type, and what it is where the label is 1; a type says nothing of neuroticism.
+# Trait to a position in the type and the letter that means 1; a type says nothing about neuroticism.
 LETTERS = {"openness": (1, "N"), "conscientiousness": (3, "J"), "extraversion": (0, "E"), "agreeableness": (2, "F")}
 TYPE = re.compile("[IE][NS][FT][JP]")
-# Letters may not touch it, but digits and underscores may: `infj_girl` and `INTP4w5` tell a type too.
+# Digits and underscores may touch a type's name, letters may not: `infj_girl` and `INTP4w5` name a type too.
 NAMED = re.compile(r"(?<![^\W\d_])[IE][NS][FT][JP](?:['\u2019]?s)?(?![^\W\d_])", re.IGNORECASE)
 NEUTRAL = "type"
 BARS = "|||"
@@ -31,26 +31,26 @@ BARS = "|||"
 def import_mbti(
     path: Path, store: Path, mask_types: bool = False, split: str | None = None, dry_run: bool = False
 ) -> Account:
-    """Put the posts into a store: a clip without media a user, with words, four labels 0 or 1 and a split.
+    """Import the posts into a store: one clip per user, without media, with words, four labels (0 or 1) and a split.
 
     The columns are Kaggle's (type, posts) or those of ADAM's author's version (O, C, E, A, text); a .csv or .parquet.
-    Posts are joined by three bars; a user without posts is refused. A type is read as openness (N against S),
-    conscientiousness (J against P), extraversion (E against I) and agreeableness (F against T). A column `split`
-    gives the splits; without one they are made as ADAM's author made them.
+    Posts are separated by three bars; a user without posts is refused. A type gives openness (N or S),
+    conscientiousness (J or P), extraversion (E or I) and agreeableness (F or T). A column `split` gives the splits;
+    without it they are made as by ADAM's author.
 
     Args:
         path: The file.
-        store: Made if it is not there.
-        mask_types: Whether to put the word `type` in the place of each of the 16 types' names, of whatever case,
-            plurals as well: the posts speak of their writers' types.
-        split: train, valid or test, if all rows are of that split.
-        dry_run: Whether only to say what would come in.
+        store: The store; created if missing.
+        mask_types: Replace the names of the 16 types, in any case and in the plural, by the word `type`: the posts
+            mention their writers' types.
+        split: train, valid or test, if all rows belong to that split.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is not such a file.
-        InvalidOption: If it has too few rows to split.
-        MissingPackage: If splits are to be made, and scikit-learn is not installed.
-        StoreError: If the store holds other texts of the same clips.
+        InvalidClips: If the file has other columns.
+        InvalidOption: If there are too few rows to split.
+        MissingPackage: If splits must be made and scikit-learn is not installed.
+        StoreError: If the store has other texts for the same clips.
     """
     columns, rows = read_table(path)
     found = find_columns(columns, COLUMNS)
@@ -66,6 +66,12 @@ def import_mbti(
         return {trait: yes_or_no(row[found[trait]]) for trait in LETTERS}
 
     read, refused = texts_of(rows, found, labels)
+    texts, notes = _joined(read, mask_types)
+    return bring_texts(arrive(texts, refused, split, FULL, notes), store, dry_run)
+
+
+def _joined(read: Iterable[Text], mask_types: bool) -> tuple[list[Text], list[str]]:
+    """The posts of each user as one text, and notes about types that they name and about empty posts."""
     texts, named, empty = [], 0, 0
     for one in read:
         each = posts(one.text)
@@ -80,23 +86,23 @@ def import_mbti(
         notes = [f"warning: the posts name types {named} times; --mask-types hides them"]
     if empty:
         notes.append(f"{empty} empty posts left out")
-    return bring_texts(arrive(texts, refused, split, FULL, notes), store, dry_run)
+    return texts, notes
 
 
 def type_labels(kind: str) -> dict[str, float]:
-    """Four labels of a type such as INFJ.
+    """The four labels of a type such as INFJ.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not one of the 16 types.
     """
     kind = kind.strip().upper()
     if not TYPE.fullmatch(kind):
-        raise ValueError(f"{kind!r} is none of the 16 types")
+        raise ValueError(f"{kind!r} is not one of the 16 types")
     return {trait: float(kind[place] == one) for trait, (place, one) in LETTERS.items()}
 
 
 def posts(joined: str) -> list[str]:
-    """The posts of one user, empty ones too; the quotation marks around them all are the file's, not theirs."""
+    """The posts of one user, including empty ones, without the quotation marks that the file puts around them."""
     joined = joined.strip()
     if len(joined) > 1 and joined[0] == joined[-1] == "'":
         joined = joined[1:-1]

@@ -13,7 +13,7 @@ from featzoo.errors import InvalidClips, InvalidOption, StoreError
 from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
-from featzoo.weights import imports as backends
+from featzoo.weights.imports import require
 
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
 SPLITS = {
@@ -208,7 +208,7 @@ def author_splits(labels: Sequence[Mapping[str, float]]) -> list[str]:
         gave jingjietan/essays-big5 and jingjietan/kaggle-mbti on Hugging Face: scikit-learn's train_test_split with
         test_size 0.2 and random_state 42, twice.
     """
-    backends.require("sklearn", "zoo")
+    require("sklearn", "zoo")
     from sklearn.model_selection import train_test_split
 
     # Patterns as strings, as the author has them: their sorted order decides whom scikit-learn draws.

@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
-from math import ceil, prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
+from featzoo.extractors.audio.speech_pieces import Piece, convolutions, normalised, pieces
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
 from featzoo.media.clip import Clip
 from featzoo.media.container import resample
@@ -22,36 +21,6 @@ from featzoo.weights.imports import check, transformers_module
 from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate
 
 PREPROCESSOR = "preprocessor_config.json"
-
-
-class Convolutions(NamedTuple):
-    """The encoder's convolutions as one: a frame each `stride` samples, made of `field` samples."""
-
-    stride: int
-    field: int
-
-    def frames(self, samples: int) -> int:
-        """How many frames come of so many samples."""
-        return max(0, (samples - self.field) // self.stride + 1)
-
-
-class Piece(NamedTuple):
-    """A stretch of sound with context on both sides: frames `first` to `last` of its own are kept.
-
-    Attributes:
-        samples: (N,) float32, normalised.
-        first: Frames of context before.
-        last: Where the context after begins, in frames.
-        intervals: (T, 2) seconds of the kept frames.
-    """
-
-    samples: Array
-    first: int
-    last: int
-    intervals: Array
-
-    def __len__(self) -> int:
-        return len(self.intervals)
 
 
 @dataclass(frozen=True)
@@ -145,16 +114,16 @@ class Speech(ModelExtractor):
         settings = self._json(PREPROCESSOR)
         rate = int(settings.get("sampling_rate", 16000))
         samples = resample(sound, rate).samples[0]  # (N,)
-        layout = _convolutions(self._json("config.json"))
+        layout = convolutions(self._json("config.json"))
         if not layout.frames(len(samples)):
             raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {layout.field / rate:.3f} s")
         if settings.get("do_normalize", True):
-            samples = _normalised(samples)
+            samples = normalised(samples)
         start = np.arange(layout.frames(len(samples))) * layout.stride / rate
         # Resampling rounds the length up: a row lies inside its clip.
         intervals = np.minimum(np.stack([start, start + layout.field / rate], axis=1), seconds)  # (T, 2)
         window, context = (round(s * rate / layout.stride) for s in (self.window_seconds, self.context_seconds))
-        yield from _pieces(samples, intervals, layout, window, context)
+        yield from pieces(samples, intervals, layout, window, context)
 
     def encode(self, samples: Sequence[Piece], device: str = "cpu") -> list[FeatureSequence]:
         """One sequence for each sample; batches cross samples and never change them."""
@@ -190,7 +159,7 @@ class Speech(ModelExtractor):
             states = (*found.hidden_states[:-1], found.last_hidden_state)
             weights = self.layer_weights or (1 / len(self.layers),) * len(self.layers)
             mixed = sum(weight * states[layer] for weight, layer in zip(weights, self.layers, strict=True))  # (B, T, D)
-        frames = _convolutions(self._json("config.json")).frames
+        frames = convolutions(self._json("config.json")).frames
         return [rows[: frames(n)] for rows, n in zip(mixed.float().cpu().numpy(), lengths, strict=True)]
 
     def _json(self, name: str) -> dict[str, Any]:
@@ -258,38 +227,6 @@ class Wav2Vec2(Speech):
     model_type = "wav2vec2"
 
     model: str = field(default="facebook/wav2vec2-base", metadata=UNKEYED)
-
-
-def _convolutions(config: dict[str, Any]) -> Convolutions:
-    """Stride and receptive field of the stacked convolutions, in samples; 320 and 400 for the base models."""
-    kernels = config.get("conv_kernel", (10, 3, 3, 3, 3, 2, 2))
-    strides = config.get("conv_stride", (5, 2, 2, 2, 2, 2, 2))
-    field_ = 1 + sum((kernel - 1) * prod(strides[:layer]) for layer, kernel in enumerate(kernels))
-    return Convolutions(prod(strides), field_)
-
-
-def _normalised(samples: Array) -> Array:
-    """Zero mean and unit variance, as transformers' Wav2Vec2FeatureExtractor does it."""
-    scaled: Array = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
-    return scaled
-
-
-def _pieces(samples: Array, intervals: Array, layout: Convolutions, window: int, context: int) -> Iterator[Piece]:
-    """Cut (N,) samples into as few windows as will do, equally long but for rounding.
-
-    Args:
-        samples: (N,) of one clip.
-        intervals: (T, 2) of its frames.
-        layout: The encoder's convolutions.
-        window: Frames of a window at most.
-        context: Frames on either side.
-    """
-    total = layout.frames(len(samples))
-    edges = np.linspace(0, total, ceil(total / window) + 1).round().astype(int).tolist()
-    for start, end in pairwise(edges):
-        first, last = max(0, start - context), min(total, end + context)
-        stop = len(samples) if last == total else (last - 1) * layout.stride + layout.field
-        yield Piece(samples[first * layout.stride : stop], start - first, end - first, intervals[start:end])
 
 
 def _batches(lengths: Sequence[int], limit: float, padded: bool) -> Iterator[list[int]]:

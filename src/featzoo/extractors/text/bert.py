@@ -6,9 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import accumulate, pairwise
-from math import ceil
-from typing import Any, Literal, NamedTuple
+from itertools import accumulate
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +15,15 @@ from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.contract import UNKEYED, UNLESS_DEFAULT, ModelExtractor
 from featzoo.extractors.text.cleaning import written
 from featzoo.extractors.text.encoder_files import encoder_files, load_encoder, load_tokenizer
+from featzoo.extractors.text.token_windows import (
+    Tokens,
+    batches,
+    joined,
+    span,
+    token_intervals,
+    windows_of,
+    words_of_tokens,
+)  # fmt: skip
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.catalogue import MINILM
@@ -25,8 +33,6 @@ from featzoo.weights.imports import check
 DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
 # Of encoders whose config.json knows no limit.
 MAX_TOKENS = 512
-# A batch that is padded to more than this part of its tokens ends, if it has so many texts that it is worth a pass.
-PADDED, WORTHWHILE = 1.1, 8
 # The variants of token ids, and of where they are, of models beside the default one.
 READ_AS_TOKENS = [
     (tag, model, output)
@@ -43,36 +49,6 @@ COUNT_FROM_PADDING = {
     "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
     "xlm-roberta-xl", "xmod",
 }  # fmt: skip
-
-
-class Tokens(NamedTuple):
-    """One clip's text for the encoder.
-
-    Attributes:
-        ids: (T,) token ids, special tokens included.
-        word: (T,) the word of each token, -1 for special tokens.
-        intervals: (W, 2) seconds of the words; NaN where not known.
-        edges: How many special tokens come first, and how many last.
-        windows: (P, 2) the tokens of each pass through the encoder, from and to, without those special ones.
-        place: (T,) where in the whole text each token's middle is, 0 to 1; NaN for special tokens.
-    """
-
-    ids: Array
-    word: Array
-    intervals: Array
-    edges: tuple[int, int]
-    windows: Array
-    place: Array
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def passes(self) -> list[Array]:
-        """The token ids of each pass."""
-        if len(self.windows) == 1:
-            return [self.ids]
-        first, last = self.ids[: self.edges[0]], self.ids[len(self.ids) - self.edges[1] :]
-        return [np.concatenate([first, self.ids[start:end], last]) for start, end in self.windows]
 
 
 @dataclass(frozen=True)
@@ -175,7 +151,7 @@ class Bert(ModelExtractor):
         text = " ".join(word.text for word in words)
         encoded = load_tokenizer(self.model, files.tokenizer).encode(text)
         offsets = np.array(encoded.offsets).reshape(-1, 2)  # (T, 2)
-        word = _words_of_tokens([w.text for w in words], encoded.word_ids, offsets)
+        word = words_of_tokens([w.text for w in words], encoded.word_ids, offsets)
         if word.max(initial=-1) < 0:
             raise ClipError("no-words", f"{clip.id}: the tokenizer keeps nothing of the transcript")
         ids = np.array(encoded.ids, dtype=np.int64)
@@ -191,7 +167,7 @@ class Bert(ModelExtractor):
             windows = np.array([[edges[0], len(ids) - edges[1]]])
         else:
             shared = room // 2 if self.overlap_tokens is None else min(self.overlap_tokens, room - 1)
-            windows = edges[0] + _windows(len(ids) - sum(edges), room, shared)
+            windows = edges[0] + windows_of(len(ids) - sum(edges), room, shared)
         intervals = np.array([(w.start, w.end) for w in words], dtype=np.float64)
         yield Tokens(ids, word, intervals, edges, windows, place)
 
@@ -213,14 +189,14 @@ class Bert(ModelExtractor):
     def encode(self, samples: Sequence[Tokens], device: str = "cpu") -> list[FeatureSequence]:
         """One sequence per text; batches are sorted by length, so that little is padded."""
         if self.output == "ids":
-            return [FeatureSequence(s.ids[:, None], _token_intervals(s), ("token_id",)) for s in samples]
+            return [FeatureSequence(s.ids[:, None], token_intervals(s), ("token_id",)) for s in samples]
         if self.output == "positions":
-            return [FeatureSequence(s.place[:, None], _token_intervals(s), ("position",)) for s in samples]
+            return [FeatureSequence(s.place[:, None], token_intervals(s), ("position",)) for s in samples]
         passes = [ids for sample in samples for ids in sample.passes()]
         last = list(accumulate(len(sample.windows) for sample in samples))
         found: dict[int, Array] = {}
         done: dict[int, FeatureSequence] = {}
-        for chosen in _batches([len(ids) for ids in passes], self.batch_size):
+        for chosen in batches([len(ids) for ids in passes], self.batch_size):
             found.update(zip(chosen, self._hidden([passes[i] for i in chosen], device), strict=True))
             for number in {bisect_right(last, each) for each in chosen}:  # what is complete need not wait
                 own = range(last[number] - len(samples[number].windows), last[number])
@@ -252,88 +228,19 @@ class Bert(ModelExtractor):
         return [rows[: len(own)] for rows, own in zip(chosen.float().cpu().numpy(), batch, strict=True)]
 
     def _sequence(self, sample: Tokens, passes: Sequence[Array]) -> FeatureSequence:
-        hidden = _joined(sample, passes)  # (T, D)
+        hidden = joined(sample, passes)  # (T, D)
         names = _names(hidden.shape[1])
         if self.output == "tokens":
-            return FeatureSequence(hidden.copy(), _token_intervals(sample), names)
+            return FeatureSequence(hidden.copy(), token_intervals(sample), names)
         if self.output == "words":
             kept, first, count = np.unique(sample.word[sample.word >= 0], return_index=True, return_counts=True)
             rows = hidden[sample.word >= 0]  # (T, D)
             pooled = [rows[start : start + n].mean(axis=0) for start, n in zip(first, count, strict=True)]
             return FeatureSequence(np.stack(pooled), sample.intervals[kept], names)
         row = np.mean([rows[0] for rows in passes], axis=0) if self.output == "cls" else hidden.mean(axis=0)
-        return FeatureSequence(row[None].copy(), _span(sample.intervals), names)
-
-
-def _words_of_tokens(words: Sequence[str], numbers: Sequence[int | None], offsets: Array) -> Array:
-    """(T,) the word that each token is part of, by its (T, 2) letters; -1 for special tokens, without a number.
-
-    A token of nothing but the blank before a word belongs to that word.
-    """
-    owner = np.repeat(np.arange(len(words)), [len(word) + (number > 0) for number, word in enumerate(words)])
-    special = np.array([number is None for number in numbers], dtype=bool)  # (T,)
-    start, end = offsets.T  # (T,) each
-    if not len(owner):
-        return np.full(len(special), -1)
-    return np.where(special, -1, owner[np.clip(np.maximum(start, end - 1), 0, len(owner) - 1)])
-
-
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Numbers of texts that share a forward pass, sorted by length: `size`, or fewer where much would be padding."""
-    batch: list[int] = []
-    tokens = 0
-    for number in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        whole = (len(batch) + 1) * lengths[number]
-        padded = len(batch) >= WORTHWHILE and whole > PADDED * (tokens + lengths[number])
-        if len(batch) == size or padded:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(number)
-        tokens += lengths[number]
-    if batch:
-        yield batch
-
-
-def _windows(length: int, room: int, shared: int) -> Array:
-    """(P, 2) from and to of as few windows as cover a text, all of `room` tokens where it has as many.
-
-    Args:
-        length: Tokens of the text.
-        room: Tokens of a window.
-        shared: Tokens that neighbours share at least.
-    """
-    count = 1 + max(0, ceil((length - room) / (room - shared)))
-    starts = np.linspace(0, max(0, length - room), count).round().astype(np.int64)
-    return np.stack([starts, np.minimum(starts + room, length)], axis=1)  # (P, 2)
-
-
-def _joined(sample: Tokens, passes: Sequence[Array]) -> Array:
-    """(T, D) of the whole text: each token from the window where its nearer edge is farthest."""
-    if len(passes) == 1:
-        return passes[0]
-    first, last = sample.edges
-    whole = np.empty((len(sample.ids), passes[0].shape[1]), passes[0].dtype)  # (T, D)
-    whole[:first], whole[len(whole) - last :] = passes[0][:first], passes[-1][len(passes[-1]) - last :]
-    # All windows are of one length, so the middle between two centres is where the nearer edge changes over.
-    turns = [(one[1] + other[0] + 1) // 2 for one, other in pairwise(sample.windows)]
-    turns = [first, *turns, len(whole) - last]
-    for (start, end), rows, (begin, _) in zip(pairwise(turns), passes, sample.windows, strict=True):
-        whole[start:end] = rows[first + start - begin : first + end - begin]
-    return whole
+        return FeatureSequence(row[None].copy(), span(sample.intervals), names)
 
 
 @cache
 def _names(width: int) -> tuple[str, ...]:
     return tuple(f"hidden_{i}" for i in range(width))
-
-
-def _token_intervals(sample: Tokens) -> Array:
-    """The interval of each token's word; NaN for special tokens."""
-    return np.where(sample.word[:, None] >= 0, sample.intervals[sample.word], np.nan)  # (T, 2)
-
-
-def _span(intervals: Array) -> Array:
-    """From the first word's start to the last word's end; NaN where no time is known."""
-    if np.isnan(intervals).all():
-        return np.full((1, 2), np.nan)
-    return np.array([[np.nanmin(intervals), np.nanmax(intervals)]])

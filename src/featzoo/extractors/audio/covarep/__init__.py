@@ -11,14 +11,14 @@ import numpy as np
 
 from featzoo.errors import ClipError
 from featzoo.extractors.contract import UNKEYED, Extractor
-from featzoo.media import container as media
+from featzoo.media import container
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check
 from featzoo.weights.locate import file_digest, folder_digest, locate_file
 
 if TYPE_CHECKING:
-    from featzoo.extractors.audio.covarep.creak import Network
+    from featzoo.extractors.audio.covarep.creak_network import Network
 
 NAMES = (
     "F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak",
@@ -147,7 +147,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @cache
 def _network(path: str, _digest: str) -> Network:
-    from featzoo.extractors.audio.covarep.creak import read_network
+    from featzoo.extractors.audio.covarep.creak_network import read_network
 
     return read_network(Path(path).expanduser())
 
@@ -162,11 +162,11 @@ def _analysed(clip: Clip, settings: Settings) -> tuple[Array, Array]:
     from featzoo.extractors.audio.covarep.analysis import analyse, grid
 
     sound = clip.audio(mono=settings.channel == "mono")
-    sound = media.Audio(sound.samples[:1], sound.rate)
+    sound = container.Audio(sound.samples[:1], sound.rate)
     if not np.isfinite(sound.samples).all():
-        sound = media.Audio(np.nan_to_num(sound.samples, posinf=0.0, neginf=0.0), sound.rate)
+        sound = container.Audio(np.nan_to_num(sound.samples, posinf=0.0, neginf=0.0), sound.rate)
     if settings.rate is not None:
-        sound = media.resample(sound, settings.rate)
+        sound = container.resample(sound, settings.rate)
     samples, hertz = sound.samples[0], sound.rate
     network = _network(settings.weights, settings.digest) if settings.weights else None
     features = analyse(samples, hertz, settings.corrected, network).astype(np.float32)

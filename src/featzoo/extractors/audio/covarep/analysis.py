@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from featzoo.extractors.audio.covarep import creak, harmonic_scale, hmpd
-from featzoo.extractors.audio.covarep.creak import Network
+from featzoo.extractors.audio.covarep.creak_network import Network
 from featzoo.extractors.audio.covarep.envelope import cepstral_order, true_envelope, warped_cepstrum
 from featzoo.extractors.audio.covarep.gci import Turns, median_f0, sedreams, turns, voiced_instants
 from featzoo.extractors.audio.covarep.harmonic import BINS as SPECTRUM_SIZE
@@ -193,12 +193,7 @@ def analyse(samples: Array, rate: int, corrected: bool = False, network: Network
     columns[:, 0] = at(centre, pitch.f0, number)
     share = at(centre, pitch.voiced.astype(np.float64), number)
     columns[:, 1] = np.where(np.isnan(share), np.nan, share >= 0.5)
-    closed = voice.instants + 1.0
-    tracks = np.column_stack([voice.quality, voice.dispersion])  # (G, 5)
-    for column in range(5):
-        seen = tracks[:, column] != 0 if corrected else slice(None)
-        # MDQ's track counts the instants from 0, the others' from 1.
-        columns[:, 2 + column] = at(closed[seen] - (column == 4), tracks[seen, column], number)
+    _fill_source_columns(columns[:, 2:7], voice, number, corrected)
     columns[:, 7] = at(slope_time * rate, slope, number)
     for column in range(2):
         columns[:, 8 + column] = at(kept, block.rd[:, column], number)
@@ -210,13 +205,28 @@ def analyse(samples: Array, rate: int, corrected: bool = False, network: Network
     if len(block.mean) > 1:
         fill = _fill_phase_columns_directly if corrected else _fill_phase_columns
         fill(columns[:, 36:74], block, (number - 1) / rate)
+    _fill_gaps(columns, corrected)
+    return columns
+
+
+def _fill_source_columns(columns: Array, voice: Source, number: Array, corrected: bool) -> None:
+    """NAQ, QOQ, H1-H2, PSP and MDQ at the samples `number` into (T, 5) `columns`."""
+    closed = voice.instants + 1.0
+    tracks = np.column_stack([voice.quality, voice.dispersion])  # (G, 5)
+    for column in range(5):
+        seen = tracks[:, column] != 0 if corrected else slice(None)
+        # MDQ's track counts the instants from 0, the others' from 1.
+        columns[:, column] = at(closed[seen] - (column == 4), tracks[seen, column], number)
+
+
+def _fill_gaps(columns: Array, corrected: bool) -> None:
+    """Write NaN where nothing is voiced if `corrected`, else 0 for NaN as in the original; NaN for infinities."""
     if corrected:
         silent = ~(columns[:, 1] == 1)
         columns[np.ix_(silent, [0, *range(2, 10), *range(36, 74)])] = np.nan
     else:
         columns[np.isnan(columns)] = 0.0
     columns[np.isinf(columns)] = np.nan
-    return columns
 
 
 def _fill_phase_columns(columns: Array, block: Frames, time: Array) -> None:

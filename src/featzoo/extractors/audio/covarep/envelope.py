@@ -76,12 +76,22 @@ def _cosines(bins: int, width: int) -> tuple[Array, Array, Array, Array]:
     return found[0], found[1], found[2], found[3]
 
 
+def _table_width(width: int) -> int:
+    """The next width that has a table of cosines, so that there are few tables."""
+    return -(-width // 16) * 16 if width <= 256 else -(-width // 256) * 256
+
+
+def _energy(both: Array) -> Array:
+    """(B,) energy of the two-sided cepstrum, by Parseval, from a half spectrum and its mirror image (2, B, half)."""
+    size = 4 * (both.shape[2] - 1)
+    total = 2 * np.einsum("cbi,cbi->b", both, both) - both[0, :, 0] ** 2 - both[1, :, 0] ** 2
+    return np.asarray(2 / size * (total - 2 * both[0, :, -1] ** 2))
+
+
 def _smoothed(level: Array, order: Array) -> Array:
     """(B, F) envelopes with cepstra up to `order` (B,); rows that have got there leave the iteration."""
     rows, bins = level.shape
-    half, size = bins // 2 + 1, 2 * (bins - 1)
-    width = int(order.max()) + 1
-    width = -(-width // 16) * 16 if width <= 256 else -(-width // 256) * 256  # few tables
+    half, width = bins // 2 + 1, _table_width(int(order.max()) + 1)
     even, even_back, odd, odd_back = _cosines(bins, width)
     split = width // 2
     index = np.concatenate([np.arange(0, width, 2), np.arange(1, width, 2)])
@@ -90,17 +100,14 @@ def _smoothed(level: Array, order: Array) -> Array:
     goal = np.stack([level[:, :half], level[:, : half - 2 : -1]])  # (2, B, half): the spectrum, and backwards
     raised, current = goal.copy(), np.zeros((rows, width))
     work, found, owner = np.empty_like(goal), np.empty_like(goal), np.arange(rows)
-    envelope = np.empty_like(level)
-    left = rows
+    envelope, left = np.empty_like(level), rows
     for step in range(MOST_STEPS):
         both, up, down = raised[:, :left], work[:, :left], found[:, :left]
         np.add(both[0], both[1], out=up[0])
         np.subtract(both[0], both[1], out=up[1])
         first = up[0] @ even
         last, kept = first[:, 0], np.concatenate([first[:, 1:], up[1] @ odd], axis=1)  # (left,), (left, width)
-        # Parseval: the energy of the one-sided cepstrum.
-        total = 2 * np.einsum("cbi,cbi->b", both, both) - both[0, :, 0] ** 2 - both[1, :, 0] ** 2
-        total = 2 / size * (total - 2 * both[0, :, -1] ** 2) - kept[:, 0] ** 2 - last**2
+        total = _energy(both) - kept[:, 0] ** 2 - last**2
         kept *= inside[:left]
         within = np.einsum("bi,bi->b", kept, kept)
         beyond = np.maximum(total - within, 0.0)

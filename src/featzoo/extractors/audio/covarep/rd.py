@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy import optimize
 
+from featzoo.extractors.audio.covarep.brent import bounded_minimum
 from featzoo.sequence import Array
 
 LOWEST, HIGHEST = 0.3, 2.5
 HARMONICS = 8
 TOP = 8000.0  # Hz up to which harmonics count
-TOLERANCE, MOST_STEPS = 0.01, 32  # of the search, as in the original
-# A parabola through the same three points leads to the same, already known bound of the bracket: to the last bit
-# an equality, which rounding decides in the original. Here it counts as outside, on every machine.
-TIE = 1e-9
 
 
 def lf_times(rd: Any) -> tuple[Any, Any, Any]:
@@ -183,66 +179,3 @@ def _weights(last: Array) -> Array:
         weights[:, 1] += weights[:, 0]  # DC has the first harmonic's magnitude
         found[last == size, :, :size] = weights[:, 1:]
     return found
-
-
-def bounded_minimum(
-    measure: Callable[[Array, Array], Array], count: int, low: float, high: float
-) -> tuple[Array, Array]:
-    """The minima of `count` functions of one variable between `low` and `high`, all searched side by side.
-
-    Args:
-        measure: Gives the values at `x` (b,) of the functions whose numbers are `rows` (b,).
-        count: How many functions.
-        low: Where the search begins.
-        high: Where it ends.
-
-    Returns:
-        Where each function is least and its value there, (count,) each.
-
-    Reference:
-        Brent, "Algorithms for minimization without derivatives", 1973, chapter 5; step for step what
-        `scipy.optimize.fminbound` and MATLAB's `fminbnd` do for one function.
-    """
-    golden, small = 0.5 * (3 - np.sqrt(5.0)), np.finfo(float).eps
-    a, b = np.full(count, low), np.full(count, high)
-    x = a + golden * (b - a)
-    w, v, step, before = x.copy(), x.copy(), np.zeros(count), np.zeros(count)
-    fx = measure(x, np.arange(count))
-    fw, fv = fx.copy(), fx.copy()
-    for _ in range(1, MOST_STEPS):
-        middle = 0.5 * (a + b)
-        tol = 2 * small * np.abs(x) + TOLERANCE / 3
-        r = np.flatnonzero(np.abs(x - middle) > 2 * tol - 0.5 * (b - a))
-        if not len(r):
-            break
-        xr, t, m = x[r], tol[r], middle[r]
-        i, j = (xr - w[r]) * (fx[r] - fv[r]), (xr - v[r]) * (fx[r] - fw[r])
-        p, q = (xr - v[r]) * j - (xr - w[r]) * i, 2 * (j - i)
-        p = np.where(q > 0, -p, p)
-        q = np.abs(q)
-        last = before[r]
-        wide = np.abs(last) > t
-        inside = (p > (1 - TIE) * q * (a[r] - xr)) & (p < (1 - TIE) * q * (b[r] - xr))
-        parabolic = wide & (np.abs(p) < np.abs(0.5 * q * last)) & inside
-        with np.errstate(divide="ignore", invalid="ignore"):
-            move = p / q
-        to = xr + move
-        toward = np.where(m >= xr, t, -t)
-        move = np.where((to - a[r] < 2 * t) | (b[r] - to < 2 * t), toward, move)
-        section = np.where(xr >= m, a[r] - xr, b[r] - xr)
-        before[r] = np.where(parabolic, step[r], section)
-        step[r] = move = np.where(parabolic, move, golden * section)
-        u = xr + np.where(move >= 0, 1.0, -1.0) * np.maximum(np.abs(move), t)
-        fu = measure(u, r)
-        better = fu <= fx[r]
-        a[r] = np.where(better, np.where(u >= xr, xr, a[r]), np.where(u < xr, u, a[r]))
-        b[r] = np.where(better, np.where(u >= xr, b[r], xr), np.where(u < xr, b[r], u))
-        second = ~better & ((fu <= fw[r]) | (w[r] == xr))
-        third = ~better & ~second & ((fu <= fv[r]) | (v[r] == xr) | (v[r] == w[r]))
-        shift = better | second
-        v[r] = np.where(shift, w[r], np.where(third, u, v[r]))
-        fv[r] = np.where(shift, fw[r], np.where(third, fu, fv[r]))
-        w[r] = np.where(better, xr, np.where(second, u, w[r]))
-        fw[r] = np.where(better, fx[r], np.where(second, fu, fw[r]))
-        x[r], fx[r] = np.where(better, u, xr), np.where(better, fu, fx[r])
-    return x, fx
