@@ -26,7 +26,7 @@ from featzoo.exchange.texts.essays import import_essays
 from featzoo.exchange.texts.tables import TRAITS
 from featzoo.extraction.options import ExtractOptions
 from featzoo.zoo.metrics.binary import Cells
-from featzoo.zoo.metrics.regression import align
+from featzoo.zoo.metrics.tables import text_table
 from featzoo.zoo.runs.compare import intervals
 
 FROZEN = "bert.minilm[output=mean,windows=overlap]"
@@ -64,7 +64,7 @@ def main() -> None:
         rows.append([name, *(f"{v:.3f}" for v in shown), f"{low:.3f} to {high:.3f}", f"{values['ece']:.3f}"])
         rows.append(["  the issue's", *("-" if v is None else f"{v:.3f}" for v in given), "-", "-"])
     print(f"\nbalanced accuracy on valid, {len(parts[1])} essays, trained on {len(parts[0])}")
-    print(align(rows))
+    print(text_table(rows))
 
 
 def n_grams(train: list[str], valid: list[str]) -> tuple[object, object]:

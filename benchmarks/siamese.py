@@ -32,7 +32,7 @@ from featzoo.zoo.data.split import Array, Split
 from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.heads.siamese.head import HIDDEN
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
-from featzoo.zoo.metrics.regression import target_metrics
+from featzoo.zoo.metrics.targets import target_metrics
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.runs.load import load_head, recipe_and_statistics
 from featzoo.zoo.training.frozen_features import for_stage

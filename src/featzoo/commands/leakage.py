@@ -23,7 +23,7 @@ def probe_leakage(toga: Path, piga: Path, languages: str) -> None:
     zoo probe-leakage toga.jsonl piga.jsonl
     zoo probe-leakage toga.jsonl piga.jsonl --language fr
     """
-    from featzoo.zoo.metrics.regression import align
+    from featzoo.zoo.metrics.tables import text_table
     from featzoo.zoo.runs.leakage import LEVEL, probe_leakage
 
     found = probe_leakage(toga, piga, comma_list(languages))
@@ -36,7 +36,7 @@ def probe_leakage(toga: Path, piga: Path, languages: str) -> None:
                      f"{probe.plain:.3f}", *told])  # fmt: skip
     for language, (train, held) in found.rows.items():
         click.echo(f"{language}: trained on {train} rows, judged on {held}")
-    click.echo(align(rows))
+    click.echo(text_table(rows))
     for note in found.notes:
         click.echo(note)
     if found.leaking:

@@ -12,7 +12,7 @@ import click
 
 from featzoo.config import parse_value, to_toml
 from featzoo.errors import InvalidOption
-from featzoo.zoo.metrics.regression import align, format_metrics, number, shown
+from featzoo.zoo.metrics.tables import format_metrics, number, shown, text_table
 from featzoo.zoo.recipe import find_recipe, recipes
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def compare(a: Sequence[Path], b: Sequence[Path], split: str) -> None:
         span = f"{number(one.interval[0])} to {number(one.interval[1])}"
         rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
     click.echo(f"{split}: means over runs; paired bootstrap over clips, {RESAMPLES} resamples")
-    click.echo(align(rows))
+    click.echo(text_table(rows))
 
 
 def predict(
@@ -245,7 +245,7 @@ def _trials(
     for split in ("valid", "test"):
         if all(split in trial.metrics for trial in trials):
             click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
-            click.echo(align(table(resolved, trials, split, columns)))
+            click.echo(text_table(table(resolved, trials, split, columns)))
     click.echo(f"runs: {folder}")
     return trials
 

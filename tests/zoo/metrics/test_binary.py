@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score
 
 from featzoo.errors import InvalidOption
 from featzoo.zoo.metrics.binary import Cells, binary_metrics, languages_of, reliability, rows_of
-from featzoo.zoo.metrics.regression import constant_metrics, format_metrics, target_metrics
+from featzoo.zoo.metrics.tables import format_metrics
+from featzoo.zoo.metrics.targets import constant_metrics, target_metrics
 from featzoo.zoo.runs.compare import intervals
 
 EXACT = 1e-12

@@ -13,16 +13,14 @@ from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_sco
 
 from featzoo.zoo.metrics.binary import binary_metrics
 from featzoo.zoo.metrics.regression import (
-    HIGHER_IS_BETTER,
-    constant_metrics,
-    format_metrics,
     regression_metrics,
     sentiment_metrics,
     sims_metrics,
-    target_metrics,
     trait_metrics,
     weighted_f1,
 )
+from featzoo.zoo.metrics.tables import format_metrics
+from featzoo.zoo.metrics.targets import HIGHER_IS_BETTER, constant_metrics, target_metrics
 from zoo.oracles import mosi_pattern
 
 # Derived independently in float64 from the definitions; 1e-8 leaves room for the order of summation only.

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreError
-from featzoo.zoo import files as records
+from featzoo.zoo import files
 from featzoo.zoo.data.split import Statistics
 from featzoo.zoo.recipe import read
-from featzoo.zoo.runs import load as evaluation
+from featzoo.zoo.runs import load
 from featzoo.zoo.runs.load import evaluate_run, load_head
 from featzoo.zoo.runs.run import train_recipe
 from zoo.conftest import SMALL, fill, make_clips, read_json, sets_for
@@ -204,14 +204,14 @@ def test_what_is_not_a_run(tmp_path, small_run):
 
 def test_json_has_null_for_what_is_not_a_number(tmp_path):
     path = tmp_path / "file.json"
-    records.write_json(path, {"a": float("nan"), "b": np.float32(1.5), "c": (1, None)})
+    files.write_json(path, {"a": float("nan"), "b": np.float32(1.5), "c": (1, None)})
     assert read_json(path) == {"a": None, "b": 1.5, "c": [1, None]}
 
 
 def test_statistics_read_back_exactly(tmp_path):
     statistics = Statistics({"a.b": np.array([1 / 3, 1e-300])}, {"a.b": np.array([2.0, np.pi])})
-    records.write_statistics(tmp_path / "s.safetensors", statistics)
-    found = records.read_statistics(tmp_path / "s.safetensors")
+    files.write_statistics(tmp_path / "s.safetensors", statistics)
+    found = files.read_statistics(tmp_path / "s.safetensors")
     np.testing.assert_array_equal(found.mean["a.b"], statistics.mean["a.b"])
     np.testing.assert_array_equal(found.std["a.b"], statistics.std["a.b"])
 
@@ -262,8 +262,8 @@ def test_metrics_are_computed_again_with_the_runs_own_number_of_threads(small_ru
     recorded = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps(recorded | {"threads": 3}))
     before, seen = torch.get_num_threads(), []
-    own = evaluation.evaluate
-    monkeypatch.setattr(evaluation, "evaluate", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
+    own = load.evaluate
+    monkeypatch.setattr(load, "evaluate", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
     evaluate_run(run, device="cpu")
     assert seen == [3]
     assert torch.get_num_threads() == before

@@ -26,18 +26,18 @@ STILL = SMALL | {"training.epochs": 3, "options.weights": [1.0, 0.0, 0.0, 0.0], 
 TRAIN = """
 import json, os, signal, sys
 from pathlib import Path
-from featzoo.zoo.training import loop as module
+from featzoo.zoo.training import loop
 from featzoo.zoo.runs.run import train_recipe
 
 store, runs, trainings, dies_in_epoch = json.loads(sys.argv[1])
-whole, count = module._one_epoch, 0
+whole, count = loop._one_epoch, 0
 def one_epoch(*arguments):
     global count
     count += 1
     if count == dies_in_epoch and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*arguments)
-module._one_epoch = one_epoch
+loop._one_epoch = one_epoch
 for folder, changes in trainings.items():
     train_recipe("psa-mf", Path(store), Path(runs), changes, "cpu", folder=folder)
 """

@@ -1,26 +1,22 @@
-"""What a head's predictions are worth, computed as the field computes it; NumPy only."""
+"""Metrics of regression, computed as the field computes them; NumPy only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from featzoo.zoo.metrics import binary as binary_metrics
-from featzoo.zoo.metrics.binary import Cells, languages_of
-
 Array = npt.NDArray[Any]
 Metrics = dict[str, float]
 
-# Whether more is better, for tables and for choosing.
+# Whether more is better.
 HIGHER_IS_BETTER = {
     "mae": False, "rmse": False, "corr": True, "ccc": True, "r2": True, "r_acc": True, "r_acc_low": True,
     "r_acc_high": True, "acc7": True, "acc5": True, "mult_acc2": True, "mult_acc3": True, "mult_acc5": True, "f1": True,
     "acc2_has0": True, "f1_has0": True, "acc2_non0": True, "f1_non0": True,
     "sd_ratio": True,  # up to 1
-    **binary_metrics.HIGHER_IS_BETTER,
 }  # fmt: skip
 
 
@@ -134,84 +130,6 @@ def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLik
     return found
 
 
-# By kind, those that need nothing but predictions and truths.
-OF_ONE = {"sentiment": sentiment_metrics, "sims": sims_metrics, "regression": regression_metrics}
-
-
-def target_metrics(
-    kind: str,
-    pred: Array,
-    truth: Array,
-    columns: tuple[str, ...],
-    train: Array | None = None,
-    ids: Sequence[str] = (),
-) -> Metrics:
-    """Metrics of (N, K) predictions: of the one column, or the columns' mean and each one's as `column.name`.
-
-    Args:
-        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
-        pred: (N, K) predictions.
-        truth: (N, K) targets.
-        columns: K target names.
-        train: (M, K) train targets, which bound the extremes of `traits`.
-        ids: N clip ids, which tell `binary` the languages.
-    """
-    return measure_of(kind, pred, truth, columns, train, ids)(np.arange(len(truth)))
-
-
-def measure_of(
-    kind: str,
-    pred: Array,
-    truth: Array,
-    columns: tuple[str, ...],
-    train: Array | None = None,
-    ids: Sequence[str] = (),
-) -> Callable[[Array], Metrics]:
-    """What gives the metrics of the clips with some row numbers, for many draws; arguments as for `target_metrics`."""
-    if kind == "binary":
-        return Cells.of(pred, truth, columns, languages_of(ids)).metrics
-
-    def measure(rows: Array) -> Metrics:
-        return _of_columns(kind, pred[rows], truth[rows], columns, train)
-
-    return measure
-
-
-def _of_columns(kind: str, pred: Array, truth: Array, columns: tuple[str, ...], train: Array | None) -> Metrics:
-    each = {}
-    for k, name in enumerate(columns):
-        if kind == "traits":
-            each[name] = trait_metrics(pred[:, k], truth[:, k], None if train is None else train[:, k])
-        else:
-            each[name] = OF_ONE[kind](pred[:, k], truth[:, k])
-    if len(columns) == 1:
-        return each[columns[0]]
-    first = next(iter(each.values()))
-    found = {key: float(np.mean([values[key] for values in each.values()])) for key in first}
-    for name, values in each.items():
-        found.update({f"{name}.{key}": value for key, value in values.items()})
-    return found
-
-
-def constant_metrics(
-    kind: str, train: Array, truth: Array, columns: tuple[str, ...], ids: Sequence[str] = ()
-) -> dict[str, Metrics]:
-    """What the mean and the median of the train targets would score: the floor that a head must pass.
-
-    Args:
-        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
-        train: (M, K) train targets.
-        truth: (N, K) targets of the split that is scored.
-        columns: K target names.
-        ids: N clip ids, which tell `binary` the languages.
-    """
-    constants = {"train mean": train.mean(axis=0), "train median": np.median(train, axis=0)}
-    return {
-        name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns, train, ids)
-        for name, value in constants.items()
-    }
-
-
 def accuracy(truth: Array, pred: Array) -> float:
     """The share of equal entries; NaN of none."""
     return float((truth == pred).mean()) if len(truth) else float("nan")
@@ -227,50 +145,6 @@ def weighted_f1(truth: Array, pred: Array) -> float:
         size, claimed = float((truth == label).sum()), float((pred == label).sum())
         total += size * 2 * hit / (size + claimed)
     return total / len(truth)
-
-
-def format_metrics(
-    metrics: Mapping[str, float],
-    constant: Mapping[str, Mapping[str, float]],
-    intervals: Mapping[str, tuple[float, float]] | None = None,
-) -> str:
-    """A small aligned table: one row per metric, the head's value first, constant predictors beside it.
-
-    A line under it says which metrics do not exist, and why.
-    """
-    between = ["95 % interval"] if intervals else []
-    rows = [["metric", "head", *between, *constant]]
-    for key in shown(metrics):
-        value = metrics[key]
-        span = [f"{number(intervals[key][0])} to {number(intervals[key][1])}"] if intervals else []
-        rows.append([key, number(value), *span, *(number(c.get(key, float("nan"))) for c in constant.values())])
-    lacking = [key for key in shown(metrics) if key.endswith("ba") and np.isnan(metrics[key])]
-    reason = f"\nno balanced accuracy, because all labels are alike: {', '.join(lacking)}" if lacking else ""
-    undefined = [key for key in shown(metrics) if key not in lacking and np.isnan(metrics[key])]
-    if undefined:
-        reason += f"\nnot defined here, because all labels or all predictions are alike: {', '.join(undefined)}"
-    return align(rows) + reason
-
-
-def shown(metrics: Iterable[str]) -> list[str]:
-    """The metrics that tables show: all, but of `binary` ones only the balanced accuracy of each label and language."""
-    names = list(metrics)
-    return [key for key in names if "ba" not in names or "." not in key or key.endswith(".ba")]
-
-
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as lines: the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def number(value: float) -> str:
-    """Four digits; a dash for NaN."""
-    return "-" if np.isnan(value) else f"{value:.4f}"
 
 
 def _pair(pred: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, Array]:

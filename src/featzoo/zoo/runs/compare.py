@@ -12,7 +12,8 @@ import numpy as np
 from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array
 from featzoo.zoo.metrics.binary import rows_of
-from featzoo.zoo.metrics.regression import Metrics, measure_of
+from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.metrics.targets import measure_of
 from featzoo.zoo.recipe import read
 
 RESAMPLES = 1000

@@ -15,13 +15,14 @@ from safetensors.torch import load_file
 
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
-from featzoo.zoo import files as records
+from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import same_sets
 from featzoo.zoo.data.load import SPLITS, load_split
 from featzoo.zoo.data.split import Counts, Split, Statistics
 from featzoo.zoo.head import Head, InputSpec, make_head, roles_for_losses
 from featzoo.zoo.metrics.binary import rows_of
-from featzoo.zoo.metrics.regression import Metrics, measure_of
+from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.metrics.targets import measure_of
 from featzoo.zoo.recipe import Recipe, read
 from featzoo.zoo.runs.compare import Interval, intervals
 from featzoo.zoo.runs.run import ENVIRONMENT, FEATURES, METRICS, RECIPE, STATISTICS, WEIGHTS, constants, measure
@@ -69,7 +70,7 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
     split = SPLITS.get(split, split)
     opened = FeatureStore(store or Path(recorded[ENVIRONMENT]["store"]))
     chosen = same_sets(opened, run, recorded[FEATURES]["sets"], roles_for_losses(recipe.head))
-    statistics = records.read_statistics(run / STATISTICS)
+    statistics = files.read_statistics(run / STATISTICS)
     loaded = load_split(opened, recipe, split, chosen, statistics)
     train_split = _train_split(opened, run, recipe, recorded, statistics)
     accelerator = accelerator_on(device, "no")
@@ -138,7 +139,7 @@ def recipe_and_statistics(run: Path) -> tuple[Recipe, Statistics]:
         FeatzooError: If the folder is no finished run.
     """
     recipe, _ = _read(run)
-    return recipe, records.read_statistics(Path(run) / STATISTICS)
+    return recipe, files.read_statistics(Path(run) / STATISTICS)
 
 
 def _read(run: Path) -> tuple[Recipe, dict[str, Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.head import Head
 from featzoo.zoo.metrics.binary import reliability
-from featzoo.zoo.metrics.regression import format_metrics
+from featzoo.zoo.metrics.tables import format_metrics
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.training.checkpoint import Epoch, Trained
 

@@ -19,12 +19,13 @@ from featzoo.cache.store import FeatureStore
 from featzoo.config import to_toml
 from featzoo.durable import write
 from featzoo.errors import FeatzooError, MissingFeatures
-from featzoo.zoo import files as records
+from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe, same_sets
 from featzoo.zoo.data.load import chooses, load_split
 from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.head import Head, make_head
-from featzoo.zoo.metrics.regression import Metrics, constant_metrics, target_metrics
+from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.metrics.targets import constant_metrics, target_metrics
 from featzoo.zoo.recipe import Recipe, find_recipe, read
 from featzoo.zoo.runs import report
 from featzoo.zoo.runs.trait_plots import trait_distributions
@@ -136,7 +137,7 @@ def _train(
     for stage in head.stages:  # says now, not after an hour, that a rate is missing
         head.parameter_groups(stage, recipe.training.learning_rates)
     counts = {split.name: split.counts for split in (train_split, dev, test) if split}
-    environment = records.environment(str(accelerator.device), opened.path)
+    environment = files.environment(str(accelerator.device), opened.path)
     if first and not resumed:
         if (path / RECIPE).exists():
             raise FeatzooError(f"{path} holds a run already: `zoo train --resume {path}` goes on with it")
@@ -205,9 +206,9 @@ def _begin(
     write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
     clips = {split: dataclasses.asdict(count) for split, count in counts.items()}
     assets = head.assets()
-    records.write_json(path / FEATURES, {"sets": sets, "clips": clips, "assets": list(assets)})
-    records.write_json(path / ENVIRONMENT, environment)
-    records.write_statistics(path / STATISTICS, train_split.statistics)
+    files.write_json(path / FEATURES, {"sets": sets, "clips": clips, "assets": list(assets)})
+    files.write_json(path / ENVIRONMENT, environment)
+    files.write_statistics(path / STATISTICS, train_split.statistics)
     for name, text in assets.items():
         write(path / name, text)
 
@@ -258,7 +259,7 @@ class _Log(_Silent):
     def epoch(self, epoch: Epoch) -> None:
         """Record an epoch."""
         self.progress.epoch(epoch)
-        records.append(self.path / LOG, dataclasses.asdict(epoch))
+        files.append(self.path / LOG, dataclasses.asdict(epoch))
         kinds = {"train": epoch.losses, "valid": epoch.dev_losses, "rate": epoch.rates}
         for kind, values in kinds.items():
             for name, value in values.items():
@@ -267,7 +268,7 @@ class _Log(_Silent):
         if epoch.chosen_by == "BA":
             self.events.add_scalar("valid/ba", epoch.score, epoch.epoch)
         if epoch.best:
-            records.write_weights(self.path / WEIGHTS, self.head.state_dict())
+            files.write_weights(self.path / WEIGHTS, self.head.state_dict())
 
     def close(self) -> None:
         """Close the events file."""
@@ -287,13 +288,13 @@ def _finish(
     seconds: float,
 ) -> None:
     head.export(path)
-    write(path / "predictions.csv", records.predictions_csv(recipe.target.columns, predicted))
+    write(path / "predictions.csv", files.predictions_csv(recipe.target.columns, predicted))
     write(path / "curves.png", report.curves(trained, predicted, recipe.target.columns, recipe.target.metrics))
     text = report.card(path.name, recipe, head, sets, counts, metrics, trained, environment)
     write(path / "README.md", text)
     best = trained.best.epoch if trained.best else 0
     summary = {"best_epoch": best, "epochs": len(trained.epochs), "seconds": seconds, "splits": metrics}
-    records.write_json(path / METRICS, summary)
+    files.write_json(path / METRICS, summary)
 
 
 def _test(store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chosen], train_split: Split) -> Split | None:

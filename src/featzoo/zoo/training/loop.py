@@ -19,7 +19,7 @@ from torch import Tensor
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.zoo.data.split import Array, Split, held
 from featzoo.zoo.head import Head
-from featzoo.zoo.nn.encoder_training import set_up_encoders
+from featzoo.zoo.nn.split_encoder import set_up_encoders
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
 from featzoo.zoo.training.epoch_choice import Judge, Verdict, by_error, by_loss

@@ -12,8 +12,7 @@ import torch
 from featzoo.errors import InvalidOption
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.head import InputSpec, make_head
-from featzoo.zoo.nn.encoder_training import set_up_encoders
-from featzoo.zoo.nn.split_encoder import SplitEncoder
+from featzoo.zoo.nn.split_encoder import SplitEncoder, set_up_encoders
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
 from zoo.heads.test_psa_mf import specs
@@ -113,7 +112,7 @@ def test_compiled_layers_give_the_same_numbers(tiny_bert):
 
 def test_without_a_compiler_the_setting_is_refused(tmp_path):
     code = (
-        "import torch; from featzoo.zoo.nn.encoder_training import _try_compiler\n"
+        "import torch; from featzoo.zoo.nn.split_encoder import _try_compiler\n"
         "from featzoo.errors import InvalidOption\n"
         "try: _try_compiler(torch.device('cpu'))\n"
         "except InvalidOption as error: print(error)\n"
