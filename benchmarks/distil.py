@@ -25,7 +25,8 @@ from featzoo.weights.imports import transformers_module
 from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import InputSpec, make_head
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.training.loop import accelerator_on, seed_everything, shuffled, train
+from featzoo.zoo.training.batch_order import shuffled
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 TARGET = 0.9
 WIDTH, BINS, TRAITS = 384, 32, 5

@@ -22,7 +22,7 @@ from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Split
 from featzoo.zoo.head import make_head
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.training.epoch_choice import judge_of
+from featzoo.zoo.training.epoch_choice import criterion_of
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
@@ -54,7 +54,12 @@ def main() -> None:
             settings = dataclasses.replace(recipe.training, seed=seed)
             rest = np.setdiff1d(np.arange(len(whole)), fold)
             result = train(
-                head, rows(read, rest), rows(read, fold), settings, accelerator, judge=judge_of(recipe.target.metrics)
+                head,
+                rows(read, rest),
+                rows(read, fold),
+                settings,
+                accelerator,
+                criterion=criterion_of(recipe.target.metrics),
             )
             scores.append((result.best.score, result.epochs[-1].score))
             print(

@@ -16,7 +16,6 @@ embeddings, and R_acc of ridge on embeddings alone: what they hold of the traits
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from featzoo import FeatureStore
-from featzoo.zoo.data.feature_choice import same_sets
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Array, Split
 from featzoo.zoo.head import Head, make_head
@@ -34,7 +32,7 @@ from featzoo.zoo.heads.siamese.head import HIDDEN
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.metrics.targets import target_metrics
 from featzoo.zoo.recipe import Recipe
-from featzoo.zoo.runs.load import load_head, recipe_and_statistics
+from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
 
@@ -53,7 +51,7 @@ def main() -> None:
     asked = parser.parse_args()
     recipe, splits = load(asked.runs[0], asked.split)
     truth, columns = splits["scored"].targets, recipe.target.columns
-    heads = [load_head(run) for run in asked.runs]
+    heads = [RunFolder.open_finished(run).head() for run in asked.runs]
     read = [vectors(head, splits) for head in heads]
     pairs = list(zip(heads, read, strict=True))
     found = {
@@ -76,9 +74,9 @@ def main() -> None:
 
 def load(run: Path, scored: str) -> tuple[Recipe, dict[str, Split]]:
     """A run's recipe and its splits; `scored` is the one that figures are of."""
-    recipe, statistics = recipe_and_statistics(run)
-    store = FeatureStore(Path(json.loads((run / "environment.json").read_text())["store"]))
-    chosen = same_sets(store, run, json.loads((run / "features.json").read_text())["sets"])
+    folder = RunFolder.open_finished(run)
+    recipe, statistics, store = folder.recipe, folder.statistics, FeatureStore(folder.store)
+    chosen = folder.sets(store)
     names = {"train": "train", "valid": "valid", "scored": scored}
     return recipe, {name: load_split(store, recipe, split, chosen, statistics) for name, split in names.items()}
 

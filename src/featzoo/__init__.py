@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from featzoo.media.transcripts import Word
     from featzoo.sequence import FeatureSequence
     from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
-    from featzoo.zoo.runs.load import load_head
+    from featzoo.zoo.runs.folder import load_head
 
 _PLACES = {
     "UNKEYED": "extractors.contract",
@@ -40,7 +40,7 @@ _PLACES = {
     "Word": "media.transcripts",
     "extract_all": "extraction.driver",
     "find_clips": "media.discovery",
-    "load_head": "zoo.runs.load",
+    "load_head": "zoo.runs.folder",
     "make_extractor": "extractors.contract",
 }
 

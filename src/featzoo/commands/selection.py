@@ -136,10 +136,10 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
 def _for_recipe(name: str, path: Path, clips: Sequence[Clip], changes: Mapping[str, Any]) -> list[Extractor]:
     """The extractors that each input of a recipe or run still needs."""
     from featzoo.zoo.recipe import find_recipe
-    from featzoo.zoo.runs.predict import FEATURES, extractors_of
+    from featzoo.zoo.runs.folder import FEATURES, RunFolder
 
     if (Path(name) / FEATURES).is_file():
-        return list({x.key: x for x in extractors_of(Path(name)).values() if x}.values())
+        return list({x.key: x for x in RunFolder.open(Path(name)).extractors().values() if x}.values())
     store = FeatureStore(path) if (path / "STORE.json").is_file() else None
     chosen: dict[str, Extractor] = {}
     for role, wanted in find_recipe(name, changes).inputs.items():

@@ -96,7 +96,7 @@ def evaluate(run: Path, features: Path | None, split: str, device: str) -> None:
     Raises:
         FeatzooError: If the run is not finished, or the store holds other features.
     """
-    from featzoo.zoo.runs.load import evaluate_run
+    from featzoo.zoo.runs.evaluate import evaluate_run
 
     found = evaluate_run(run, features, split, device)
     _print(found.split, found.metrics, found.constant, found.intervals)

@@ -16,7 +16,7 @@ from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Counts, Split, Statistics
 from featzoo.zoo.head import InputSpec, find_head, make_head
 from featzoo.zoo.recipe import find_recipe, recipes
-from featzoo.zoo.runs.load import evaluate_run
+from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.checkpoint import Checkpoint
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train

@@ -21,7 +21,8 @@ from featzoo.zoo.head import InputSpec, Padded, make_head
 from featzoo.zoo.heads.text_classification import answer_weights
 from featzoo.zoo.nn.text_windows import framed
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.runs.load import evaluate_run, load_head
+from featzoo.zoo.runs.evaluate import evaluate_run
+from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.frozen_features import for_stage
 

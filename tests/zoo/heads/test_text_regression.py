@@ -12,7 +12,7 @@ from featzoo.media.transcripts import words_of
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.head import InputSpec, Padded, make_head
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.runs.load import load_head
+from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.run import train_recipe
 
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "emotional_stability")

@@ -98,5 +98,5 @@ def test_other_clips_are_not_comparable(tmp_path, noisy):
         compare([a], [b])
     with pytest.raises(FeatzooError, match="no predictions of split 'valid'"):
         compare([a], [a], "valid")
-    with pytest.raises(FeatzooError, match="cannot read"):
+    with pytest.raises(FeatzooError, match="is not a run folder"):
         compare([tmp_path / "nothing"], [a])

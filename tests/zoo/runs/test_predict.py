@@ -15,7 +15,8 @@ from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.extraction.driver import extract_all
 from featzoo.extractors.contract import make_extractor
 from featzoo.media.discovery import find_clips
-from featzoo.zoo.runs.predict import extractors_of, predict
+from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.predict import predict
 from featzoo.zoo.runs.run import train_recipe
 
 CLIPS = Path(__file__).parents[3] / "examples" / "clips"
@@ -80,7 +81,7 @@ def test_other_weights_are_refused(trained, tmp_path, random_bert):
     features["sets"]["personality"]["model"] = str(tmp_path / "other")
     (run / "features.json").write_text(json.dumps(features))
     with pytest.raises(FeatzooError, match=r"(?s)reads its text from .* digests was .* Use the weights"):
-        extractors_of(run)
+        RunFolder.open(run).extractors()
 
 
 def test_imported_features_cannot_be_extracted(trained, tmp_path):
@@ -89,19 +90,19 @@ def test_imported_features_cannot_be_extracted(trained, tmp_path):
     features = json.loads((run / "features.json").read_text())
     features["sets"]["audio"]["spec"]["reads"] = []
     (run / "features.json").write_text(json.dumps(features))
-    with pytest.raises(FeatzooError, match=r"which was imported.*--without audio"):
-        extractors_of(run)
-    assert extractors_of(run, ["audio"])["audio"] is None
+    with pytest.raises(FeatzooError, match=r"which was imported.*predict without audio"):
+        RunFolder.open(run).extractors()
+    assert RunFolder.open(run).extractors(["audio"])["audio"] is None
     found = predict(run, [CLIPS / "clip10.mp4"], without=["audio"], device="cpu", jobs=1)
     assert found.used["audio"] == ""
     assert found.predictions[0].values
     with pytest.raises(InvalidOption, match="no input 'sound'"):
-        extractors_of(run, ["sound"])
+        RunFolder.open(run).extractors(["sound"])
 
 
 def test_no_run(tmp_path):
     with pytest.raises(FeatzooError, match="is not a run folder"):
-        extractors_of(tmp_path)
+        RunFolder.open(tmp_path).extractors()
 
 
 def test_extract_for_a_run(trained, tmp_path):

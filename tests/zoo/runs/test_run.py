@@ -17,8 +17,9 @@ from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreEr
 from featzoo.zoo import files
 from featzoo.zoo.data.split import Statistics
 from featzoo.zoo.recipe import read
-from featzoo.zoo.runs import load
-from featzoo.zoo.runs.load import evaluate_run, load_head
+from featzoo.zoo.runs import evaluate
+from featzoo.zoo.runs.evaluate import evaluate_run
+from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.run import train_recipe
 from zoo.conftest import SMALL, fill, make_clips, read_json, sets_for
 
@@ -262,8 +263,8 @@ def test_metrics_are_computed_again_with_the_runs_own_number_of_threads(small_ru
     recorded = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps(recorded | {"threads": 3}))
     before, seen = torch.get_num_threads(), []
-    own = load.evaluate
-    monkeypatch.setattr(load, "evaluate", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
+    own = evaluate.evaluate
+    monkeypatch.setattr(evaluate, "evaluate", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
     evaluate_run(run, device="cpu")
     assert seen == [3]
     assert torch.get_num_threads() == before

@@ -15,10 +15,12 @@ from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import Head, InputSpec, Padded, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.recipe import Training, find_recipe
-from featzoo.zoo.runs.load import evaluate_run
+from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
-from featzoo.zoo.training.epoch_choice import judge_of
-from featzoo.zoo.training.loop import Schedule, accelerator_on, evaluate, seed_everything, shuffled, train
+from featzoo.zoo.training.batch_order import shuffled
+from featzoo.zoo.training.epoch_choice import criterion_of
+from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.training.schedule import Schedule
 from zoo.conftest import SMALL, fill, make_clips, sets_for
 
 
@@ -177,7 +179,7 @@ def test_what_the_recipe_is_after_chooses_the_epoch(metrics, stage, chosen, name
     split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
     settings = Training(batch_size=3, epochs=4, learning_rates={"main": 0.0})
     result = train(
-        Table(EPOCHS, stage), split, split, settings, accelerator_on("cpu", "no"), judge=judge_of(metrics)
+        Table(EPOCHS, stage), split, split, settings, accelerator_on("cpu", "no"), criterion=criterion_of(metrics)
     )  # fmt: skip
     assert result.best.epoch == chosen
     assert (result.best.chosen_by, result.best.score) == (name, pytest.approx(score, abs=1e-4))
@@ -189,7 +191,7 @@ def test_a_dev_split_of_one_class_cannot_choose():
     split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
     settings = Training(epochs=1, learning_rates={"main": 0.0})
     with pytest.raises(FeatzooError, match=r"dev cannot choose an epoch: target 1 .* all 8 labels are 1"):
-        train(Table(EPOCHS), split, split, settings, accelerator_on("cpu", "no"), judge=judge_of("binary"))
+        train(Table(EPOCHS), split, split, settings, accelerator_on("cpu", "no"), criterion=criterion_of("binary"))
 
 
 @pytest.mark.parametrize("grouped", [True, False])

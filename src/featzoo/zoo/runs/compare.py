@@ -1,8 +1,7 @@
-"""How sure a number is: bootstrap intervals of one run's metrics, and of the difference between two sides."""
+"""Bootstrap intervals of a run's metrics, and of the difference between two sides."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from featzoo.zoo.data.split import Array
 from featzoo.zoo.metrics.binary import rows_of
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.targets import measure_of
-from featzoo.zoo.recipe import read
+from featzoo.zoo.runs.folder import RunFolder
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -38,7 +37,7 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether 0 lies outside the interval."""
         return self.interval[0] > 0 or self.interval[1] < 0
 
 
@@ -49,8 +48,9 @@ def intervals(
 
     Args:
         measure: Metrics of the clips with some row numbers.
-        units: (N,) numbers of what is drawn: clips of one number, such as a text in several languages, together.
-        resamples: How often as many units as there are are drawn with replacement.
+        units: (N,) numbers of the units that are drawn; clips with one number, such as a text in several languages,
+            are drawn together.
+        resamples: Number of resamples; each draws as many units as there are, with replacement.
         level: Share of resamples in an interval.
 
     Returns:
@@ -71,19 +71,27 @@ def compare(
         a: Run folders.
         b: Run folders.
         split: train, valid or test.
-        resamples: How often clips are drawn.
+        resamples: Number of resamples.
         level: Of the intervals.
 
     Raises:
-        FeatzooError: If a folder is no finished run, or the runs do not predict the same clips and targets.
+        FeatzooError: If a folder is not that of a finished run, or the runs do not predict the same clips and targets.
     """
-    sides = [[_predictions(Path(run), split) for run in side] for side in (a, b)]
-    first = sides[0][0]
-    for other in [one for side in sides for one in side]:
-        if other.ids != first.ids or other.columns != first.columns or not np.array_equal(other.truth, first.truth):
-            raise FeatzooError(f"{other.run} and {first.run} do not predict the same clips of {split}: not comparable")
-    columns, truth, ids = first.columns, first.truth, first.ids
-    measures = [[measure_of(first.kind, one.pred, truth, columns, ids=ids) for one in side] for side in sides]
+    a_runs, b_runs = ([RunFolder.open(run) for run in side] for side in (a, b))
+    first = a_runs[0]
+    columns, kind, recorded = first.recipe.target.columns, first.recipe.target.metrics, first.predictions(split)
+    for other in (*a_runs, *b_runs):
+        theirs = other.predictions(split)
+        same_clips = theirs.ids == recorded.ids and np.array_equal(theirs.truth, recorded.truth)
+        if other.recipe.target.columns != columns or not same_clips:
+            raise FeatzooError(
+                f"{other.path} and {first.path} do not predict the same clips of {split}: not comparable"
+            )
+    truth, ids = recorded.truth, recorded.ids
+    measures = [
+        [measure_of(kind, one.predictions(split).pred, truth, columns, ids=ids) for one in side]
+        for side in (a_runs, b_runs)
+    ]
 
     def mean(side: Sequence[Callable[[Array], Metrics]], rows: Array) -> Metrics:
         each = [measure(rows) for measure in side]
@@ -97,33 +105,6 @@ def compare(
         drawn.append({key: ours[key] - theirs[key] for key in ours})
     spans = _percentiles(drawn, level)
     return {key: Difference(means[0][key], means[1][key], spans[key]) for key in means[0]}
-
-
-@dataclass(frozen=True)
-class _Predictions:
-    run: Path
-    kind: str
-    columns: tuple[str, ...]
-    ids: tuple[str, ...]
-    truth: Array
-    pred: Array
-
-
-def _predictions(run: Path, split: str) -> _Predictions:
-    """A split's (N, K) predictions as the run recorded them."""
-    try:
-        recipe = read(run / "recipe.toml")
-        with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    except OSError as error:
-        raise FeatzooError(f"{run} is not a finished run: {error}") from error
-    if not rows:
-        raise FeatzooError(f"{run} has no predictions of split '{split}'")
-    columns = recipe.target.columns
-    suffix = [f".{name}" for name in columns] if len(columns) > 1 else [""]
-    truth = np.array([[float(row[f"truth{end}"]) for end in suffix] for row in rows])  # (N, K)
-    pred = np.array([[float(row[f"pred{end}"]) for end in suffix] for row in rows])  # (N, K)
-    return _Predictions(run, recipe.target.metrics, columns, tuple(row["id"] for row in rows), truth, pred)
 
 
 def _draws(units: Array, resamples: int) -> Iterator[Array]:

@@ -1,4 +1,4 @@
-"""Several trainings of one recipe: seeds and variants, each kept, none repeated."""
+"""Several trainings of one recipe (seeds, variants); finished ones are kept and not repeated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.files import write_json
 from featzoo.zoo.head import find_head
 from featzoo.zoo.recipe import Recipe, find_recipe
-from featzoo.zoo.runs.run import METRICS, RECIPE, resume_run, train_recipe
+from featzoo.zoo.runs.folder import METRICS, RECIPE, RunFolder
+from featzoo.zoo.runs.run import resume_run, train_recipe
 
 TRIAL = "trial.json"
 
@@ -36,8 +37,8 @@ class Trial:
         seed: Of the training.
         path: The run's folder.
         metrics: Split to metric to value.
-        seconds: That it took.
-        kept: Whether it was there already.
+        seconds: Wall time.
+        kept: Whether it was finished before.
     """
 
     variant: str
@@ -94,17 +95,17 @@ def run_trials(
     jobs: int = 1,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
-    """Train every variant with every seed; what lies finished in `folder` is not trained again.
+    """Train every variant with every seed; those that are finished in `folder` are not trained again.
 
-    A training is the same if its recipe, as resolved, and the digests of its features are; the code's version
-    does not count: use another folder to train anew.
+    Two trainings count as the same if their resolved recipes and the digests of their features are equal; the version
+    of the code does not count. Use another folder to train again.
 
     Args:
         name: A recipe, or the path of one.
         store: The feature store.
-        folder: Of the runs.
+        folder: Where the runs' folders are made.
         wanted: Variant to changes of the recipe.
-        seeds: Of the trainings.
+        seeds: Seeds of each variant's trainings.
         device: auto, cpu, cuda, cuda:<number> or mps.
         jobs: Trainings at the same time, on the CPU: each with its share of the cores.
         on_trial: Called with each trial as soon as it is done.
@@ -115,12 +116,10 @@ def run_trials(
     Raises:
         FeatzooError: If a recipe, features, labels, weights or device do not allow it.
     """
-    from joblib import Parallel, cpu_count, delayed, parallel_config
-
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InvalidOption(
-            "several trainings in one command cannot share processes: give each its own, `torchrun ... zoo train "
-            "RECIPE --seed N`, or train several at the same time in one process each with -j"
+            "several trainings in one command cannot share processes: start one command for each seed, or train "
+            "several at the same time in one process each"
         )
     plan = [
         Planned(variant, {**changes, "training.seed": seed}, seed, folder / f"{_slug(variant)}-s{seed}")
@@ -128,21 +127,22 @@ def run_trials(
         for seed in seeds
     ]
     done: dict[tuple[str, int], Trial] = {}
+    for trial in _trials(name, store, plan, device, jobs):
+        done[trial.variant, trial.seed] = trial
+        on_trial(trial)
+    return [done[one.variant, one.seed] for one in plan]
+
+
+def _trials(name: str | Path, store: Path, plan: Sequence[Planned], device: str, jobs: int) -> Iterator[Trial]:
+    """The trials, each as soon as it is done."""
+    from joblib import Parallel, cpu_count, delayed, parallel_config
+
     if jobs == 1:
-        for one in plan:
-            done[_key(one)] = _trial(name, store, one, device)
-            on_trial(done[_key(one)])
-    else:
-        with parallel_config(backend="loky", inner_max_num_threads=max(1, cpu_count() // jobs)):
-            parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-            for trial in parallel(delayed(_trial)(name, store, one, device) for one in plan):
-                done[_key(trial)] = trial
-                on_trial(trial)
-    return [done[_key(one)] for one in plan]
-
-
-def _key(one: Trial | Planned) -> tuple[str, int]:
-    return one.variant, one.seed
+        yield from (_trial(name, store, one, device) for one in plan)
+        return
+    with parallel_config(backend="loky", inner_max_num_threads=max(1, cpu_count() // jobs)):
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+        yield from parallel(delayed(_trial)(name, store, one, device) for one in plan)
 
 
 def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
@@ -153,7 +153,7 @@ def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
     if same and (plan.path / METRICS).is_file():
         return _read(plan, kept=True)
     if plan.path.exists() and not same:
-        raise FeatzooError(f"{plan.path} holds another training: give another folder with --runs")
+        raise FeatzooError(f"{plan.path} holds another training: choose another folder")
     if same and (plan.path / RECIPE).is_file():
         resume_run(plan.path, device)
         return _read(plan, kept=False)
@@ -173,12 +173,8 @@ def _identity(recipe: Recipe, store: Path) -> str:
 
 
 def _read(plan: Planned, kept: bool) -> Trial:
-    summary = json.loads((plan.path / METRICS).read_text(encoding="utf-8"))
-    metrics = {
-        split: {k: float("nan") if v is None else v for k, v in values["head"].items()}
-        for split, values in summary["splits"].items()
-    }
-    return Trial(plan.variant, plan.seed, plan.path, metrics, summary["seconds"], kept)
+    run = RunFolder.open_finished(plan.path)
+    return Trial(plan.variant, plan.seed, plan.path, run.metrics, run.seconds, kept)
 
 
 def _slug(name: str) -> str:

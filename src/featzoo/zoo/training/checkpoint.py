@@ -83,7 +83,7 @@ class Progress:
         result: So far, over all stages.
         average: Of this stage's weights.
         number: Epochs done in this stage.
-        best_rank: Lowest `Verdict.rank` of this stage.
+        best_rank: Lowest `EpochScore.rank` of this stage.
         best_number: The epoch of this stage that gave it.
     """
 

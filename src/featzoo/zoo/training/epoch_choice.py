@@ -1,4 +1,4 @@
-"""How good the weights of an epoch are on dev, which decides whether they are kept."""
+"""Criteria on the dev split that choose the best epoch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from featzoo.zoo.data.split import Array, Split
 from featzoo.zoo.metrics.binary import Cells, languages_of
 
 
-class Verdict(NamedTuple):
-    """What an epoch's predictions of dev are worth.
+class EpochScore(NamedTuple):
+    """The score of an epoch on dev.
 
     Attributes:
         name: Of the score: `MAE`, `loss` or `BA` (mean balanced accuracy).
-        score: As it is shown.
-        rank: The epoch with the lowest is chosen; later numbers decide between epochs with equal first ones.
+        score: The value that is shown.
+        rank: The epoch with the lowest rank is chosen; later numbers break ties.
     """
 
     name: str
@@ -27,36 +27,36 @@ class Verdict(NamedTuple):
     rank: tuple[float, ...]
 
 
-# Takes dev, (N, K) predictions of its clips, and its mean loss.
-Judge = Callable[[Split, Array, float], Verdict]
+# Gives an epoch's score from the dev split, (N, K) predictions of its clips, and its mean loss.
+Criterion = Callable[[Split, Array, float], EpochScore]
 
 
-def by_error(dev: Split, prediction: Array, loss: float) -> Verdict:
+def by_error(dev: Split, prediction: Array, loss: float) -> EpochScore:
     """The lowest mean absolute error wins."""
     error = float(np.abs(prediction - dev.targets).mean())
-    return Verdict("MAE", error, (error,))
+    return EpochScore("MAE", error, (error,))
 
 
-def by_loss(dev: Split, prediction: Array, loss: float) -> Verdict:
+def by_loss(dev: Split, prediction: Array, loss: float) -> EpochScore:
     """The lowest loss wins."""
-    return Verdict("loss", loss, (loss,))
+    return EpochScore("loss", loss, (loss,))
 
 
-def by_accuracy(dev: Split, prediction: Array, loss: float) -> Verdict:
-    """The highest balanced accuracy wins, the mean over targets and languages; of equal ones that of the lower loss.
+def by_accuracy(dev: Split, prediction: Array, loss: float) -> EpochScore:
+    """The highest balanced accuracy wins, averaged over targets and languages; the lower loss breaks ties.
 
     Raises:
-        InvalidOption: If a prediction is no probability, or a label neither 0 nor 1.
-        FeatzooError: If the clips of dev are all alike in every target.
+        InvalidOption: If a prediction is not a probability, or a label is neither 0 nor 1.
+        FeatzooError: If all clips of dev have the same label in every target.
     """
     names = [f"target {number}" for number in range(1, prediction.shape[1] + 1)]
     cells = Cells.of(prediction, dev.targets, names, languages_of(dev.ids))
     accuracy = cells.metrics()["ba"]
     if math.isnan(accuracy):
         raise FeatzooError(f"dev cannot choose an epoch: {'; '.join(cells.undefined())}. Give it clips of both kinds")
-    return Verdict("BA", accuracy, (-accuracy, loss))
+    return EpochScore("BA", accuracy, (-accuracy, loss))
 
 
-def judge_of(metrics: str) -> Judge:
-    """How the epochs of a recipe are judged, by its `target.metrics`."""
+def criterion_of(metrics: str) -> Criterion:
+    """The criterion for a recipe's `target.metrics`."""
     return by_accuracy if metrics == "binary" else by_error

@@ -1,10 +1,11 @@
-"""The training loop: train and dev splits in, the best dev epoch's weights out. No test split comes here."""
+"""The training loop: train and dev splits in, the weights of the best dev epoch out. It never sees the test split."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,12 +22,12 @@ from featzoo.zoo.data.split import Array, Split, held
 from featzoo.zoo.head import Head
 from featzoo.zoo.nn.split_encoder import set_up_encoders
 from featzoo.zoo.recipe import Training
+from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
-from featzoo.zoo.training.epoch_choice import Judge, Verdict, by_error, by_loss
+from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss
 from featzoo.zoo.training.frozen_features import for_stage
+from featzoo.zoo.training.schedule import Schedule
 from featzoo.zoo.training.weight_average import WeightAverage
-
-POOL = 16  # batches whose clips are shuffled, then sorted by length, together
 
 
 def train(
@@ -39,27 +40,26 @@ def train(
     on_step: Callable[[int, int], None] = lambda step, steps: None,
     on_read: Callable[[int, int], None] = lambda step, steps: None,
     checkpoint: Checkpoint | None = None,
-    judge: Judge = by_error,
+    criterion: Criterion = by_error,
 ) -> Trained:
-    """Train a head; each stage ends with the weights of the epoch that dev chooses.
+    """Train a head; each stage ends with the weights of its best epoch on dev.
 
     Args:
         head: A head; it is changed in place.
         train: The train split.
         dev: The split that chooses the epoch.
-        settings: How.
+        settings: Epochs, rates and so on.
         accelerator: Device, precision and number of processes.
         on_epoch: Called after every epoch.
-        on_step: Called after every step with the steps done and the most that there can be.
+        on_step: Called after every step with the number of steps done and the most that there can be.
         on_read: The same for the batches that frozen parts read once, before a stage.
-        checkpoint: Where the state after an epoch is kept; what it holds is where training goes on.
-        judge: Which epoch is the best; in the stages of `Head.by_loss` it is that of the lowest dev loss.
+        checkpoint: Where the state after an epoch is kept; if it holds one, training resumes there.
+        criterion: Which epoch is the best; in the stages of `Head.by_loss` it is the one with the lowest dev loss.
 
     Raises:
         FeatzooError: If the loss or dev's score is not finite.
         InvalidOption: If a learning rate is missing or not used, or encoders cannot be run as asked.
     """
-    order = np.random.default_rng(settings.seed)
     head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
     head.to(accelerator.device)
     set_up_encoders(head, settings, accelerator.device)
@@ -67,61 +67,112 @@ def train(
         if name not in type(head).stages:  # a head may go without some of them
             known = type(head).stages
             raise InvalidOption(f"training.stages: this head has no stage '{name}'{suggestion(name, known)}")
-    per_epoch = {stage: math.ceil(len(train) / settings.of(stage).batch_size) for stage in head.stages}
-    total = sum(steps * settings.of(stage).epochs for stage, steps in per_epoch.items())
+    training = _Training(head, train, dev, settings, accelerator, on_epoch, on_step, on_read, criterion)
     saved = checkpoint.load() if checkpoint else None
-    result = Trained()
     for index, stage in enumerate(head.stages):
-        if saved and index < saved["stage"]:
-            continue
-        own = settings.of(stage)
-        head.begin(stage)
-        if saved and index == saved["stage"]:  # what is frozen is computed from these weights
+        if not saved or index >= saved["stage"]:
+            training.run_stage(index, stage, saved if saved and index == saved["stage"] else None, checkpoint)
+    return training.result
+
+
+@dataclass
+class _Stage:
+    """One stage under way: its settings, and the splits as it reads them."""
+
+    name: str
+    settings: Training
+    model: torch.nn.Module
+    train: Split
+    dev: Split
+    progress: Progress
+
+
+class _Training:
+    """A training: what `train` was given, and the result so far."""
+
+    def __init__(
+        self,
+        head: Head,
+        train: Split,
+        dev: Split,
+        settings: Training,
+        accelerator: Accelerator,
+        on_epoch: Callable[[Epoch], None],
+        on_step: Callable[[int, int], None],
+        on_read: Callable[[int, int], None],
+        criterion: Criterion,
+    ) -> None:
+        self.head, self.train, self.dev, self.settings, self.accelerator = head, train, dev, settings, accelerator
+        self.on_epoch, self.on_step, self.on_read, self.criterion = on_epoch, on_step, on_read, criterion
+        self.result, self.order = Trained(), np.random.default_rng(settings.seed)
+        self.steps = {stage: math.ceil(len(train) / settings.of(stage).batch_size) for stage in head.stages}
+        self.most = sum(steps * settings.of(stage).epochs for stage, steps in self.steps.items())
+
+    def run_stage(self, index: int, name: str, saved: dict[str, Any] | None, checkpoint: Checkpoint | None) -> None:
+        """Train one stage to its end, from a saved state if there is one; the head keeps the best epoch's weights."""
+        stage = self._begin(index, name, saved)
+        at, settings = stage.progress, stage.settings
+        while at.number < settings.epochs and not _stalled(at, settings):
+            self._run_epoch(stage)
+            if checkpoint:
+                checkpoint.offer(at)
+        self.head.load_state_dict(self.result.weights)
+
+    def _begin(self, index: int, name: str, saved: dict[str, Any] | None) -> _Stage:
+        head, own, accelerator = self.head, self.settings.of(name), self.accelerator
+        head.begin(name)
+        if saved:  # the outputs of frozen layers are computed from these weights
             head.load_state_dict(saved["head"])
-        read = [for_stage(head, split, stage, own.batch_size, accelerator.device, on_read) for split in (train, dev)]
-        seen, judged = held(read, own.device_cache, accelerator.device)
-        groups = head.parameter_groups(stage, own.learning_rates)
-        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        read = [
+            for_stage(head, split, name, own.batch_size, accelerator.device, self.on_read)
+            for split in (self.train, self.dev)
+        ]
+        seen, scored = held(read, own.device_cache, accelerator.device)
+        groups = head.parameter_groups(name, own.learning_rates)
+        kind = torch.optim.AdamW if own.optimizer == "adamw" else torch.optim.Adam
         model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=own.weight_decay, fused=True))
         # Mixed precision is the loop's, not the head's: evaluation is in 32 bit.
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-        schedule = Schedule(optimizer, own, per_epoch[stage] * own.epochs)
+        schedule = Schedule(optimizer, own, self.steps[name] * own.epochs)
         average = WeightAverage(head, own.average)
-        at = Progress(index, head, optimizer, schedule, order, result, average)
-        if saved and index == saved["stage"]:
-            at.restore(saved)
-        while at.number < own.epochs and not _stalled(at, own):
-            started, before = time.perf_counter(), sum(per_epoch[epoch.stage] for epoch in result.epochs)
-            step = partial(_told, on_step, before, total)
-            losses = _one_epoch(model, at, seen, own, accelerator, stage, step)
-            with average.in_place():
-                # One judgement for all processes: on unlike devices digits differ, and with them when to stop.
-                dev_losses, prediction = of_first(evaluate(head, judged, own.batch_size, accelerator.device, stage))
-                mae = float(np.abs(prediction - dev.targets).mean())
-                at.number += 1
-                chosen_by = by_loss if stage in head.by_loss else judge
-                verdict = (
-                    chosen_by(dev, prediction, dev_losses["total"]) if math.isfinite(mae) else Verdict("MAE", mae, ())
-                )
-                if not math.isfinite(losses["total"] + verdict.score):
-                    said = f"train loss {losses['total']:g}, dev {verdict.name} {verdict.score:g}"
-                    raise FeatzooError(f"epoch {at.number} diverged ({said}): lower the learning rates")
-                schedule.observe(verdict.rank[0])
-                rates = {g.get("name", "main"): g["lr"] for g in optimizer.param_groups}
-                seconds = time.perf_counter() - started
-                best = verdict.rank < at.best_rank
-                epoch = Epoch(
-                    len(result.epochs) + 1, stage, losses, dev_losses, mae, rates, seconds, best, *verdict[:2]
-                )  # fmt: skip
-                result.epochs.append(epoch)
-                if best:
-                    at.best_rank, at.best_number, result.best = verdict.rank, at.number, epoch
-                    result.weights = {k: v.detach().cpu().clone() for k, v in head.state_dict().items()}
-                on_epoch(epoch)
-            if checkpoint:
-                checkpoint.offer(at)
-        head.load_state_dict(result.weights)
-    return result
+        progress = Progress(index, head, optimizer, schedule, self.order, self.result, average)
+        if saved:
+            progress.restore(saved)
+        return _Stage(name, own, model, seen, scored, progress)
+
+    def _run_epoch(self, stage: _Stage) -> None:
+        """Every train clip once, then dev; the weights are kept if dev scores them best."""
+        at, own, started = stage.progress, stage.settings, time.perf_counter()
+        before = sum(self.steps[epoch.stage] for epoch in self.result.epochs)
+        step = partial(_told, self.on_step, before, self.most)
+        losses = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
+        with at.average.in_place():
+            # One score for all processes: digits differ between unlike devices, and with them the epoch to stop at.
+            dev_losses, prediction = of_first(
+                evaluate(self.head, stage.dev, own.batch_size, self.accelerator.device, stage.name)
+            )
+            at.number += 1
+            error = float(np.abs(prediction - self.dev.targets).mean())
+            score = self._score(stage.name, prediction, error, dev_losses["total"])
+            if not math.isfinite(losses["total"] + score.score):
+                found = f"train loss {losses['total']:g}, dev {score.name} {score.score:g}"
+                raise FeatzooError(f"epoch {at.number} diverged ({found}): lower the learning rates")
+            at.schedule.observe(score.rank[0])
+            rates = {g.get("name", "main"): g["lr"] for g in at.optimizer.param_groups}
+            best, number = score.rank < at.best_rank, len(self.result.epochs) + 1
+            seconds = time.perf_counter() - started
+            epoch = Epoch(number, stage.name, losses, dev_losses, error, rates, seconds, best, score.name, score.score)
+            self.result.epochs.append(epoch)
+            if best:
+                at.best_rank, at.best_number, self.result.best = score.rank, at.number, epoch
+                self.result.weights = {k: v.detach().cpu().clone() for k, v in self.head.state_dict().items()}
+            self.on_epoch(epoch)
+
+    def _score(self, stage: str, prediction: Array, error: float, loss: float) -> EpochScore:
+        if not math.isfinite(error):
+            return EpochScore("MAE", error, ())
+        criterion = by_loss if stage in self.head.by_loss else self.criterion
+        return criterion(self.dev, prediction, loss)
 
 
 def _told(on_step: Callable[[int, int], None], before: int, total: int, done: int) -> None:
@@ -194,58 +245,6 @@ def evaluate(
         for name, values in means.items()
     }
     return {**losses, "total": sum(losses.values())}, predictions
-
-
-def shuffled(split: Split, settings: Training, order: np.random.Generator) -> list[Array]:
-    """The row numbers of an epoch's batches, in random order; clips of like length together if so asked."""
-    rows = order.permutation(len(split))
-    size = settings.batch_size
-    if not settings.group_by_length:
-        return [rows[start : start + size] for start in range(0, len(rows), size)]
-    lengths, batches = split.lengths(), []
-    for start in range(0, len(rows), size * POOL):
-        pool = rows[start : start + size * POOL]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches += [pool[at : at + size] for at in range(0, len(pool), size)]
-    return [batches[i] for i in order.permutation(len(batches))]
-
-
-class Schedule:
-    """Learning rates over the steps of a stage.
-
-    Args:
-        optimizer: Whose rates are set.
-        settings: Which schedule.
-        steps: The most steps there can be.
-    """
-
-    def __init__(self, optimizer: Any, settings: Training, steps: int) -> None:
-        self.optimizer, self.settings, self.steps = optimizer, settings, steps
-        self.peaks = [group["lr"] for group in optimizer.param_groups]
-        self.done, self.factor, self.best, self.since = 0, 1.0, math.inf, 0
-
-    def step(self) -> None:
-        """Set the rates of the next step."""
-        self.done += 1
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * self.factor * self.share()
-
-    def share(self) -> float:
-        """The share of the peak rates at this step."""
-        warm = math.ceil(self.settings.warmup * self.steps)
-        if self.done <= warm:
-            return self.done / warm
-        left = (self.steps - self.done + 1) / max(1, self.steps - warm)
-        if self.settings.schedule == "cosine":
-            left = (1 - math.cos(math.pi * left)) / 2
-        end = self.settings.end
-        return end + (1 - end) * left if self.settings.schedule in ("linear", "cosine") else 1.0
-
-    def observe(self, score: float) -> None:
-        """After an epoch: the `plateau` schedule halves the rates when dev has not improved for a while."""
-        self.best, self.since = (score, 0) if score < self.best else (self.best, self.since + 1)
-        if self.settings.schedule == "plateau" and self.since > self.settings.plateau:
-            self.factor, self.since = self.factor / 2, 0
 
 
 def accelerator_on(device: str, precision: str) -> Accelerator:

@@ -23,7 +23,8 @@ from featzoo.zoo.data.split import Counts, Split, Statistics
 from featzoo.zoo.head import InputSpec, Padded, make_head
 from featzoo.zoo.heads.clad.teacher_extractor import CladTeacher
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.runs.load import evaluate_run, load_head
+from featzoo.zoo.runs.evaluate import evaluate_run
+from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.predict import predict
 from featzoo.zoo.runs.run import train_recipe
 
@@ -387,7 +388,7 @@ def test_other_languages_and_what_is_no_teacher_are_refused(world, tmp_path):
         extractor(clips[1])
     with pytest.raises(InvalidOption, match=r"needs a trained teacher: .zoo train adam-teacher"):
         make_extractor("clad-teacher").prepare()
-    with pytest.raises(FeatzooError, match="not a finished run"):
+    with pytest.raises(FeatzooError, match="is not a run folder"):
         CladTeacher(run=str(tmp_path)).prepare()
 
 

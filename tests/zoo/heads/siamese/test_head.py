@@ -18,7 +18,7 @@ from featzoo.zoo.heads.siamese.augmentation import augment, centre_crop, from_hs
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.heads.siamese.networks import TextNetwork
 from featzoo.zoo.recipe import find_recipe, recipes
-from featzoo.zoo.runs.load import evaluate_run
+from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.checkpoint import Checkpoint
 from featzoo.zoo.training.frozen_features import for_stage

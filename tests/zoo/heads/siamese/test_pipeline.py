@@ -12,7 +12,7 @@ from joblib.externals.loky import get_reusable_executor
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat, zoo
 from featzoo.media.clip import Clip
-from featzoo.zoo.runs.load import evaluate_run
+from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.runs.trait_plots import trait_distributions
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featzoo.errors import ClipError, FeatzooError, InvalidOption
+from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
 from featzoo.extractors.text.bert import Bert
 from featzoo.media.clip import Clip
@@ -175,13 +175,11 @@ def _settings(folder: Path) -> dict[str, Any]:
         InvalidOption: If the run is not of a text classifier whose token ids `bert` made.
         FeatzooError: If the folder is no finished run.
     """
-    from featzoo.zoo.recipe import read
+    from featzoo.zoo.runs.folder import RunFolder
 
-    missing = [n for n in ("recipe.toml", "features.json", "weights.safetensors") if not (folder / n).is_file()]
-    if missing:
-        raise FeatzooError(f"{folder} is not a finished run: it has no {', '.join(missing)}. `zoo train` makes runs")
-    text = json.loads((folder / "features.json").read_text(encoding="utf-8"))["sets"].get("text", {})
-    spec, recipe = text.get("spec", {}), read(folder / "recipe.toml")
+    run = RunFolder.open_finished(folder)
+    text, recipe = run.recorded_sets.get("text", {}), run.recipe
+    spec = text.get("spec", {})
     if recipe.head not in HEADS or spec.get("extractor") != "bert" or not (folder / "encoder/config.json").is_file():
         raise InvalidOption(
             f"{folder} is a run of head {recipe.head} on {text.get('key') or 'no text'}: expected one of "
@@ -200,7 +198,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 @cache
 def _head(folder: Path, device: str, _digest: str) -> Any:
     """The run's head, in evaluation mode; loaded once per process while its weights stay as they are."""
-    from featzoo.zoo.runs.load import load_head
+    from featzoo.zoo.runs.folder import load_head
 
     return load_head(folder).to(device)
 

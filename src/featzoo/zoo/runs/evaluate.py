@@ -1,0 +1,101 @@
+"""A run's metrics, computed again from its weights and stored features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from featzoo.cache.store import FeatureStore
+from featzoo.zoo.data.load import SPLITS, load_split
+from featzoo.zoo.data.split import Counts, Split
+from featzoo.zoo.head import roles_for_losses
+from featzoo.zoo.metrics.binary import rows_of
+from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.metrics.targets import measure_of
+from featzoo.zoo.runs.compare import Interval, intervals
+from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.scores import constants, measure
+from featzoo.zoo.training.loop import accelerator_on, evaluate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's head on one split.
+
+    Attributes:
+        run: The run's folder.
+        split: train, valid or test.
+        counts: How many of the split's clips were used, and why others were not.
+        metrics: The head's.
+        constant: Metrics of the train split's mean and median as predictions.
+        intervals: Metric to its 95 % bootstrap interval over clips.
+        stored: The metrics that the run recorded for the same clips; None where it recorded none.
+    """
+
+    run: Path
+    split: str
+    counts: Counts
+    metrics: Metrics
+    constant: Mapping[str, Metrics]
+    intervals: Mapping[str, Interval]
+    stored: Metrics | None
+
+
+def evaluate_run(run: Path, store: Path | None = None, split: str = "test", device: str = "auto") -> Evaluation:
+    """Compute a run's metrics again from its weights and the features.
+
+    Args:
+        run: The run's folder.
+        store: A feature store, of the same or another data set; by default the one that the run was trained on, whose
+            train split gives the constant predictors where `store` has none.
+        split: train, valid (or dev) or test.
+        device: auto, cpu, cuda, cuda:<number> or mps.
+
+    Raises:
+        StoreError: If the store does not hold exactly the feature sets that the run was trained on.
+        FeatzooError: If the folder is not that of a finished run, or the split has no clip.
+    """
+    folder = RunFolder.open_finished(run)
+    recipe, split = folder.recipe, SPLITS.get(split, split)
+    opened = FeatureStore(store or folder.store)
+    loaded = load_split(opened, recipe, split, folder.sets(opened, roles_for_losses(recipe.head)), folder.statistics)
+    train_split = _train_split(opened, folder)
+    accelerator = accelerator_on(device, "no")
+    head = folder.head().to(accelerator.device)
+    with _threads(folder.environment.get("threads") if accelerator.device.type == "cpu" else None):
+        _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
+    values = measure(recipe, train_split, loaded, pred)
+    target = recipe.target
+    score = measure_of(target.metrics, pred, loaded.targets, target.columns, train_split.labels, loaded.ids)
+    spans = intervals(score, rows_of(loaded.ids))
+    stored = _stored(folder, loaded)
+    return Evaluation(folder.path, split, loaded.counts, values["head"], constants(values), spans, stored)
+
+
+def _stored(folder: RunFolder, split: Split) -> Metrics | None:
+    """The metrics that the run recorded for a split, if it recorded them for the same clips."""
+    found = folder.metrics.get(split.name)
+    return found if found and folder.predictions(split.name).ids == split.ids else None
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Use the run's number of threads: the last digits of float32 sums depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train_split(opened: FeatureStore, folder: RunFolder) -> Split:
+    """The store's train split, else that of the store that the run was trained on."""
+    here = any(SPLITS.get(clip.split or "", "") == "train" for clip in opened.clips().values())
+    store = opened if here else FeatureStore(folder.store)
+    sets = folder.sets(store, roles_for_losses(folder.recipe.head))
+    return load_split(store, folder.recipe, "train", sets, folder.statistics)

@@ -1,0 +1,226 @@
+"""A run's folder: each file is read once, and gives the recipe, the trained head, its feature sets or predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from safetensors.torch import load_file
+
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import FeatzooError, InvalidOption, suggestion
+from featzoo.extractors.contract import Extractor
+from featzoo.zoo.data.feature_choice import Chosen, same_sets
+from featzoo.zoo.data.split import Array, Statistics
+from featzoo.zoo.files import read_statistics
+from featzoo.zoo.head import Head, InputSpec, make_head, roles_for_losses
+from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.recipe import Recipe, read
+from featzoo.zoo.runs.recorded_extractors import rebuild
+
+# metrics.json is written last: a folder without it is of a run that has not finished.
+RECIPE, WEIGHTS, STATISTICS = "recipe.toml", "weights.safetensors", "statistics.safetensors"
+FEATURES, ENVIRONMENT, METRICS, LOG = "features.json", "environment.json", "metrics.json", "metrics.jsonl"
+PREDICTIONS, STATE = "predictions.csv", "resume.pt"
+
+
+@dataclass(frozen=True)
+class RecordedPredictions:
+    """The predictions of one split that a run recorded.
+
+    Attributes:
+        ids: N clip ids.
+        truth: (N, K) targets.
+        pred: (N, K) predictions.
+    """
+
+    ids: tuple[str, ...]
+    truth: Array
+    pred: Array
+
+
+class RunFolder:
+    """A run's folder, opened. A file is read when it is first needed, and never a second time.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        FeatzooError: From any attribute or method, if the file that it needs is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The folder of a run, finished or not.
+
+        Raises:
+            FeatzooError: If it is not the folder of a run.
+        """
+        path = Path(path)
+        if not (path / RECIPE).is_file():
+            raise FeatzooError(f"{path} is not a run folder: it has no {RECIPE}. `zoo train` makes run folders")
+        return cls(path)
+
+    @classmethod
+    def open_finished(cls, path: Path) -> Self:
+        """The folder of a finished run.
+
+        Raises:
+            FeatzooError: If it is not the folder of a run, or the run has not finished.
+        """
+        run = cls.open(path)
+        missing = [name for name in (FEATURES, ENVIRONMENT, WEIGHTS, METRICS) if not (run.path / name).is_file()]
+        if missing:
+            raise FeatzooError(f"{path} is a run that did not finish: it has no {', '.join(missing)}")
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run's training has finished."""
+        return (self.path / METRICS).is_file()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe, with every default filled in."""
+        return read(self.path / RECIPE)
+
+    @property
+    def recorded_sets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Role to the feature set that the run was trained on, as `feature_choice.describe` recorded it."""
+        sets: Mapping[str, Mapping[str, Any]] = self._features["sets"]
+        return sets
+
+    @property
+    def specs(self) -> dict[str, InputSpec]:
+        """Role to the width and kind of the features that the head was made for."""
+        return {
+            role: InputSpec(one["width"], one["ids"], one["model"], bool(one["key"]))
+            for role, one in self.recorded_sets.items()
+        }
+
+    @cached_property
+    def environment(self) -> Mapping[str, Any]:
+        """Where, with what and by which command the run was made; see `files.environment`."""
+        return self._json(ENVIRONMENT)
+
+    @property
+    def store(self) -> Path:
+        """The feature store that the run was trained on."""
+        return Path(self.environment["store"])
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """The train split's statistics, which standardise the inputs."""
+        return read_statistics(self.path / STATISTICS)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the training."""
+        return float(self._summary["seconds"])
+
+    @property
+    def metrics(self) -> dict[str, Metrics]:
+        """Split to the head's metrics; NaN where one does not exist."""
+        return {
+            split: {key: float("nan") if value is None else value for key, value in values["head"].items()}
+            for split, values in self._summary["splits"].items()
+        }
+
+    def head(self) -> Head:
+        """The trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed."""
+        assets = {name: (self.path / name).read_text(encoding="utf-8") for name in self._features["assets"]}
+        recipe = self.recipe
+        head = make_head(recipe.head, recipe.options, self.specs, len(recipe.target.columns), assets)
+        head.load_state_dict(load_file(self.path / WEIGHTS))
+        return head.eval()
+
+    def sets(self, store: FeatureStore, without: Collection[str] = ()) -> dict[str, Chosen]:
+        """Role to the feature set of a store that the run was trained on, digest for digest.
+
+        Args:
+            store: To look in.
+            without: Roles whose set may be missing: they are masked then.
+
+        Raises:
+            StoreError: If the store does not hold exactly these sets.
+        """
+        return same_sets(store, self.path, self.recorded_sets, without)
+
+    def extractors(self, without: Collection[str] = ()) -> dict[str, Extractor | None]:
+        """Role to the extractor that makes the features the run was trained on; None where the head predicts without.
+
+        Args:
+            without: Roles to mask.
+
+        Raises:
+            InvalidOption: If the run has no such role.
+            FeatzooError: If a set cannot be made here as it was for training.
+        """
+        sets = self.recorded_sets
+        for role in without:
+            if role not in sets:
+                raise InvalidOption(f"run {self.path.name} has no input '{role}'{suggestion(role, sets)}")
+        masked = {*without, *roles_for_losses(self.recipe.head)}
+        return {
+            role: rebuild(self.path.name, role, one) if one["key"] and role not in masked else None
+            for role, one in sets.items()
+        }
+
+    def predictions(self, split: str) -> RecordedPredictions:
+        """The predictions that the run recorded for a split.
+
+        Args:
+            split: train, valid or test.
+
+        Raises:
+            FeatzooError: If the run recorded none for it.
+        """
+        rows = [row for row in self._predicted if row["split"] == split]
+        if not rows:
+            raise FeatzooError(f"{self.path} has no predictions of split '{split}'")
+        columns = self.recipe.target.columns
+        ends = [f".{name}" for name in columns] if len(columns) > 1 else [""]
+        truth = np.array([[float(row[f"truth{end}"]) for end in ends] for row in rows])  # (N, K)
+        pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
+        return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred)
+
+    @cached_property
+    def _predicted(self) -> list[dict[str, str]]:
+        try:
+            with (self.path / PREDICTIONS).open(encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+        except OSError as error:
+            raise FeatzooError(f"{self.path} is not a finished run: {error}") from error
+
+    @cached_property
+    def _features(self) -> Mapping[str, Any]:
+        return self._json(FEATURES)
+
+    @cached_property
+    def _summary(self) -> Mapping[str, Any]:
+        return self._json(METRICS)
+
+    def _json(self, name: str) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FeatzooError(f"{self.path} is not a complete run folder: {name} cannot be read ({error})") from error
+        return found
+
+
+def load_head(run: Path) -> Head:
+    """A run's trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed.
+
+    Raises:
+        FeatzooError: If the folder is not that of a finished run.
+    """
+    return RunFolder.open_finished(run).head()
