@@ -1,6 +1,6 @@
 """Do the cross-modal embeddings help? Runs of `zoo train siamese` (seeds): M1, M2, the floors, and what S does.
 
-    zoo train siamese --features FEATURES --runs RUNS --seeds 3
+    zoo train siamese --store FEATURES --runs RUNS --seeds 3
     python benchmarks/siamese.py RUNS/siamese-seeds/*
 
 Figures are of the test split, or of dev with `--split valid`; ridge's penalty and every epoch were chosen on dev.

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from featzoo.cli import feat, zoo
+from featzoo.cli import feat
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips"
 
@@ -194,16 +194,3 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
     assert "is not a feature store" in run("ls", "-o", tmp_path).output
     assert "exists and is not a feature store" in run("extract", CLIPS, "-x", "frames", "-o", tmp_path).output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis.doc"]
-
-
-def test_zoo_lists_and_shows_recipes() -> None:
-    assert "psa-mf" in run("list", command=zoo).output
-    assert 'head = "psa-mf"' in run("show", "psa-mf", command=zoo).output
-    assert "did you mean 'psa-mf'?" in run("show", "psamf", command=zoo).output
-
-
-def test_zoo_train_names_the_command_for_missing_features(store: Path, tmp_path: Path) -> None:
-    done = run("train", "psa-mf", "--features", store, "--runs", tmp_path, command=zoo)
-    assert done.exit_code == 1
-    assert "feat extract" in done.output
-    assert "--for psa-mf" in done.output

@@ -16,9 +16,12 @@ from featzoo.commands.extract import extract
 from featzoo.commands.leakage import probe_leakage
 from featzoo.commands.options import Commands
 from featzoo.commands.plot import plot
+from featzoo.commands.predict import predict
+from featzoo.commands.recipes import list_recipes, show_recipe
 from featzoo.commands.store import list_sets, show
-from featzoo.commands.train import zoo
+from featzoo.commands.train import evaluate, train
 from featzoo.commands.transcribe import transcribe
+from featzoo.commands.trials import ablate, compare, layers
 from featzoo.commands.weights import weights
 
 __all__ = ["feat", "zoo"]
@@ -47,5 +50,23 @@ feat.add_section("Look", list_sets, show, plot)
 feat.add_section("Exchange", import_, export)
 feat.add_section("Care", check, pack, gc, merge, lock)
 feat.add_section("Set up", doctor, weights)
-zoo.add_command(augment)
-zoo.add_command(probe_leakage)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def zoo() -> None:
+    """Train, evaluate and apply published heads on stored features.
+
+    \b
+    zoo list
+    zoo train psa-mf                         on ./features, into ./runs
+    zoo train psa-mf --set training.epochs=3 --seed 7
+    zoo evaluate runs/psa-mf-...
+    zoo predict runs/psa-mf-... videos/
+    """
+
+
+zoo.add_section("Recipes", list_recipes, show_recipe)
+zoo.add_section("Train", train, ablate, layers)
+zoo.add_section("Evaluate and apply", evaluate, compare, predict)
+zoo.add_section("Parallel texts", augment, probe_leakage)

@@ -34,7 +34,15 @@ class MissingWeights(FeatzooError):
 
 
 class MissingFeatures(FeatzooError):
-    """A recipe asks for features, labels or splits that the store does not hold."""
+    """A recipe asks for features, labels or splits that the store does not hold.
+
+    Attributes:
+        roles: The recipe's inputs for which the store holds no feature set.
+    """
+
+    def __init__(self, message: str, roles: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.roles = tuple(roles)
 
 
 class StoreError(FeatzooError):

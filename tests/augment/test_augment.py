@@ -295,7 +295,7 @@ def test_costs_are_told_before_and_after(api, run, source):
             200, json.dumps({"choices": [{"message": {"content": json.dumps({"fr": translated(text_of(4), "fr")})}}]})
         )
     ]
-    assert "1 answers came without a count" in run(source(4), "--languages", "fr").output
+    assert "1 answer without a count" in run(source(4), "--languages", "fr").output
 
 
 def test_nothing_is_asked_without_consent(api, run, source, tmp_path):
@@ -418,7 +418,7 @@ def test_a_store_is_a_source_and_parquet_an_output(api, run, tmp_path):
     output = tmp_path / "out.parquet"
     done = run(tmp_path / "store", "--languages", "fr", "-o", str(output))
     assert done.exit_code == 0, done.output
-    assert "3 English texts, 1 of other languages" in done.output
+    assert "3 English texts, 1 in other languages ignored" in done.output
     got = parquet.read_table(output).to_pylist()
     assert {(row["id"], row["language"], row["text"]) for row in got} == {
         (name, code, translated(text_of(number), code) if code == "fr" else text_of(number))

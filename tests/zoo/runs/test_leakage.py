@@ -112,7 +112,7 @@ def test_what_the_texts_are_about_is_not_taken_for_a_leak(tmp_path):
     assert not found.leaking
     result = CliRunner().invoke(zoo, ["probe-leakage", *map(str, paths)])
     assert "as TOGA" in result.output
-    assert "no leak was found in 5 probes" in result.output
+    assert "no leak found in 5 probes" in result.output
 
 
 def test_rows_that_fell_back_on_toga_are_left_out(files):
@@ -128,8 +128,8 @@ def test_the_command_says_it_plainly(files):
     toga, piga = map(str, files("fr", 0.6, SYNONYMS))
     result = CliRunner().invoke(zoo, ["probe-leakage", toga, piga, "--language", "fr"])
     assert result.exit_code == 0, result.output
-    assert "fr: trained on 240 rows, judged on 160" in result.output
-    assert "LABELS LEAK: the wording alone tells fr.openness. Do not test on these texts" in result.output
+    assert "fr: trained on 240 rows, scored on 160" in result.output
+    assert "LABELS LEAK: the wording alone predicts fr.openness. Do not test on these texts" in result.output
     result = CliRunner().invoke(zoo, ["probe-leakage", toga, toga])
     assert result.exit_code == 1
     assert "fr: not probed, its texts are the same in both files" in result.output

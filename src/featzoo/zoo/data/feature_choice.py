@@ -40,20 +40,19 @@ class Chosen:
         return self.features.key if self.features is not None else ""
 
 
-def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") -> dict[str, Chosen]:
+def choose(store: FeatureStore, recipe: Recipe) -> dict[str, Chosen]:
     """The first alternative of each role that the store holds.
 
     Args:
         store: A feature store.
         recipe: What is wanted.
-        where: The folder of media, for the command in the error text.
 
     Raises:
-        MissingFeatures: If the store holds none for a role; the text says what makes them.
+        MissingFeatures: If the store holds none for a role.
         InvalidOption: If a set holds logits of other targets than the recipe's, or in another order.
     """
     chosen: dict[str, Chosen] = {}
-    lacking: list[str] = []
+    lacking: dict[str, str] = {}
     for role, wanted in recipe.inputs.items():
         if not wanted.features:
             chosen[role] = Chosen("", None, InputSpec(1, given=False))
@@ -65,11 +64,10 @@ def choose(store: FeatureStore, recipe: Recipe, where: Path | str = "<folder>") 
                 chosen[role] = Chosen(request, found, _spec(found))
                 break
         else:
-            lacking.append(f"{role} (any of {', '.join(wanted.features)})")
+            lacking[role] = f"{role} (any of {', '.join(wanted.features)})"
     if lacking:
         raise MissingFeatures(
-            f"recipe {recipe.name} needs what the store does not hold: {'; '.join(lacking)}. "
-            f"Run: feat extract {where} --for {recipe.name}, or go without: --without {lacking[0].split()[0]}"
+            f"recipe {recipe.name} needs features that the store does not hold: {'; '.join(lacking.values())}", lacking
         )
     return chosen
 
@@ -80,7 +78,7 @@ def _same_targets(role: str, features: FeatureSet, columns: Sequence[str]) -> No
     if theirs and theirs != list(columns):
         raise InvalidOption(
             f"input {role}: {features.key} holds logits of {', '.join(theirs)}; the recipe predicts "
-            f"{', '.join(columns)}. Expected the same in the same order: --set 'target.columns={json.dumps(theirs)}'"
+            f"{', '.join(columns)}. Expected the same in the same order: set target.columns to {json.dumps(theirs)}"
         )
 
 

@@ -62,7 +62,8 @@ def load_split(
     left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
     ids = tuple(i for i in targets if all(i in held[r] for r in required))
     if not ids:
-        raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out))
+        lacking = [role for role in left_out if role]
+        raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out), lacking)
     features = _features(recipe, chosen, held, ids)
     specs = {role: one.spec for role, one in chosen.items()}
     if statistics is None:
@@ -178,7 +179,7 @@ def _targets(
                 allowed = f"{limits[0]:g} to {limits[1]:g}" if limits else "finite"
                 raise InvalidClips(
                     f"clip '{i}': {name} is {value:g}; recipe {recipe.name} expects {allowed}: correct the label, or "
-                    "--set target.range=[LOWEST,HIGHEST]"
+                    "widen the recipe's target.range"
                 )
         lacks = i in hidden or any(math.isnan(value) for value in values)
         if not lacks:
@@ -191,10 +192,7 @@ def _targets(
 def _nothing(recipe: Recipe, split: str, clips: int, without: int, left_out: Mapping[str, int]) -> str:
     lacks = [f"{without} lack a label"] if without else []
     lacks += [f"{n} lack {role}" for role, n in left_out.items() if role]
-    return (
-        f"none of the {clips} {split} clips can be used: {', '.join(lacks)}. "
-        f"Run: feat extract <folder> --for {recipe.name}"
-    )
+    return f"recipe {recipe.name}: none of the {clips} {split} clips can be used: {', '.join(lacks)}"
 
 
 def _read(one: Chosen, clip: str, wanted: Input) -> Array | None:

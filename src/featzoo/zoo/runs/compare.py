@@ -81,8 +81,8 @@ def compare(
     first = a_runs[0]
     columns, kind, recorded = first.recipe.target.columns, first.recipe.target.metrics, first.predictions(split)
     for other in (*a_runs, *b_runs):
-        theirs = other.predictions(split)
-        same_clips = theirs.ids == recorded.ids and np.array_equal(theirs.truth, recorded.truth)
+        its = other.predictions(split)
+        same_clips = its.ids == recorded.ids and np.array_equal(its.truth, recorded.truth)
         if other.recipe.target.columns != columns or not same_clips:
             raise FeatzooError(
                 f"{other.path} and {first.path} do not predict the same clips of {split}: not comparable"

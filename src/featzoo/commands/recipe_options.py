@@ -1,0 +1,101 @@
+"""Options of the commands that train a recipe, and the hints that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featzoo.commands.options import DEVICE, FOLDER, STORE
+from featzoo.config import parse_value
+from featzoo.errors import InvalidOption, MissingFeatures
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """What the user asked of a training.
+
+    Attributes:
+        store: The feature store.
+        runs: Where run folders are made.
+        changes: Dotted recipe field to value.
+        jobs: Trainings at the same time.
+        device: auto, cpu, cuda or cuda:N.
+    """
+
+    store: Path
+    runs: Path
+    changes: dict[str, Any]
+    jobs: int
+    device: str
+
+
+OPTIONS = (
+    STORE,
+    click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where run folders are made."),
+    click.option("--without", multiple=True, metavar="ROLE", help="Mask this input for every clip; repeatable."),
+    click.option("--epochs", type=click.IntRange(1), help="Short for --set training.epochs=N."),
+    click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe."),
+    click.option("-j", "--jobs", default=1, show_default=True, help="Trainings at the same time, on the CPU."),
+    DEVICE,
+)
+
+
+def takes_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a training, as one `RecipeOptions`."""
+
+    @wraps(command)
+    def gathered(
+        store: Path,
+        runs: Path,
+        without: tuple[str, ...],
+        epochs: int | None,
+        changes: tuple[str, ...],
+        jobs: int,
+        device: str,
+        **rest: Any,
+    ) -> None:
+        table = parse_changes(changes) | {f"inputs.{role}.features": [] for role in without}
+        if epochs is not None:
+            table["training.epochs"] = epochs
+        command(RecipeOptions(store, runs, table, jobs, device), **rest)
+
+    for option in reversed(OPTIONS):
+        gathered = option(gathered)
+    return gathered
+
+
+def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
+    """`training.epochs=3` strings as a table of dotted fields.
+
+    Raises:
+        InvalidOption: If one is not field=value.
+    """
+    table: dict[str, Any] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise InvalidOption(f"--set {change}: expected field=value, such as training.epochs=3")
+        table[name.strip()] = parse_value(value.strip())
+    return table
+
+
+@contextmanager
+def hint_for_missing_features(recipe: str, store: Path) -> Iterator[None]:
+    """Add the command that extracts the missing features to the error."""
+    try:
+        yield
+    except MissingFeatures as error:
+        if error.roles:
+            place = "" if store == Path("features") else f" --store {store}"
+            without = " ".join(f"--without {role}" for role in error.roles)
+            error.hint = (
+                f"extract them: feat extract FOLDER --for {recipe}{place}\n"
+                f"or go without: zoo train {recipe}{place} {without}"
+            )
+        raise

@@ -1,0 +1,145 @@
+"""Commands that train a recipe several times, or compare runs: `zoo ablate`, `zoo layers` and `zoo compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featzoo.commands.options import FOLDER
+from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
+from featzoo.zoo.recipe import find_recipe
+
+if TYPE_CHECKING:
+    from featzoo.zoo.runs.trials import Trial
+
+# The metrics in a table of trials, by kind of target.
+SHOWN = {
+    "sentiment": ("mae", "corr", "acc2_non0", "f1_non0"),
+    "sims": ("mae", "corr", "mult_acc2", "f1"),
+    "regression": ("mae", "corr", "ccc"),
+    "traits": ("r_acc", "ccc", "r2"),
+    "binary": ("ba", "f1", "ece"),
+}
+SEEDS = click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings per variant.")
+
+
+@click.command()
+@click.argument("recipe")
+@SEEDS
+@takes_recipe_options
+def ablate(options: RecipeOptions, recipe: str, seeds: int) -> None:
+    """Train a recipe and its ablations beside the published table.
+
+    Finished trainings are kept: run a stopped command again to continue it.
+
+    \b
+    zoo ablate psa-mf --store mosi --without vision --seeds 5
+    zoo ablate psa-mf --epochs 2
+    """
+    from featzoo.zoo.runs.trials import variants
+
+    wanted = variants(find_recipe(recipe, options.changes), options.changes)
+    _run(options, recipe, _folder(options, recipe, "ablation"), wanted, seeds)
+
+
+@click.command()
+@click.argument("recipe")
+@SEEDS
+@takes_recipe_options
+def layers(options: RecipeOptions, recipe: str, seeds: int) -> None:
+    """Train a recipe aligned at each layer of its encoder.
+
+    The table is printed and the curve drawn. Finished trainings are kept: run a stopped command again to continue it.
+
+    \b
+    zoo layers psa-mf --store mosi --without vision --seeds 3
+    """
+    from featzoo.durable import write
+    from featzoo.zoo.runs.report import layer_curve
+    from featzoo.zoo.runs.trials import layer_variants, spread
+
+    with hint_for_missing_features(recipe, options.store):
+        wanted = layer_variants(find_recipe(recipe, options.changes), options.store, options.changes)
+    folder = _folder(options, recipe, "layers")
+    trials = _run(options, recipe, folder, wanted, seeds)
+    splits = [split for split in ("valid", "test") if all(split in trial.metrics for trial in trials)]
+    points = {
+        split: [spread([t for t in trials if t.variant == name], split, "mae") for name in wanted] for split in splits
+    }
+    write(folder / "layers.png", layer_curve(list(wanted), points, "MAE"))
+    click.echo(f"plot: {folder / 'layers.png'}")
+
+
+def train_seeds(options: RecipeOptions, recipe: str, seeds: int) -> None:
+    """Train with several seeds; print each one, their mean and spread.
+
+    Raises:
+        FeatzooError: If recipe, features, labels, weights or device do not allow it.
+    """
+    _run(options, recipe, _folder(options, recipe, "seeds"), {"full model": options.changes}, seeds)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@click.option("--against", "others", multiple=True, required=True, type=FOLDER, help="A run of side B; repeatable.")
+@click.option("--split", default="test", show_default=True, help="train, valid (dev) or test.")
+def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> None:
+    """Tell whether some runs are better than others.
+
+    RUNS (side A: one run, or one for each seed) and the runs of side B predict the same clips, which are resampled
+    together.
+
+    \b
+    zoo compare runs/a-s1111 runs/a-s1112 --against runs/b-s1111 --against runs/b-s1112
+    """
+    from featzoo.zoo.data.load import SPLITS
+    from featzoo.zoo.metrics.tables import number, shown, text_table
+    from featzoo.zoo.runs.compare import LEVEL, RESAMPLES
+    from featzoo.zoo.runs.compare import compare as differences
+
+    split = SPLITS.get(split, split)
+    found = differences(runs, others, split)
+    rows = [["metric", f"A ({len(runs)})", f"B ({len(others)})", "A - B", f"{100 * LEVEL:.0f} % interval", ""]]
+    for key in shown(found):
+        one = found[key]
+        span = f"{number(one.interval[0])} to {number(one.interval[1])}"
+        rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
+    click.echo(f"{split}: means over runs; paired bootstrap over clips, {RESAMPLES} resamples")
+    click.echo(text_table(rows))
+
+
+def _folder(options: RecipeOptions, recipe: str, kind: str) -> Path:
+    """The folder of trainings that belong together; psa-mf.context has another than psa-mf."""
+    return options.runs / f"{find_recipe(recipe).name}-{kind}"
+
+
+def _run(
+    options: RecipeOptions, recipe: str, folder: Path, wanted: Mapping[str, Mapping[str, Any]], seeds: int
+) -> list[Trial]:
+    """Train every variant with every seed, and print their tables."""
+    from featzoo.zoo.metrics.tables import text_table
+    from featzoo.zoo.runs.trials import run_trials, table
+
+    resolved = find_recipe(recipe, next(iter(wanted.values())))
+    columns = SHOWN[resolved.target.metrics]
+    numbers = range(resolved.training.seed, resolved.training.seed + seeds)
+    total, done = seeds * len(wanted), 0
+
+    def tell(trial: Trial) -> None:
+        nonlocal done
+        done += 1
+        scores = "  ".join(f"{key} {trial.metrics['valid'][key]:.4f}" for key in columns)
+        took = "kept" if trial.kept else f"{trial.seconds:.0f} s"
+        click.echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: dev {scores}  ({took})", err=True)
+
+    with hint_for_missing_features(recipe, options.store):
+        trials = run_trials(recipe, options.store, folder, wanted, numbers, options.device, options.jobs, tell)
+    for split in ("valid", "test"):
+        if all(split in trial.metrics for trial in trials):
+            click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
+            click.echo(text_table(table(resolved, trials, split, columns)))
+    click.echo(f"runs: {folder}")
+    return trials
