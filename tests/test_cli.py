@@ -128,7 +128,7 @@ def test_wrong_requests_say_what_to_do(words: list[str], said: str, tmp_path: Pa
 def test_a_manifest_names_columns_that_are_no_labels(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("id,text,sentiment,mood\none,fine words,1.5,happy\n")
     done = run("extract", tmp_path / "m.csv", "-x", "bert.minilm-ids", "-o", tmp_path / "f", "--dry-run")
-    assert "skipped: 1 (column 'mood' of m.csv: not numbers)" in done.output
+    assert "m.csv: 'mood' is not a number in 1 row (line 2: 'happy'): left out" in done.output
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

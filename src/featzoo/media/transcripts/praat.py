@@ -1,14 +1,13 @@
-"""Praat's TextGrids, as long, short and chronological text files, and which of their tiers hold words."""
+"""Praat's TextGrids, as long, short and chronological text files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import combinations
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from featzoo.errors import ClipError
-from featzoo.media.transcripts.words import Word, words_of
+from featzoo.media.transcripts.tiers import Tier, words_of_tiers
+from featzoo.media.transcripts.words import Word
 
 # Praat reads the strings, numbers and flags that stand free; all else in a text file is for people.
 TOKEN = re.compile(
@@ -18,26 +17,6 @@ TOKEN = re.compile(
     r"|(?<!\S)!.*"
 )
 CHRONOLOGICAL = "Praat chronological TextGrid text file"
-# Parts of the names of tiers.
-OF_WORDS = {"word", "words", "wrd", "ort", "orthography"}
-OF_UTTERANCES = {
-    "ipu", "ipus", "phrase", "phrases", "sentence", "sentences", "speech", "text", "trans", "transcript",
-    "transcription", "trn", "utt", "utterance", "utterances",
-}  # fmt: skip
-OF_NEITHER = {
-    "comment", "comments", "emotion", "error", "errors", "gloss", "ipa", "kan", "lemma", "mau", "mute", "noise",
-    "notes", "phon", "phone", "phoneme", "phonemes", "phones", "phonetic", "pos", "sampa", "seg", "segment",
-    "segments", "syl", "syll", "syllable", "syllables", "tobi", "tone", "tones",
-}  # fmt: skip
-# What aligners put where nothing is said, or no word: MFA, P2FA, WebMAUS, and anything in <> or {}.
-NO_WORD = re.compile(r"sp|sil|spn|silence|#|_|<[^<>]*>|\{[^{}]*\}", re.IGNORECASE)
-
-
-class Tier(NamedTuple):
-    """A tier of intervals: its name, and the intervals as (start, end, label)."""
-
-    name: str
-    intervals: list[tuple[float, float, str]]
 
 
 def read_textgrid(text: str, name: str) -> tuple[list[Word], list[str]]:
@@ -46,12 +25,7 @@ def read_textgrid(text: str, name: str) -> tuple[list[Word], list[str]]:
     Raises:
         ClipError: If it is not a TextGrid in text form, or none of its tiers is known to hold words.
     """
-    words: list[Word] = []
-    for tier in tiers_of_words(read_tiers(text, name), name):
-        for start, end, label in tier.intervals:
-            if not NO_WORD.fullmatch(label.strip()):
-                words += words_of(label, start, end)
-    return sorted(words, key=lambda word: word.start), []
+    return words_of_tiers(read_tiers(text, name), name), []
 
 
 def read_tiers(text: str, name: str) -> list[Tier]:
@@ -95,36 +69,6 @@ def _chronological(tokens: _Tokens) -> list[Tier]:
         times = [tokens.number() for _ in range(2 if kinds[number] == "IntervalTier" else 1)]
         tiers[number].intervals.append((times[0], times[-1], tokens.text()))
     return [tier for kind, tier in zip(kinds, tiers, strict=True) if kind == "IntervalTier"]
-
-
-def tiers_of_words(tiers: Sequence[Tier], name: str) -> Sequence[Tier]:
-    """The tiers that hold the words, by their names: one, or one for each speaker.
-
-    Raises:
-        ClipError: If that is not certain.
-    """
-    rest = [tier for tier in tiers if not _parts(tier) & OF_NEITHER]
-    chosen = (
-        [tier for tier in rest if _parts(tier) & OF_WORDS]
-        or [tier for tier in rest if "word" in tier.name.casefold()]
-        or [tier for tier in rest if _parts(tier) & OF_UTTERANCES]
-        or (rest if len(rest) == 1 else [])
-    )
-    names = ", ".join(f"'{tier.name}'" for tier in chosen or tiers)
-    if not chosen:
-        raise ClipError(
-            "bad-transcript", f"{name}: none of its tiers ({names}) is called 'words': rename the right one"
-        )
-    for one, other in combinations(chosen, 2):
-        times = [{(start, end) for start, end, label in tier.intervals if label.strip()} for tier in (one, other)]
-        if 2 * len(times[0] & times[1]) > min(map(len, times)):
-            raise ClipError("bad-transcript", f"{name}: the tiers {names} have the same times: rename all but one")
-    return chosen
-
-
-def _parts(tier: Tier) -> set[str]:
-    """The words that the name of a tier is made of; WebMAUS calls its words ORT-MAU."""
-    return set(re.split(r"[\W_]+", tier.name.casefold().replace("ort-mau", "ort")))
 
 
 class _Tokens:

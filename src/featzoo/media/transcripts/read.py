@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from featzoo.errors import ClipError
 from featzoo.media.transcripts.captions import read_captions
+from featzoo.media.transcripts.elan import read_eaf
 from featzoo.media.transcripts.encoding import UnknownEncoding, decode
 from featzoo.media.transcripts.praat import read_textgrid
 from featzoo.media.transcripts.recognisers import read_recogniser
@@ -28,6 +29,7 @@ def _plain_text(text: str, _name: str) -> tuple[tuple[Word, ...], list[str]]:
 # In order of preference where several lie beside one recording: the more precise times first.
 READERS: dict[str, Callable[[str, str], tuple[tuple[Word, ...] | list[Word], list[str]]]] = {
     ".TextGrid": read_textgrid,
+    ".eaf": read_eaf,
     ".json": read_recogniser,
     ".vtt": read_captions,
     ".srt": read_captions,
@@ -37,7 +39,7 @@ SUFFIXES = tuple(READERS)
 
 
 def load_transcript(path: Path, encoding: str | None = None) -> Transcript:
-    """The words of a transcript: .TextGrid, a recogniser's .json, .vtt, .srt or .txt.
+    """The words of a transcript: Praat's .TextGrid, ELAN's .eaf, a recogniser's .json, .vtt, .srt or .txt.
 
     Args:
         path: The file.
