@@ -49,6 +49,10 @@ class StoreError(FeatzooError):
     """A feature store that cannot be used as asked."""
 
 
+class DamagedShard(StoreError):
+    """A shard whose bytes are not those that were written."""
+
+
 class InvalidClips(FeatzooError):
     """A manifest, label file or folder of clips that cannot be read."""
 

@@ -100,7 +100,7 @@ def test_damage_stops_it_before_anything_is_deleted(tmp_path):
     store, _ = fill(tmp_path / "f", parts=3)
     place = shards(store)[1]
     place.write_bytes(place.read_bytes()[:-50])
-    with pytest.raises(StoreError, match="feat check --repair"):
+    with pytest.raises(StoreError, match="Repair the store first"):
         list(pack_store(FeatureStore(store.path), grace=0))
     assert len(shards(store)) == 3
 

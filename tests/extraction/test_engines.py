@@ -306,8 +306,8 @@ def test_three_ranks_fill_one_store_at_once(tmp_path):
     for number, process in enumerate(ranks):
         out, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors
-        mine = int(out.split(f"rank {number} of 3 takes ")[1].split(" of 30 clips")[0])
-        # The account counts this rank's clips alone.
+        mine = int(out.split(f"rank {number} of 3: ")[1].split(" of 30 clips")[0])
+        # The report counts this rank's clips alone.
         assert out.count(f"{mine} stored") == 2
         assert "feat pack" in out
         taken += mine

@@ -26,7 +26,7 @@ from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_me
 from featzoo.cache.shard import VanishedShard, clip_digest, read_header
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import refused
-from featzoo.errors import StoreError
+from featzoo.errors import DamagedShard, StoreError
 
 # Unfinished files this old belong to no process that still writes them.
 ABANDONED_SECONDS = 86400.0
@@ -100,7 +100,7 @@ def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float
     its `grace` is over, with the next `feat gc`.
 
     Raises:
-        StoreError: If what is in use cannot be read (`feat check --repair` first), or the disk refuses.
+        StoreError: If what is in use cannot be read (repair the store first), or the disk refuses.
     """
     shards: dict[str, set[str]] = defaultdict(set)
     for each in garbage:
@@ -189,9 +189,9 @@ def _verify_kept(found: FeatureSet, shard: str, numbers: Collection[int]) -> Non
         for place in _kept(found, clip_id, places):
             got = found.sequence(found.index.path(place.shard), found.index.header(place.shard), place.number)
             if clip_digest(got.features, got.intervals) != place.digest:
-                raise StoreError(
+                raise DamagedShard(
                     f"{found.index.path(place.shard)}: the bytes of '{clip_id}' are not those that were written. "
-                    f"Set it aside first: feat check --repair -o {found.store.path}"
+                    "Repair the store first"
                 )
 
 

@@ -15,7 +15,7 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, read_notes, write_shard
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import refused, write
-from featzoo.errors import StoreError
+from featzoo.errors import DamagedShard, StoreError
 from featzoo.sequence import FeatureSequence
 
 # A merged shard is closed when it holds so many bytes of features.
@@ -52,7 +52,7 @@ def pack_store(store: FeatureStore, grace: float = GRACE_SECONDS, fewest: int = 
         What was done to each set that changed.
 
     Raises:
-        StoreError: If a shard is damaged (`feat check --repair` first) or the disk refuses.
+        StoreError: If a shard is damaged (repair the store first) or the disk refuses.
     """
     for found in store.sets():
         try:
@@ -75,7 +75,7 @@ def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
     problems |= {place: check_shard(place, found) for place in small.values()}
     for place, problem in problems.items():
         if problem:
-            raise StoreError(f"{place}: {problem}. Set it aside first: feat check --repair -o {found.store.path}")
+            raise DamagedShard(f"{place}: {problem}. Repair the store first")
     waiting: list[Entry] = []
     # A merged shard is as new as the newest of what is in it: a copy written meanwhile stays newer.
     size, written, created = 0, 0, 0

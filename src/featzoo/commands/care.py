@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from featzoo.commands.options import DRY_RUN, FOLDER, STORE, Option
+from featzoo.errors import DamagedShard
 from featzoo.wording import count, some
 
 if TYPE_CHECKING:
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 GRACE = click.option(
     "--grace", default=3600.0, show_default=True, help="Seconds to keep replaced shards for processes that read them."
 )
+
+
+@contextmanager
+def _advising_repair(store: Path) -> Iterator[None]:
+    try:
+        yield
+    except DamagedShard as error:
+        error.hint = f"feat check --repair -o {store}"
+        raise
 
 
 @click.command()
@@ -66,7 +77,8 @@ def pack(store: Path, grace: float) -> None:
     from featzoo.cache.pack import pack_store
     from featzoo.cache.store import FeatureStore
 
-    done = list(pack_store(FeatureStore(store), grace))
+    with _advising_repair(store):
+        done = list(pack_store(FeatureStore(store), grace))
     for each in done:
         merged = count(each.merged, "shard")
         click.echo(f"{each.key}: {merged} merged into {each.into}, {each.deleted} merged earlier deleted")
@@ -120,7 +132,8 @@ def gc(store: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: 
     if not yes and not (sys.stdin.isatty() and click.confirm(f"{total}. Delete?")):
         click.echo(f"{total}. Nothing was deleted: feat gc --yes deletes it")
         return
-    remove_garbage(opened, garbage, grace)
+    with _advising_repair(store):
+        remove_garbage(opened, garbage, grace)
     click.echo(f"{total}: deleted")
     if grace and any(each.kind == "rows" for each in garbage):
         click.echo(f"the next feat gc after {grace:.0f} s deletes the shards that were rewritten")
@@ -133,7 +146,8 @@ def _print_garbage(garbage: Sequence[Garbage], path: Path) -> None:
     for (key, kind), members in groups.items():
         names = [clip for each in members for clip in each.clips] or [each.place.name for each in members]
         size = sum(each.size for each in members) / 1e6
-        click.echo(f"{key or path}: {count(len(names), *GARBAGE[kind])}, {size:.1f} MB: {some(names)}")
+        number = len(members) if kind == "set" else len(names)
+        click.echo(f"{key or path}: {count(number, *GARBAGE[kind])}, {size:.1f} MB: {some(names)}")
 
 
 @click.command()

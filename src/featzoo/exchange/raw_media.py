@@ -67,6 +67,6 @@ def _one(clip: Clip, paths: Sequence[Path]) -> Path | None:
     alike = [path for path in found if (path.suffix.lower() in VIDEOS) == (found[0].suffix.lower() in VIDEOS)]
     if len(alike) > 1:
         raise InvalidClips(
-            f"'{clip.id}' could be {alike[0]} or {alike[1]}: give the folder of one of them with --media"
+            f"'{clip.id}' could be {alike[0]} or {alike[1]}: give the folder of one of them as the media folder"
         )
     return found[0] if found else None

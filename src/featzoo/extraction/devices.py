@@ -39,7 +39,7 @@ def choose_devices(device: str) -> list[str]:
     if name != "cuda" or not (index or "0").isdigit():
         raise FeatzooError(f"device '{device}' is none of auto, cpu, cuda, cuda:N")
     if int(index or 0) >= number:
-        raise FeatzooError(f"no device '{device}': this machine has {number} CUDA devices; use --device cpu")
+        raise FeatzooError(f"no device '{device}': this machine has {number} CUDA devices; use cpu")
     return [f"cuda:{index or 0}"]
 
 
@@ -74,6 +74,6 @@ def _take(run: str, slot: int) -> _Claim | None:
     except OSError as error:
         place.close()
         if error.errno != errno.EADDRINUSE:
-            raise FeatzooError(f"cannot claim a GPU for this process: {error}; use --device cuda:0") from error
+            raise FeatzooError(f"cannot claim a GPU for this process: {error}; use the device cuda:0") from error
         return None
     return _Claim(run, slot, place)

@@ -92,7 +92,7 @@ def find_media(sources: Sequence[Path], to: Path | None = None) -> Media:
 
 
 def _inside(path: Path, sources: Sequence[Path]) -> Path:
-    """The transcript's path below `--to`: the medium's in its source; with several folders, after the folder's name."""
+    """Path of a transcript in another folder: the medium's in its source, with several sources below its name."""
     name = path.name + ".json"
     for source in sources:
         root = Path(os.path.abspath(source if source.is_dir() else source.parent))  # noqa: PTH100
@@ -177,17 +177,19 @@ def _make_room(medium: Medium, align: bool, force: bool) -> None:
     if existing is not None:
         fault, ours = _fault(existing), existing.suffix == ".json"
         if fault and (ours or not force):
-            cure = "" if ours else ", or add --force to transcribe all the same"
+            cure = "" if ours else ", or force the transcription"
             raise ClipError("bad-transcript", f"{fault}: move {existing.name} away{cure}")
         if align and ours and not force:
-            raise ClipError("transcript-exists", f"{existing.name} has other words, or no times: --force replaces it")
+            raise ClipError(
+                "transcript-exists", f"{existing.name} has other words, or no times, and is only replaced by force"
+            )
     folder = medium.target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClipError("unwritable", f"cannot make {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
-        raise ClipError("unwritable", f"{folder} cannot be written: name a folder for transcripts with --to")
+        raise ClipError("unwritable", f"{folder} cannot be written: name another folder for the transcripts")
 
 
 def _write(medium: Medium, document: dict[str, Any]) -> Outcome:

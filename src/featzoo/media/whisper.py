@@ -243,7 +243,7 @@ def _load(folder: Path, device: str) -> tuple[str, Any]:
     if kind not in ("cpu", "cuda") or not (index or "0").isdigit():
         raise InvalidOption(f"device '{device}' is none of auto, cpu, cuda, cuda:N")
     if kind == "cuda" and int(index or 0) >= number:
-        raise FeatzooError(f"no device '{device}': CTranslate2 sees {number} CUDA devices; use --device cpu")
+        raise FeatzooError(f"no device '{device}': CTranslate2 sees {number} CUDA devices; use cpu")
     offered = engine.get_supported_compute_types(kind, int(index or 0))
     wanted = "float16" if kind == "cuda" else "int8"
     # Where the variable is set, the user has said how many; faster-whisper's own default is 4.
@@ -257,7 +257,7 @@ def _load(folder: Path, device: str) -> tuple[str, Any]:
             # CUDA's libraries are looked for when they are first used: not in the midst of the recordings.
             model.encode(np.zeros((model.model.n_mels, 3000), np.float32))
     except BREAKDOWNS as error:
-        cure = "; pip install nvidia-cublas-cu12 nvidia-cudnn-cu12, or use --device cpu" if kind == "cuda" else ""
+        cure = "; pip install nvidia-cublas-cu12 nvidia-cudnn-cu12, or use the device cpu" if kind == "cuda" else ""
         raise FeatzooError(f"cannot load {folder} on {chosen}: {error}{cure}") from error
     if model.model.n_mels != len(model.feature_extractor.mel_filters):
         raise MissingWeights(f"{folder} has no preprocessor_config.json that says {model.model.n_mels} mel bands")

@@ -112,7 +112,7 @@ def test_labels_by_their_shape(tmp_path, shape, names, expected):
 
 
 def test_what_does_not_fit_is_said(tmp_path):
-    with pytest.raises(InvalidOption, match="--labels names 2, but split 'train' has 1"):
+    with pytest.raises(InvalidOption, match="labels names 2, but split 'train' has 1"):
         import_mult(file_of(tmp_path / "x.pkl", None, np.ones((3, 1, 1))), tmp_path / "s", labels=["a", "b"])
     with pytest.raises(InvalidClips, match="2 labels for 3 clips"):
         import_mult(file_of(tmp_path / "x.pkl", None, np.ones((2, 1, 1))), tmp_path / "s")

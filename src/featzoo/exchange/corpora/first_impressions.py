@@ -63,7 +63,7 @@ def import_first_impressions(folder: Path, store: Path, dry_run: bool = False, d
     notes = [STABILITY, f"{sum(clip.path is not None for clip in clips)} clips have media, {silent} have no words"]
     if dev_share:
         if "test" in parts:
-            raise InvalidOption(f"--dev-share {dev_share:g}: {parts['test'].name} is there, so validation can be dev")
+            raise InvalidOption(f"dev-share {dev_share:g}: {parts['test'].name} is there, so validation can be dev")
         clips, note = _inner_dev(clips, dev_share)
         notes.append(note)
     return bring_in(Arrival(list(_audio(folder, clips)), clips, {}, notes), store, dry_run)
@@ -84,7 +84,7 @@ def _clips(folder: Path, part: str, path: Path, media: Mapping[str, Path]) -> It
 def _inner_dev(clips: Sequence[Clip], share: float) -> tuple[list[Clip], str]:
     """Some of train's videos become dev, validation becomes test; and what to know of it."""
     if not 0 < share < 1:
-        raise InvalidOption(f"--dev-share is a share of the train split's videos, such as 0.1; got {share:g}")
+        raise InvalidOption(f"dev-share is a share of the train split's videos, such as 0.1; got {share:g}")
     videos = {_video(clip) for clip in clips if clip.split == "train"}
     # By digest: the same videos whatever the order of the file, and no fewer of those whose names come late.
     drawn = set(sorted(videos, key=lambda name: hashlib.sha256(name.encode()).digest())[: round(share * len(videos))])

@@ -26,7 +26,7 @@ UTTERANCES = Path("bc-lstm") / "data"
 SPLITS = {"standard_train_fold": "train", "standard_valid_fold": "valid", "standard_test_fold": "test"}
 LEAK = (
     "bc-lstm-video was made by a network that had seen the labels of 558 of the 686 test clips (and 195 of the 229 dev "
-    "clips): what is trained on it scores too well. No recipe reads it; train with --without vision"
+    "clips): what is trained on it scores too well. No recipe reads it; train without vision"
 )
 # COVAREP's column order since 2015; the bc-LSTM files hold the first 73 of the 74.
 COVAREP = (

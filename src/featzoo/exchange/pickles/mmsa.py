@@ -191,7 +191,7 @@ def _notes(file: SplitFile, name: str, label: str, model: str) -> list[str]:
     if not any("regression_labels" in split for split in file.splits.values()):
         notes.append(f"warning: no regression_labels, so no clip has the label '{label}'")
     if any("text_bert" in split for split in file.splits.values()):
-        notes.append(f"{name}-ids holds token ids of {model}: if they are another encoder's, name it with --model")
+        notes.append(f"{name}-ids holds token ids of {model}: if they are another encoder's, name it as the model")
     return notes
 
 
@@ -247,7 +247,7 @@ def _check_aligned(chosen: Chosen) -> None:
             said = ", ".join(f"{key} {count}" for key, count in rows.items())
             raise StoreError(
                 f"'{clip.id}' has another number of rows in each set ({said}), so they are not aligned: write them "
-                "without --aligned, or pool them onto words first"
+                "without the option aligned, or pool them onto words first"
             )
 
 

@@ -167,7 +167,7 @@ def _labels(split: str, content: Mapping[str, Any], names: Sequence[str]) -> lis
         usual = LABELS.get(shape or (1,), tuple(f"label_{i}" for i in range(math.prod(shape))))
     columns = tuple(names) or usual
     if len(columns) != math.prod(shape):
-        raise InvalidOption(f"--labels names {len(columns)}, but split '{split}' has {math.prod(shape)} a clip")
+        raise InvalidOption(f"labels names {len(columns)}, but split '{split}' has {math.prod(shape)} a clip")
     rows = values.reshape(len(values), len(columns)).tolist()  # (N, K)
     return [{key: value for key, value in zip(columns, row, strict=True) if not math.isnan(value)} for row in rows]
 

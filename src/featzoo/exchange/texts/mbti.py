@@ -83,7 +83,7 @@ def _joined(read: Iterable[Text], mask_types: bool) -> tuple[list[Text], list[st
     if mask_types:
         notes = [f"{named} names of types became '{NEUTRAL}'"]
     else:
-        notes = [f"warning: the posts name types {named} times; --mask-types hides them"]
+        notes = [f"warning: the posts name types {named} times; the option mask-types hides them"]
     if empty:
         notes.append(f"{empty} empty posts left out")
     return texts, notes

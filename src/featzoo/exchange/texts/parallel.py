@@ -184,7 +184,7 @@ def _row(fields: Mapping[str, Any], languages: Collection[str]) -> Row:
     said = fields.get("language")
     language = ALIASES.get(str(said), str(said))
     if language not in languages:
-        raise ValueError(f"unknown language {said!r}: {', '.join(sorted(languages))}; --languages names others")
+        raise ValueError(f"unknown language {said!r}: {', '.join(sorted(languages))}; languages selects others")
     if not isinstance(text, str) or not text.strip():
         raise ValueError("it has no text")
     text.encode()  # refuses half characters, which JSON can hold

@@ -222,7 +222,7 @@ def author_splits(labels: Sequence[Mapping[str, float]]) -> list[str]:
         except ValueError as error:
             kinds = f"{len(labels)} texts of {len(set(patterns))} patterns of labels"
             raise InvalidOption(
-                f"{kinds} are too few to split ({error}): say --split, or give the file a column 'split'"
+                f"{kinds} are too few to split ({error}): name one split, or give the file a column 'split'"
             ) from error
         for i in drawn:
             splits[i] = name
