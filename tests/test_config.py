@@ -31,7 +31,7 @@ class Options:
             raise ValueError("rate is positive")
 
 
-def test_values_fit_their_types():
+def test_values_are_converted_to_their_types():
     made = build(Options, {"rate": 2, "layers": 4, "weights": {"a": 1}, "inner": {"depth": 5}, "count": "none"}, "it")
     assert made == Options(2.0, None, layers=(4,), weights={"a": 1.0}, inner=Inner(5))
     assert type(made.rate) is float
@@ -55,17 +55,17 @@ def test_values_fit_their_types():
         ({"rate": -1}, "it: rate is positive"),
     ],
 )
-def test_what_does_not_fit_is_refused(options, text):
+def test_values_that_do_not_fit_are_refused(options, text):
     with pytest.raises(InvalidOption, match=text):
         build(Options, options, "it")
 
 
-def test_a_table_where_a_value_belongs():
+def test_a_value_in_place_of_a_table_is_refused():
     with pytest.raises(InvalidOption, match="inner is a table; got 3"):
         build(Options, {"rate": 1, "inner": 3}, "it")
 
 
-def test_files(tmp_path):
+def test_files_that_are_not_toml_are_refused(tmp_path):
     (tmp_path / "r.toml").write_text("rate = 0.5\nlayers = [1, 2]\n[inner]\ndepth = 2\n")
     assert load(Options, tmp_path / "r.toml") == Options(0.5, layers=(1, 2), inner=Inner(2))
     (tmp_path / "bad.toml").write_text("rate = ")
@@ -85,5 +85,5 @@ def test_files(tmp_path):
     [("5", 5), ("0.5", 0.5), ("true", True), ("[1, 2]", [1, 2]), ("random", "random"), ("/a/b.pth", "/a/b.pth"),
      ('"5"', "5"), ("", ""), ("a = 1\nb = 2", "a = 1\nb = 2"), ("1\nvalue2 = 3", "1\nvalue2 = 3")],
 )  # fmt: skip
-def test_values_as_typed(text, value):
+def test_a_typed_value_is_toml_or_else_text(text, value):
     assert parse_value(text) == value

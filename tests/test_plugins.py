@@ -22,7 +22,7 @@ from featzoo.zoo.recipe import find_recipe, recipes
         ("x[weights=/a b/c=d.pth]", "x", {"weights": "/a b/c=d.pth"}),
     ],
 )
-def test_requests(text, name, options):
+def test_a_request_is_a_name_and_options(text, name, options):
     assert plugins.parse(text) == (name, options)
 
 
@@ -52,7 +52,7 @@ def test_registered_extractors_are_made_with_variants_and_options():
     assert "bert.minilm" in usual_extractors()
 
 
-def test_a_class_by_its_path():
+def test_an_extractor_is_found_by_its_class():
     made = make_extractor("plugins_for_tests:Loudness[hop=0.2]")
     assert (made.name, made.hop) == ("loudness", 0.2)
 
@@ -72,7 +72,7 @@ def test_a_class_by_its_path():
         ("egemaps[tag=x]", InvalidOption, "no option 'tag'"),
     ],
 )
-def test_wrong_requests(request_, kind, text):
+def test_a_wrong_request_is_refused_with_a_suggestion(request_, kind, text):
     with pytest.raises(kind, match=text):
         make_extractor(request_)
 

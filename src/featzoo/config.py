@@ -21,8 +21,8 @@ def build(cls: type[T], options: Mapping[str, Any], where: str) -> T:
 
     Args:
         cls: A dataclass whose fields are plain types, tuples of them, mappings or dataclasses.
-        options: Field name to value, as TOML gives it; what is left out takes its default.
-        where: What is being read, for the error text ("egemaps", "recipe psa-mf.toml").
+        options: Field name to value, as TOML gives it; a missing field takes its default.
+        where: The thing that is read, for the error text ("egemaps", "recipe psa-mf.toml").
 
     Raises:
         InvalidOption: For an unknown or missing field, or a value of another type.

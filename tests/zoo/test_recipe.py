@@ -17,7 +17,7 @@ columns = ["sentiment"]
 """
 
 
-def test_every_recipe_that_comes_along_reads_and_names_a_head():
+def test_every_own_recipe_can_be_read_and_has_a_description():
     found = recipes()
     assert "psa-mf" in found
     for name, recipe in found.items():
@@ -60,7 +60,7 @@ def test_overrides_reach_nested_fields():
     assert recipe.training.learning_rates == {"main": 1.0, "encoder": 1e-4}
 
 
-def test_written_and_read_back(tmp_path):
+def test_a_written_recipe_reads_back_equal(tmp_path):
     recipe = find_recipe("psa-mf", {"description": 'a "quoted" \\ line\nand ünïcode', "options.odd key": [1.5, True]})
     path = tmp_path / "psa-mf.toml"
     path.write_text(to_toml(recipe), encoding="utf-8")
@@ -107,7 +107,7 @@ learning_rates = { encoder = 1e-5 }
         (('columns = ["sentiment"]', "columns = [3]"), "a string"),
     ],
 )
-def test_strict(recipe_file, change, text):
+def test_unknown_and_unfitting_fields_are_refused(recipe_file, change, text):
     with pytest.raises(InvalidOption, match=text):
         find_recipe(recipe_file(PLAIN.replace(*change)))
 
@@ -124,12 +124,12 @@ def test_strict(recipe_file, change, text):
         ({"training.schedule": "cosin"}, "one of constant, linear"),
     ],
 )
-def test_overrides_are_strict(overrides, text):
+def test_overrides_that_do_not_fit_are_refused(overrides, text):
     with pytest.raises(InvalidOption, match=text):
         find_recipe("psa-mf", overrides)
 
 
-def test_unknown_recipes(tmp_path):
+def test_an_unknown_recipe_is_refused_with_a_suggestion(tmp_path):
     with pytest.raises(UnknownName, match="did you mean 'psa-mf'"):
         find_recipe("psamf")
     with pytest.raises(InvalidOption, match="cannot read"):

@@ -1,4 +1,4 @@
-"""What an extractor is: a frozen dataclass whose fields are its configuration."""
+"""The contract of an extractor: a frozen dataclass whose fields are its configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from featzoo.sequence import FeatureSequence, concatenate
 FILE = "file:"
 # Marks a field that does not change the features, such as a batch size: it stays out of the key.
 UNKEYED: Mapping[str, Any] = {"unkeyed": True}
-# Marks an option of all extractors, which is in the key only where it is used: none of them had it once.
+# Marks an option shared by all extractors. It was added later, so it enters the key only when it differs from its
+# default; older keys stay valid.
 UNLESS_DEFAULT: Mapping[str, Any] = {"unless_default": True}
 
 
@@ -61,7 +62,7 @@ class Extractor:
     pool_seconds: float | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
 
     def __call__(self, clip: Clip) -> FeatureSequence:
-        """What a store would hold of one clip: `extract`, then `finished`.
+        """The features of one clip as a store holds them: `extract`, then `finished`.
 
         Raises:
             ClipError: If this clip cannot give it.
@@ -110,7 +111,7 @@ class Extractor:
         return {}
 
     def provenance(self) -> dict[str, Any]:
-        """What is worth recording beside the features but must not enter the key; a `note` is shown after a run."""
+        """Facts to record beside the features that must not enter the key; a `note` is shown after a run."""
         return {}
 
     @property
@@ -119,7 +120,7 @@ class Extractor:
         return f"{self.name}.{self.tag}" if self.tag else self.name
 
     def spec(self) -> dict[str, Any]:
-        """All that decides the output, as plain values: the feature set's key is its digest.
+        """Everything that decides the output, as plain values: the feature set's key is its digest.
 
         Paths, devices, batch sizes and library versions are not in it.
         """
@@ -233,7 +234,7 @@ def unwritten_defaults(name: str) -> dict[str, Any]:
     """Options that enter a key only where they are used, with the value that goes without saying.
 
     Args:
-        name: An extractor's; none that is known has no such options.
+        name: An extractor's name; an unknown one has no such options.
     """
     return {option.name: option.default for option in _options(name) if option.metadata.get("unless_default")}
 

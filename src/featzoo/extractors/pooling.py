@@ -1,4 +1,4 @@
-"""What any extractor's features go through before they are stored: pooling over time, and a smaller type."""
+"""Pooling over time and conversion to a smaller type, for the features of any extractor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pooled(sequence: FeatureSequence, how: Pooling, seconds: float | None, label
 
     Args:
         sequence: Of one clip.
-        how: What stands for the rows, column by column; NaN is left out.
+        how: The statistic of the rows, column by column; NaN is left out.
         seconds: Length of a window; the last ends with the last row. A row counts in every window that it
             shares more than 1 ms with. None is the whole clip, whether times are known or not.
         label: The extractor's, for error texts.

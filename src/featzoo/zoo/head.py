@@ -35,7 +35,7 @@ Outputs = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Role:
-    """What a head wants from one of its inputs.
+    """One of a head's inputs.
 
     Attributes:
         description: In a line, for `zoo show`.
@@ -52,7 +52,7 @@ class Role:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the store holds for a role.
+    """The features that the store holds for a role.
 
     Attributes:
         width: D.
@@ -140,7 +140,7 @@ class Head(nn.Module):
         """Named terms, already weighted; their sum is minimised and each is logged.
 
         Args:
-            outputs: What `forward` gave.
+            outputs: The result of `forward`.
             targets: (B, K).
             stage: One of `stages`.
         """
@@ -150,14 +150,14 @@ class Head(nn.Module):
         """Look once at the (N, K) train targets before training (class weights, output bias)."""
 
     def begin(self, stage: str) -> None:
-        """Told before each of `stages`: what learns, and what `forward` predicts with. A new head is in the last."""
+        """Called before each of `stages`: choose the part that learns and predicts. A new head is in the last stage."""
 
     def reads(self, stage: str) -> tuple[str, ...] | None:
         """The roles that `forward` needs in a stage; None for all of them."""
         return None
 
     def distil(self, inputs: Inputs) -> Inputs | None:
-        """What the parts that no longer learn in this stage make of the inputs: `forward` takes it in their place.
+        """The inputs after the parts that no longer learn in this stage; `forward` takes the result in their place.
 
         It is computed once before the stage, in evaluation mode. An input that is given back itself, the very object,
         stays as the store has it; one that is not given back is no longer read. None if everything learns.
@@ -165,7 +165,7 @@ class Head(nn.Module):
         return None
 
     def see(self, rows: Tensor) -> None:
-        """Told before each training step which of the train split's N clips come: (B,) their numbers."""
+        """Called before each training step with the (B,) row numbers of its clips in the train split of N clips."""
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """Groups for the optimiser.
@@ -207,7 +207,7 @@ def find_head(name: str) -> type[Head]:
 
     Raises:
         UnknownName: If nothing has the name.
-        InvalidOption: If what has it is no head.
+        InvalidOption: If the class is not a head.
     """
     found, _ = find(HEADS, parse(name).name)
     if not issubclass(found, Head):
@@ -235,10 +235,10 @@ def make_head(
 
     Args:
         name: The head.
-        options: What differs from its defaults.
+        options: The options that differ from its defaults.
         inputs: Role to what the store holds for it.
         targets: K.
-        assets: What `Head.assets` gave when the head was trained; without it, sources are looked for.
+        assets: The result of `Head.assets` when the head was trained; without it, the weights are looked for.
 
     Raises:
         UnknownName: If no head has the name.

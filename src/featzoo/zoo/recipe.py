@@ -27,7 +27,7 @@ class Input:
         standardise: Subtract the train split's mean and divide by its standard deviation, column by column; or
             `range`: scale the train split's lowest and highest value to 0 and 1.
         max_steps: The most steps that a clip keeps.
-        longer: What is done with more: `cut` keeps the first steps (of token ids the last one too: it
+        longer: How a longer clip is shortened: `cut` keeps the first steps (of token ids the last one too: it
             separates), `mean` averages equal spans.
         required: Leave a clip out that lacks this input, instead of masking it.
         of: Whose features are read: the clip's own (`itself`), those of the `previous` or `next` utterance of the
@@ -51,7 +51,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Target:
-    """What is learnt.
+    """The labels that a head learns.
 
     Attributes:
         columns: Names of labels.
@@ -78,7 +78,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is different in one of a head's training stages; 0 is not.
+    """The settings that differ in one of a head's training stages; 0 keeps those of `Training`.
 
     Attributes:
         epochs: See `Training`.
@@ -186,11 +186,11 @@ class Recipe:
 
     Attributes:
         head: Name of a head.
-        description: In a line.
+        description: One line.
         inputs: Role to where it comes from.
-        target: What is learnt.
+        target: The labels that a head learns.
         options: The head's options that differ from its defaults.
-        training: How.
+        training: How the head is trained.
         name: The recipe's own name; its file's stem.
         published: Metric to the value that the paper gives for the full model.
         ablations: Name to variant, for `zoo ablate`.

@@ -117,7 +117,7 @@ def test_clips_without_a_role_are_masked_or_left_out(parts):
     assert not split.batch([split.ids.index("train/01")]).inputs["audio"].mask.any()
 
 
-def test_a_role_that_no_clip_of_the_split_has(parts):
+def test_a_role_that_no_clip_of_the_split_has_is_masked(parts):
     _, sets, _ = parts
     sets["audio"] = {k: v for k, v in sets["audio"].items() if k.startswith("test")}
     split = load_split(open_store(parts), find_recipe("psa-mf"), "train")
@@ -149,7 +149,7 @@ def test_clips_without_a_label_are_left_out_and_counted(parts):
     ],
     ids=["out of range", "unknown label", "no label", "no split", "no text"],
 )  # fmt: skip
-def test_refusals(parts, damage, kind, text):
+def test_labels_and_roles_that_do_not_fit_are_refused(parts, damage, kind, text):
     clips, sets, _ = parts
     damage(clips, sets)
     with pytest.raises(kind, match=text):
@@ -173,7 +173,7 @@ def test_infinite_features_are_refused(parts, monkeypatch):
         load_split(store, find_recipe("psa-mf"), "train", chosen)
 
 
-def test_unknown_split(small_store):
+def test_an_unknown_split_is_refused(small_store):
     with pytest.raises(InvalidOption, match="no split 'tets': did you mean 'test'"):
         load_split(FeatureStore(small_store), find_recipe("psa-mf"), "tets")
 
@@ -188,7 +188,7 @@ def test_validation_goes_by_several_names(tmp_path):
     assert load_split(store, recipe, "valid", statistics=train.statistics).ids == ("c1", "c2", "c3")
 
 
-def test_shorten():
+def test_shorten_cuts_or_averages():
     steps = np.arange(10, dtype=np.float32)[:, None]
     assert shorten(steps, 4, "cut").ravel().tolist() == [0, 1, 2, 3]
     # Spans start at 0, 2, 5 and 7.
@@ -199,7 +199,7 @@ def test_shorten():
     assert shorten(ids, 3, "mean").ravel().tolist() == [101, 7, 102]
 
 
-def test_to_a_range_are_the_lowest_and_the_highest_observed_value():
+def test_a_range_is_that_of_the_observed_values():
     features = {"audio": [np.array([[1.0, 5.0, np.nan]]), None, np.array([[3.0, 5.0, np.nan], [np.nan, 5.0, np.nan]])]}
     found = statistics_of(features, {"audio": InputSpec(3)}, {"audio"})
     assert found.mean["audio"].tolist() == [1.0, 5.0, 0.0]

@@ -37,7 +37,7 @@ def test_without_times_numbers_in_names_count_by_value():
     assert siblings("previous", clips, clips) == {"v/9.mp4": "v/1.mp4", "v/10.mp4": "v/9.mp4"}
 
 
-def test_files_side_by_side_in_one_folder_of_no_name_are_no_neighbours():
+def test_files_beside_each_other_in_the_top_folder_are_not_neighbours():
     clips = by_id(Clip("a.mp4", Path("a.mp4")), Clip("b.mp4", Path("b.mp4")))
     assert siblings("previous", clips, clips) == siblings("next", clips, clips) == {}
 
@@ -48,7 +48,7 @@ def test_segments_of_one_file_belong_together():
     assert siblings("next", clips, clips) == {"a": "z"}
 
 
-def test_a_named_sibling_and_one_that_is_not_there():
+def test_a_named_sibling_is_the_clip_of_that_name_in_the_group():
     clips = by_id(Clip("7/en"), Clip("7/fr"), Clip("8/fr"))
     assert siblings("en", clips, clips) == {"7/en": "7/en", "7/fr": "7/en"}
     assert siblings("en", by_id(Clip("essay.txt")), ["essay.txt"]) == {"essay.txt": "essay.txt"}
@@ -75,6 +75,6 @@ def test_a_role_reads_the_neighbour_of_the_same_split_or_is_masked(tmp_path):
     assert dev.features["audio"][0] is None  # the clip before it is in another split
 
 
-def test_of_is_part_of_what_a_recipe_says():
+def test_the_field_of_is_part_of_a_recipe():
     recipe = find_recipe("psa-mf", {"inputs.audio.of": "en"})
     assert dataclasses.asdict(recipe)["inputs"]["audio"]["of"] == "en"

@@ -59,7 +59,7 @@ def same(one, other):
 
 @settings(max_examples=150, deadline=None)
 @given(clips(), st.booleans())
-def test_pad_is_the_loop(arrays, scaled):
+def test_pad_gives_what_a_loop_gives(arrays, scaled):
     split = split_of(arrays, scaled)
     mean, std = split.scale("audio") or (np.zeros(WIDTH), np.ones(WIDTH))
     found = split.batch(range(len(arrays))).inputs["audio"]
@@ -83,7 +83,7 @@ def test_a_held_split_gives_the_same_batches(arrays, scaled, data):
     np.testing.assert_array_equal(split.lengths(), on_device.lengths())
 
 
-def test_a_held_batch_asks_the_device_nothing():
+def test_a_held_batch_does_not_wait_for_the_device():
     """A tensor on `meta` has a shape and no values: whatever would wait for a value fails."""
     rows = [np.ones((n, WIDTH), np.float32) for n in (2, 5, 3)]
     split = split_of(rows, True, [np.ones((n, 1), int) for n in (1, 2, 3)])
@@ -94,7 +94,7 @@ def test_a_held_batch_asks_the_device_nothing():
     assert batch.targets.shape == (2, 1)
 
 
-def test_where_a_split_is_held():
+def test_a_split_is_held_on_a_device_where_it_fits():
     split = split_of([np.ones((2, WIDTH), np.float32)], False)
     cpu = torch.device("cpu")
     assert held([split], "auto", cpu) == [split]
@@ -104,14 +104,14 @@ def test_where_a_split_is_held():
 
 
 @pytest.mark.parametrize(("value", "found"), [(1.0, False), (np.nan, True), (3e38, False)])
-def test_has_gaps(value, found):
+def test_has_gaps_finds_nan(value, found):
     """Sums of huge values overflow; that alone is no gap."""
     array = np.array([[3e38, 3e38], [-3e38, -3e38], [value, -3e38]], np.float32)
     assert has_gaps(array) is found
     assert not has_gaps(np.ones((2, 1), np.int64))
 
 
-def test_token_ids():
+def test_token_ids_are_padded_as_whole_numbers():
     found = pad([np.array([[7], [8]]), None, np.array([[9]])], InputSpec(1, ids=True))
     assert found.values.tolist() == [[7, 8], [0, 0], [9, 0]]
     assert found.values.dtype == torch.int64

@@ -75,7 +75,7 @@ def test_a_plain_data_loader(store, arrays, workers):
         assert sorted(seen) == sorted(arrays["audio"])
 
 
-def test_pickled(store, arrays):
+def test_a_pickled_dataset_gives_the_same_batches(store, arrays):
     dataset = StoreDataset(store, ROLES)
     dataset[0]  # its files are mapped now
     copy = pickle.loads(pickle.dumps(dataset))
@@ -83,7 +83,7 @@ def test_pickled(store, arrays):
     assert len(pickle.dumps(dataset)) < 10_000  # the arrays stay where they are
 
 
-def test_which_clips(store):
+def test_clips_are_chosen_by_ids_labels_and_split(store):
     assert len(StoreDataset(store, ROLES)) == COUNT
     assert StoreDataset(store, ROLES, split="test").ids == ("c08", "c09", "c10", "c11")
     # c03 has no label z

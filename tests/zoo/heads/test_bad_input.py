@@ -1,6 +1,6 @@
 """Bad input to a training: handled and counted, or refused with what to do; and a test set that nobody may look at.
 
-Every head that reads text, sound and pictures is asked; test_data.py has the refusals of single labels and roles.
+Every head that reads text, sound and pictures is tried. For single labels and roles see tests/zoo/data/test_load.py.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def test_a_split_of_one_class_is_scored_as_far_as_it_goes(tmp_path, tiny_bert, v
         assert 0 <= test[name] <= 1
 
 
-def test_training_on_one_class_is_no_error(tmp_path, tiny_bert):
+def test_training_on_one_class_is_allowed(tmp_path, tiny_bert):
     clips = [dataclasses.replace(clip, labels={"sentiment": 1.0}) for clip in make_clips((9, 4, 4))]
     fill(tmp_path / "s", clips, sets_for(clips), tiny_bert)
     assert "mae" in train(tmp_path / "s", tmp_path)

@@ -267,7 +267,7 @@ def test_central_moment_discrepancy_is_its_sum():
     assert float(central_moment_discrepancy(t(x), t(y)[:0])) == 0.0
 
 
-def test_equal_samples_have_gradients():
+def test_equal_samples_have_finite_gradients():
     """The norm of a zero vector has no derivative: it must give numbers all the same."""
     x = t(h(3, 2, 0.1)).requires_grad_()
     (central_moment_discrepancy(x, x.detach()) + orthogonality(x[:1], x[:1])).backward()

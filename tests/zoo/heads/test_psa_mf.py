@@ -68,7 +68,7 @@ def test_the_encoder_is_transformers_own(tiny_bert):
         torch.testing.assert_close(ours[mask], theirs[mask], atol=1e-6, rtol=1e-6)
 
 
-def test_absent_modalities_leave_the_text_as_it_was(head, tiny_bert):
+def test_missing_modalities_do_not_change_the_text(head, tiny_bert):
     """With neither sound nor picture, no token attends to the pseudo tokens: BERT's own output comes out."""
     bert = transformers_module().BertModel.from_pretrained(tiny_bert).eval()
     whole = split({"text": [5], "personality": [1], "vision": [0], "audio": [0]})
@@ -170,7 +170,7 @@ def test_a_step_of_training_stays_finite(head, lengths):
     assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
 
 
-def test_a_missing_modality_gets_no_say(head):
+def test_a_missing_modality_does_not_change_the_prediction(head):
     """A clip without sound: nothing that listens may change its prediction."""
     whole = split({"text": [4], "personality": [1], "vision": [2], "audio": [0]})
     before = predict(head, whole, [0])
@@ -181,7 +181,7 @@ def test_a_missing_modality_gets_no_say(head):
     torch.testing.assert_close(predict(head, whole, [0]), before)
 
 
-def test_nothing_flows_into_inputs_or_frozen_layers(tiny_bert):
+def test_no_gradient_reaches_inputs_or_frozen_layers(tiny_bert):
     head = make_head("psa-mf", {"hidden": 8, "wide": 12, "frozen_layers": 1}, specs(tiny_bert), 1)
     batch = split().batch(range(4))
     sum(head.losses(head(batch.inputs), batch.targets, "main").values()).backward()
@@ -311,13 +311,13 @@ def test_heads_are_found_by_name_and_path():
         find_head("featzoo.zoo.recipe:Recipe")
 
 
-def test_a_text_that_is_too_long_for_the_encoder(head):
+def test_a_text_that_is_too_long_for_the_encoder_is_refused(head):
     whole = split({"text": [65], "personality": [1], "vision": [1], "audio": [1]})
     with pytest.raises(InvalidOption, match=r"65 tokens; .* positions for 64: lower inputs\.text\.max_steps"):
         head(whole.batch([0]).inputs)
 
 
-def test_without_pre_fusion_the_text_hears_nothing(tiny_bert):
+def test_without_pre_fusion_the_text_does_not_depend_on_sound_or_picture(tiny_bert):
     """The text's last states are BERT's own; sound and picture come in by cross attention only."""
     torch.manual_seed(0)
     made = make_head("psa-mf", {"hidden": 8, "wide": 12, "pre_fusion": False}, specs(tiny_bert), 1).eval()

@@ -174,7 +174,7 @@ def test_neither_padding_nor_the_other_texts_matter(tiny_bert, window):
 
 
 @pytest.mark.parametrize("window", [0, 8])
-def test_nothing_but_missing_texts(tiny_bert, window):
+def test_missing_texts_have_a_vector_of_zeros(tiny_bert, window):
     head = build(tiny_bert, window=window)
     with torch.no_grad():
         assert head.text(texts(-1, -1, extra=2)).tolist() == [[0.0] * 16] * 2
@@ -190,7 +190,7 @@ def split_of(text, targets):
 @pytest.mark.parametrize("drawn", [0, 1])
 @pytest.mark.parametrize("window", [0, 8])
 @pytest.mark.parametrize("frozen", [0, 2, 3])
-def test_what_frozen_layers_give_is_kept(tiny_bert, frozen, window, drawn):
+def test_outputs_of_frozen_layers_are_kept(tiny_bert, frozen, window, drawn):
     """Reading what was kept gives what reading the ids gives, in logits and in gradients."""
     if drawn and not window:
         return
@@ -257,12 +257,12 @@ def test_an_encoder_may_be_cut_to_its_first_layers(tiny_bert, tmp_path):
         ({"window": 65}, "window = 65; the encoder has positions for 64 tokens"),
     ],
 )
-def test_options_that_do_not_fit(tiny_bert, options, said):
+def test_options_that_do_not_fit_are_refused(tiny_bert, options, said):
     with pytest.raises(FeatzooError, match=said):
         build(tiny_bert, **options)
 
 
-def test_labels_that_do_not_fit(tiny_bert):
+def test_labels_that_do_not_fit_are_refused(tiny_bert):
     with pytest.raises(InvalidOption, match="labels 0 and 1"):
         build(tiny_bert).prepare(torch.tensor([[0.5, 1.0]]))
     constant = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
@@ -329,7 +329,7 @@ def test_the_exported_encoder_is_the_trained_one(trained):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
-def test_the_recipe_is_of_the_task():
+def test_the_recipe_fits_its_task():
     recipe = find_recipe("adam-teacher")
     assert (recipe.head, recipe.target.metrics, recipe.target.columns) == ("text-classification", "binary", COLUMNS)
     assert recipe.published["ba"] == pytest.approx(0.6332 - 0.0573)

@@ -39,7 +39,7 @@ def trained(tmp_path_factory, random_bert):
     return folder / "store", run, clips
 
 
-def test_it_learns_and_says_so_per_trait(trained):
+def test_training_improves_and_reports_every_trait(trained):
     _, run, _ = trained
     assert run.metrics["valid"]["mae"] < 0.15 < run.constant["valid"]["train median"]["mae"]
     assert {f"{trait}.mae" for trait in TRAITS} <= set(run.metrics["valid"])
@@ -89,7 +89,7 @@ def test_psa_mf_aligns_with_the_trained_encoder(trained, random_bert):
     assert made.used["personality"].startswith("bert.personality-")
 
 
-def test_the_recipes_are_of_one_kind():
+def test_text_alone_reads_and_trains_as_psa_mf_does():
     assert find_recipe("personality-bert").target.columns == TRAITS
     ours, fused = find_recipe("text-alone"), find_recipe("psa-mf")
     assert ours.inputs["text"] == fused.inputs["text"]

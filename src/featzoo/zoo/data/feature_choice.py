@@ -45,7 +45,7 @@ def choose(store: FeatureStore, recipe: Recipe) -> dict[str, Chosen]:
 
     Args:
         store: A feature store.
-        recipe: What is wanted.
+        recipe: The recipe.
 
     Raises:
         MissingFeatures: If the store holds none for a role.

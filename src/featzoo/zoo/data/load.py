@@ -41,9 +41,9 @@ def load_split(
 
     Args:
         store: A feature store.
-        recipe: What is wanted.
+        recipe: The recipe.
         split: train, valid (also called dev or val) or test.
-        chosen: What `choose` gave; by default it is asked.
+        chosen: The result of `choose`, which is called by default.
         statistics: Those of the train split. Without them the split must be train, and they are computed.
 
     Raises:
@@ -90,7 +90,7 @@ def load_clips(
 
     Args:
         store: A feature store.
-        recipe: What is wanted.
+        recipe: The recipe.
         ids: Of clips; those that lack a required input are left out.
         chosen: Role to the set that it reads.
         statistics: Those of the train split.

@@ -32,7 +32,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the clips of a split.
+    """How many clips of a split are used, left out or incomplete.
 
     Attributes:
         clips: How many are used.
@@ -84,9 +84,9 @@ class Split:
         features: Role to N arrays (T, D), or None where a clip lacks the role.
         targets: (N, K) float64; NaN where a label is missing that a head can do without.
         specs: Role to width and kind of its features.
-        statistics: What features are standardised by; roles that are not in it stay as they are.
-        counts: What became of the clips.
-        costs: What `lengths` gives, where it is not to be told from the features.
+        statistics: Mean and deviation of the standardised roles; the others are not changed.
+        counts: How many clips are used, left out or incomplete.
+        costs: The result of `lengths` where the features do not tell it.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Split:
         return HeldSplit(**own, held=held, on_device=torch.from_numpy(self.targets.astype(np.float32)).to(device))
 
     def device_bytes(self) -> int:
-        """What `held_on` takes on a device, about."""
+        """About how many bytes `held_on` takes on a device."""
         total = 0
         for role, arrays in self.features.items():
             values = sum(a.size for a in arrays if a is not None)

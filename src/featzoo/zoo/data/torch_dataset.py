@@ -1,7 +1,7 @@
 """A PyTorch dataset over a feature store: whole padded batches from mapped files, in the training process itself.
 
     from torch.utils.data import DataLoader
-    from featzoo.torch_data import StoreDataset
+    from featzoo.zoo.data.torch_dataset import StoreDataset
 
     dataset = StoreDataset("features", {"audio": "egemaps", "text": "bert.minilm"}, labels=["sentiment"], split="train")
     for batch in DataLoader(dataset, batch_size=64, shuffle=True, collate_fn=dataset.collate):
@@ -31,7 +31,7 @@ from featzoo.zoo.data.padding import has_gaps, pad
 from featzoo.zoo.data.split import Batch
 from featzoo.zoo.head import InputSpec
 
-# What is known of a clip's values: not looked at yet, all observed, some NaN.
+# State of a clip's values: not read yet, all observed, some NaN.
 UNKNOWN, WHOLE, GAPS = 0, 1, 2
 
 
@@ -44,7 +44,7 @@ class StoreDataset(Dataset[Batch]):
         ids: The clips; by default all that have every role, every label and the `split`, in order of their ids.
             A clip named here that lacks a role is masked throughout in it.
         labels: Names of labels that become targets.
-        split: Only clips of this split, as the manifest wrote it.
+        split: Only clips of this split, as the manifest names it.
 
     Attributes:
         ids: N clip ids.

@@ -53,7 +53,7 @@ class PsaMf(Head):
         - Texts are cut by the recipe (`max_steps`), not at 50 tokens.
         - Layers can be frozen (`frozen_layers`); they are then as in evaluation mode.
         - The recipe `psa-mf.official` sets every switch as the released code has it: with its weights it gives
-          that code's prediction and loss terms. What it does not repeat: the choice of the epoch by test
+          that code's prediction and loss terms. It does not repeat the choice of the epoch by test
           loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
           sequences padded at the front.
     """

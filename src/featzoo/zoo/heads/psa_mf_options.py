@@ -8,14 +8,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are the released code's, its defects repaired.
+    """The options; the defaults are the released code's, its defects repaired.
 
     Attributes:
         fusion_layers: How many of the encoder's L layers see the pseudo tokens; those before see text only.
         fusion_init: The fusion layers start from the encoder's own last layers (`bert`) or at `random`.
         align_layer: Which of the L + 1 hidden states is aligned with personality; -3 is the tenth of
             BERT-base's 0..12 (the eleventh counted from 1) and L - 2 of any encoder.
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         hidden: Width of LSTMs, alignment and cross attention.
         heads: Of the cross attention.
         wide: Width that sound and picture are lifted to in the enhanced fusion.
@@ -28,7 +28,7 @@ class Options:
         modality_dropout: Share of training clips whose sound is left out, and of those whose picture is; the head
             learns to go without. Not in the paper.
         frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
-            What those before the fusion layers give is computed once before training and kept.
+            The output of those before the fusion layers is computed once before training and kept.
         attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
             zero steps and attends to all of them; 500 does so here.
         pre_fusion: Whether the pseudo tokens join the text for the fusion layers (the published ablation's row;

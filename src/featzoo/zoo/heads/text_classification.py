@@ -17,10 +17,10 @@ from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen.
+    """The options.
 
     Attributes:
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         window: Tokens that the encoder reads at once, special ones included; a longer text is read as several windows,
             each between special tokens, and stands for the mean over them. 0 reads every text whole.
         drawn: Windows of a text that a training step reads, drawn anew each time; 0 reads all. Evaluation reads all.
@@ -31,7 +31,7 @@ class Options:
             frequent in the train split; `balanced-bce`, where a yes weighs no/yes of the train split.
         smoothing: Labels are 0 and 1 moved by half of this towards one another, in the loss.
         frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
-            What they give is computed once before training and kept.
+            Their output is computed once before training and kept.
     """
 
     pooling: Literal["cls", "mean"] = "cls"

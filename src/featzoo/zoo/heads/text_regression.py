@@ -15,14 +15,14 @@ from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen.
+    """The options.
 
     Attributes:
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         loss: `l1`, the mean absolute error, or `mse`, the mean squared error.
         dropout: On the pooled vector.
         frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
-            What they give is computed once before training and kept.
+            Their output is computed once before training and kept.
     """
 
     pooling: Literal["cls", "mean"] = "cls"

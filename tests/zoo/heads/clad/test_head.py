@@ -213,7 +213,7 @@ def test_a_text_in_windows_is_the_mean_of_its_windows(random_bert):
     [{"frozen_layers": 1}, {"frozen_layers": 2, "attention": "batch_relation"},
      {"frozen_layers": 1, "attention": "batch_relation", "window": 4}],
 )  # fmt: skip
-def test_what_frozen_layers_gave_can_be_kept(random_bert, changes):
+def test_kept_outputs_of_frozen_layers_give_the_same_losses(random_bert, changes):
     head, split = head_of(random_bert, changes), split_of(specs(random_bert))
     batch = split.batch(range(4))
     with torch.no_grad():
@@ -239,12 +239,12 @@ def test_what_frozen_layers_gave_can_be_kept(random_bert, changes):
         ({"drawn": 2}, {}, "drawn windows go with window"),
     ],
 )
-def test_what_does_not_fit_is_refused(random_bert, changes, inputs, said):
+def test_inputs_and_options_that_do_not_fit_are_refused(random_bert, changes, inputs, said):
     with pytest.raises(InvalidOption, match=said):
         head_of(random_bert, changes, specs(random_bert, **inputs))
 
 
-def test_without_a_teacher_labels_remain(random_bert):
+def test_without_a_teacher_the_labels_are_the_only_term(random_bert):
     inputs = specs(random_bert, teacher=InputSpec(1, given=False), positions=InputSpec(1, given=False))
     head = head_of(random_bert, None, inputs)
     split = split_of(inputs, teacher=(False,) * 4)
@@ -337,7 +337,7 @@ def test_a_teacher_of_other_targets_or_another_order_is_refused(world):
             choose(FeatureStore(world[0]), recipe)
 
 
-def test_the_teachers_features_are_its_reading(world):
+def test_the_teachers_features_are_its_vector_logits_and_attention(world):
     """Vector and attention from transformers' eager model in the run's folder, logits from the head itself."""
     path, teacher, _, clips = world
     held = FeatureStore(path)["clad-teacher"]
@@ -381,7 +381,7 @@ def test_another_teacher_has_another_key(world, tmp_path):
     assert len({one.key, other.key, CladTeacher(run=str(teacher.path), bins=16).key}) == 3
 
 
-def test_other_languages_and_what_is_no_teacher_are_refused(world, tmp_path):
+def test_other_languages_and_runs_that_are_not_a_teacher_are_refused(world, tmp_path):
     _, teacher, _, clips = world
     extractor = CladTeacher(run=str(teacher.path))
     with pytest.raises(FeatzooError, match="train0/fr: the teacher reads /en texts"):
@@ -422,7 +422,7 @@ def test_zero_shot_sees_no_other_language(world):
     assert chooses(dev, find_recipe("adam")) is dev
 
 
-def test_labels_of_english_alone(world):
+def test_target_languages_leave_out_the_labels_of_others(world):
     path, _, _, _ = world
     changes = {**QUICK, "training.epochs": 1, "target.languages": ["en"], "target.unlabelled": True}
     first = load_split(FeatureStore(path), find_recipe("adam", changes), "train")

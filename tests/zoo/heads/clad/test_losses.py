@@ -110,7 +110,7 @@ def test_logits_are_binary_cross_entropy_less_its_floor(sizes, t):
     torch.testing.assert_close(mine, plain)
 
 
-def test_labels():
+def test_the_label_loss_is_the_weighted_cross_entropy():
     logits, targets = normal(4, 3), (normal(4, 3, seed=1) > 0).double()
     weight = normal(4, 3, seed=2).exp()
     for row in range(4):
@@ -133,7 +133,7 @@ def terms(student, teacher, present, both, t):
 
 @settings(max_examples=50)
 @given(SIZES, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from([0.01, 1.0, 100.0]))
-def test_terms_are_not_negative_and_0_of_equals(sizes, temperature, scale):
+def test_terms_are_never_negative_and_0_for_equal_sides(sizes, temperature, scale):
     batch, width, seed = sizes
     ours, theirs = normal(batch, width, seed=seed) * scale, normal(batch, width, seed=seed + 1) * scale
     present, both = coins(batch, seed=seed), coins(batch, width, seed=seed)
@@ -145,7 +145,7 @@ def test_terms_are_not_negative_and_0_of_equals(sizes, temperature, scale):
         torch.testing.assert_close(values, torch.zeros_like(values), atol=1e-12, rtol=0, msg=name)
 
 
-def test_unlike_sides_are_told_apart():
+def test_terms_are_positive_for_different_sides():
     ours, theirs = normal(4, 3), normal(4, 3, seed=1)
     found = terms(ours, theirs, torch.ones(4).bool(), torch.ones(4, 3).bool(), 1.0)
     assert all((values > 1e-3).all() for values in found.values())
@@ -173,7 +173,7 @@ def test_padding_and_absent_rows_change_nothing():
     assert found[2] == 0
 
 
-def test_nothing_in_common_is_0_with_gradients_that_are_numbers():
+def test_sides_without_common_bins_give_0_and_finite_gradients():
     ours = normal(3, 4).requires_grad_()
     none = torch.zeros(3, 4).bool()
     for values in (
@@ -186,7 +186,7 @@ def test_nothing_in_common_is_0_with_gradients_that_are_numbers():
         assert gradient.isfinite().all()
 
 
-def test_a_bin_that_only_one_side_looks_at_costs_a_finite_price():
+def test_a_bin_with_attention_on_one_side_only_gives_a_finite_divergence():
     """p_S is 1e-6 there: about log 1e6 = 13.8."""
     ours, theirs = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     found = float(bins_divergence(ours, theirs, torch.ones(1, 2).bool()))

@@ -131,7 +131,7 @@ def test_dense_kernels_decay_and_the_siamese_network_does_not():
     }  # fmt: skip
 
 
-def test_what_is_distilled_gives_the_same_as_the_inputs():
+def test_distilled_inputs_give_the_same_prediction():
     whole = small_split()
     head = small_head(whole)
     for stage in head.stages:
@@ -194,7 +194,7 @@ def test_without_a_modality_its_stage_and_part_are_gone():
             make_head("siamese", options, specs(without=lacking), 5)
 
 
-def test_trained_at_once_every_parameter_learns_from_all_losses():
+def test_in_the_joint_stage_every_parameter_learns_from_all_losses():
     whole = small_split()
     head = small_head(whole, until="joint").train()
     head.prepare(torch.from_numpy(whole.targets).float())
@@ -356,7 +356,7 @@ def test_every_row_of_the_papers_table_trains(name, store_path, tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [4, 10])
-def test_a_stopped_training_goes_on_as_if_nothing_had_happened(store_path, tmp_path, stop_at):
+def test_a_resumed_training_gives_the_same_weights(store_path, tmp_path, stop_at):
     """Within and between stages: the same losses in every epoch, the same weights at the end."""
     store, recipe = FeatureStore(store_path), find_recipe("siamese", TINY)
     first = load_split(store, recipe, "train")

@@ -25,7 +25,7 @@ def wave(n, d, a, b, c):
     return torch.from_numpy((np.sin(c + a * i + b * j) + 1) / 2)
 
 
-def test_bell_golden_values():
+def test_the_bell_loss_gives_the_golden_values():
     """Derived in NumPy from the formulas; 1e-8 leaves room for the order of summation only."""
     pred, truth = wave(6, 5, 7.1, 1.3, 1.0), wave(6, 5, 3.3, 0.9, 0.4)
     mae, mse, bell = absolute_error(pred, truth), (pred - truth).square().mean(), bell_loss(pred, truth)
@@ -76,7 +76,7 @@ def test_golden_values_with_extreme_anchors():
     assert found.item() * 12 / 6 == pytest.approx(1.0833103155855264, abs=1e-8)  # over its 6 anchors
 
 
-def test_what_differs_from_the_tensorflow_code_is_the_floor_of_the_similarity():
+def test_the_only_difference_from_the_tensorflow_code_is_its_floor_of_the_similarity():
     """geonm/tf_ms_loss gives these for lambda 1 and .5."""
     for base, value in ((1.0, 1.29438979835033), (0.5, 0.8836129278796161)):
         slow = naive(embeddings(), LABELS[:, None], "all", 2, 50, base, 0.1, True, floor=True)

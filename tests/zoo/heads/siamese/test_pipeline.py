@@ -115,7 +115,7 @@ def store_of(path, split, count, seed):
     return path
 
 
-def test_what_is_imported_is_not_extracted(tmp_path):
+def test_imported_features_are_not_extracted_again(tmp_path):
     """A store that holds all that a recipe needs, without any media."""
     own = store_of(tmp_path / "own", None, 2, 0)
     done = CliRunner().invoke(feat, ["extract", "--for", "siamese-audio", "-o", str(own)])

@@ -16,7 +16,7 @@ from featzoo.zoo.nn.layers import MaskedLSTM
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the widths are MMSA's for CMU-MOSI.
+    """The options; the widths are MMSA's for CMU-MOSI.
 
     Attributes:
         hidden: Width of the LSTM and of the layer on its last state.
@@ -42,7 +42,7 @@ class EfLstm(FeatureHead):
 
     Differences:
         - MMSA needs features that are word-aligned beforehand. Here sound and picture are averaged over the text's
-          steps, each step of a sequence counting for an equal share of the clip (`features.onto`): aligned
+          steps, each step of a sequence counting for an equal share of the clip (`feature_head.onto`): aligned
           features of equal length stay as they are, an utterance-level vector is repeated at every step.
         - Each step is layer-normalised; MMSA batch-normalises, with the time step as the channel.
         - The last true step's state is read; MMSA's is that of the last padded step.

@@ -1,4 +1,4 @@
-"""What the baselines on stored features share: their inputs, their loss, a small network for each modality."""
+"""Inputs, loss, small networks and checks that the baselines on stored features share."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from featzoo.zoo.heads.baselines.feature_head import FeatureHead, LastNet, MeanN
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+    """The options; the defaults are MMSA's for CMU-MOSI.
 
     Attributes:
         text_hidden: Width of the text's LSTM.

@@ -16,7 +16,7 @@ from featzoo.zoo.heads.baselines.tfn import with_one
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+    """The options; the defaults are MMSA's for CMU-MOSI.
 
     Attributes:
         text_hidden: Width of the text's LSTM.

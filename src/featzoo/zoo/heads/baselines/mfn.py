@@ -15,7 +15,7 @@ from featzoo.zoo.heads.baselines.feature_head import MODALITIES, FeatureHead, ch
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+    """The options; the defaults are MMSA's for CMU-MOSI.
 
     Attributes:
         text: Width of the text's LSTM.
@@ -61,7 +61,7 @@ class Mfn(FeatureHead):
         AAAI 2018, equations 1 to 9; widths and dropouts from MMSA's configuration (MIT).
 
     Differences:
-        - Sound and picture are averaged over the text's steps (`features.onto`), as for EF-LSTM; the paper has
+        - Sound and picture are averaged over the text's steps (`feature_head.onto`), as for EF-LSTM; the paper has
           features that are word-aligned beforehand.
         - States stop at a clip's last true step; the released code goes on over the padding.
         - A missing modality's LSTM stays at 0.

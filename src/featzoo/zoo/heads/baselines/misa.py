@@ -19,7 +19,7 @@ from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; widths and weights are MMSA's for CMU-MOSI.
+    """The options; widths and weights are MMSA's for CMU-MOSI.
 
     Attributes:
         hidden: Width of every representation.
@@ -28,7 +28,7 @@ class Options:
         moments: K of the central moment discrepancy.
         dropout: In the output network.
         attention_dropout: In the fusion's transformer layer.
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens (published).
+        pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens (published).
         weights: Of task, l_sim, l_diff and l_recon, in this order.
         frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
     """

@@ -22,7 +22,7 @@ HEARD_AND_SEEN = ("audio", "vision")
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are the released code's for CMU-MOSI.
+    """The options; the defaults are the released code's for CMU-MOSI.
 
     Attributes:
         hidden: Width of the LSTMs, per direction.
@@ -33,7 +33,7 @@ class Options:
         alpha: Weight of the contrastive terms.
         beta: Weight of the Barber-Agakov bound.
         history: How many earlier batches the entropy is estimated from, beside the present one.
-        pooling: What stands for the text: its first token (`cls`, published) or the mean of its tokens.
+        pooling: The vector of the text: that of its first token (`cls`, published) or the mean of its tokens.
         frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
     """
 

@@ -18,7 +18,7 @@ from featzoo.zoo.nn.layers import MaskedAttention
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+    """The options; the defaults are MMSA's for CMU-MOSI.
 
     Attributes:
         width: d of every crossmodal transformer.
@@ -103,7 +103,7 @@ class Mult(FeatureHead):
         return projected * mask
 
     def _target(self, target: str, steps: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
-        """What a target got from its two sources, at its last true step: (B, 2 d)."""
+        """The result of a target and its two sources at its last true step: (B, 2 d)."""
         mask = inputs[target].mask  # (B, T)
         got = []
         for source in MODALITIES:

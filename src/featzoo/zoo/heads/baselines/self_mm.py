@@ -18,7 +18,7 @@ from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are MMSA's for CMU-MOSI.
+    """The options; the defaults are MMSA's for CMU-MOSI.
 
     Attributes:
         audio: Width of the audio's LSTM, vector and feature.
@@ -27,7 +27,7 @@ class Options:
         fusion: Width of the fused feature.
         dropout: Before the features of text and audio.
         limit: A unimodal label is kept within plus and minus this.
-        pooling: What stands for the text: its first token (`cls`, published) or the mean of its tokens.
+        pooling: The vector of the text: that of its first token (`cls`, published) or the mean of its tokens.
         frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
     """
 

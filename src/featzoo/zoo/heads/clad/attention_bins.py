@@ -1,4 +1,4 @@
-"""What an encoder makes of a text, in a form that two encoders with other tokens can be compared in."""
+"""Outputs of an encoder in a form in which two encoders with different tokens can be compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reading(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What one side makes of B texts.
+    """The outputs of one side for B texts.
 
     Attributes:
         present: (B,) bool, the texts that there are.
@@ -85,5 +85,5 @@ def outputs_of(name: str, side: Side) -> Outputs:
 
 
 def side_of(name: str, outputs: Outputs) -> Side:
-    """What `outputs_of` gave."""
+    """The side that `outputs_of` took apart."""
     return Side(*(outputs[f"{name}.{field}"] for field in Side._fields))

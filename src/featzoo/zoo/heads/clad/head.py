@@ -47,7 +47,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen.
+    """The options.
 
     Attributes:
         weights: Of the loss terms.
@@ -59,7 +59,7 @@ class Options:
         logit_temperature: t of the softened labels.
         teacher: `run`: what a trained teacher's run made, the role `teacher`; `self`: the student's own reading of
             the English text, the role `english`, without gradient.
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
+        pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         window: Tokens that the student reads at once; longer texts in windows, as in `text-classification`. 0 reads
             every text whole.
         drawn: Windows of a text that a training step reads, drawn anew each time; 0 reads all.
@@ -245,7 +245,7 @@ class Clad(TextHead):
         return terms
 
     def distil(self, inputs: Inputs) -> Inputs | None:
-        """What the frozen layers make of the texts.
+        """The texts after the frozen layers.
 
         Not where attention is compared, of windows (which have no positions then) or of layers that are all frozen.
         """

@@ -18,7 +18,7 @@ def text_keys(mask: Tensor, positions: Padded) -> tuple[Tensor, Tensor]:
     """Where in the text each token is, and which tokens are text.
 
     Token ids that are cut keep their last one, a separator, and positions that are cut their first ones (see
-    `data.shorten`): the last token never counts.
+    `padding.shorten`): the last token never counts.
 
     Args:
         mask: (B, T) bool, the tokens.

@@ -1,4 +1,4 @@
-"""What a trained English teacher makes of a text, once and for all: the feature set that CLAD learns from."""
+"""The outputs of a trained English teacher for each text: the feature set that CLAD learns from."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TeacherText(NamedTuple):
 
 @dataclass(frozen=True)
 class CladTeacher(ModelExtractor):
-    """What a trained text classifier makes of each text: its vector, its logits, where its [CLS] looks; one row a clip.
+    """The outputs of a trained text classifier for each text: vector, logits and attention of [CLS]; one row per clip.
 
     Columns: `h0` ... the pooled vector; `logit_<target>`; `bin00` ... the share of the last layer's [CLS] attention
     (mean over heads, without special tokens, their sum 1) that each of `bins` equal parts of the text gets, by
@@ -169,7 +169,7 @@ class CladTeacher(ModelExtractor):
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """What of a run's settings decides how it reads a text.
+    """The settings of a run that decide how it reads a text.
 
     Raises:
         InvalidOption: If the run is not of a text classifier whose token ids `bert` made.

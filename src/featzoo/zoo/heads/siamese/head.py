@@ -21,7 +21,7 @@ HIDDEN = ".h"  # what follows a role's name where its vector is given in its pla
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen; the defaults are the paper's, and ours where it says nothing.
+    """The options; the defaults are the paper's, and ours where it says nothing.
 
     Attributes:
         until: The last part that is trained: `unimodal` is one modality's network alone, `baseline` the fusion M1,
@@ -42,7 +42,7 @@ class Options:
         anchors: Which clips are anchors, of each trait: those of the outer classes (`extreme`), or `all`.
         cross_modal: Whether the loss compares a clip's embedding with those of the other modalities too; else each
             modality's clips are compared among themselves, and the loss is the modalities' mean.
-        alpha: Of the multi-similarity loss, see `siamese_losses`.
+        alpha: Of the multi-similarity loss, see `MultiSimilarity`.
         beta: See alpha.
         base: lambda; see alpha.
         epsilon: Margin of its mining.
@@ -101,7 +101,7 @@ class Siamese(Head):
     Differences:
         - The width of M2's input follows equation 8 and figure 1 (O + 3 E = 896), not the text (3 H + 3 E).
         - Chosen, because the paper does not say: constants of the multi-similarity loss and its cosine
-          (`siamese_losses`); embeddings enter M2 at length 1 (`normalise_fused`); a ReLU after every dense layer but
+          (`MultiSimilarity`); embeddings enter M2 at length 1 (`normalise_fused`); a ReLU after every dense layer but
           the last of S and the linear maps to the traits; no dropout in M1 and M2; each augmentation drawn alone;
           which 6 frames; eGeMAPS v02; standard deviations of the classes over N; linear decay to a tenth of the rate;
           batches of 128, at most 100 epochs and patience 10 where no number is given; the attention's mask.

@@ -85,7 +85,7 @@ class FrameNetwork(nn.Module):
 
 
 class FeatureNetwork(nn.Module):
-    """What follows the ResNet, on stored features of pictures.
+    """The layers after the ResNet, on stored features of pictures.
 
     Args:
         inputs: Width of a row.
