@@ -22,12 +22,12 @@ class Source(Protocol):
     """What decodes a clip's media: the clip's own decoder, or a seat at a shared one.
 
     Attributes:
-        max_damage: Largest share of damaged frames among those looked at; a clip with more fails.
+        max_damage: Largest share of damaged frames; a clip with more fails.
     """
 
     @property
     def max_damage(self) -> float:
-        """Largest share of damaged frames among those looked at."""
+        """Largest share of damaged frames."""
 
     def sound(self, clip: Clip) -> media.Audio:
         """The clip's sound, at its own rate with all channels."""
@@ -44,7 +44,7 @@ class Decoder:
     """Decodes anew at each call.
 
     Attributes:
-        max_damage: Largest share of damaged frames among those looked at; a clip with more fails.
+        max_damage: Largest share of damaged frames; a clip with more fails.
     """
 
     max_damage: float = 0.1
@@ -162,7 +162,7 @@ class Clip:
         """The clip's frames: all, `count` uniformly spread, at most `rate` a second, or every `step`-th.
 
         Each stands for the time until the next one, and for its part of the clip if `count` is given.
-        Damaged frames are left out, which is noted.
+        For a damaged frame, the nearest one in that time is given, if there is one; the damage is noted.
 
         Args:
             count: Number of frames, at the middles of equal parts; they repeat in a clip of fewer.
@@ -185,32 +185,43 @@ class Clip:
             number: slice(at, at + n)
             for number, at, n in zip(*map(np.ndarray.tolist, (wanted, first, copies)), strict=True)
         }
-        converter, given, damaged = Converter(size, grey, index.aspect), 0, 0
+        converter, given = Converter(size, grey, index.aspect), 0
+        damaged: set[int] | None = None
         for number, frame in self.source.pictures(self, index, wanted):
+            parts = spans[places[number]]
             if frame is None:
-                damaged += 1
-                self._note_damage(damaged, len(wanted))
-                continue
-            image = converter.image(frame)
-            for start, end in spans[places[number]].tolist():
-                yield Frame(image, start, end, float(index.start[number]))
-            given += 1
+                damaged = self._damaged(index) if damaged is None else damaged
+                number, frame = self._instead_of(number, index, damaged, parts[0, 0], parts[-1, 1])
+            if frame is not None:
+                image = converter.image(frame)
+                for start, end in parts.tolist():
+                    yield Frame(image, start, end, float(index.start[number]))
+                given += 1
         if not given:
             raise ClipError("damaged", f"none of the {len(wanted)} frames looked at in {self.file.name} can be decoded")
 
-    def _note_damage(self, damaged: int, looked_at: int) -> None:
-        """Note how many frames are damaged.
+    def _damaged(self, index: FrameIndex) -> set[int]:
+        """The numbers of the clip's damaged frames, whose share is noted.
 
         Raises:
             ClipError: With reason `damaged`, if they are too many.
         """
-        share, limit = damaged / looked_at, self.source.max_damage
+        every = np.arange(len(index.pts))
+        damaged = {number for number, frame in decode_frames(self.file, index, every) if frame is None}
+        share, limit = len(damaged) / len(every), self.source.max_damage
+        account = f"{len(damaged)} of {len(every)} frames ({share:.1%}) are damaged"
         if share > limit:
-            raise ClipError(
-                "damaged",
-                f"{self.file.name}: {damaged} of {looked_at} frames looked at are damaged, more than {limit:.0%}",
-            )
-        self.notes["damaged-frames"] = f"{damaged} of {looked_at} frames ({share:.1%}) are damaged and left out"
+            raise ClipError("damaged", f"{self.file.name}: {account}, more than the limit of {limit:.0%}")
+        self.notes["damaged-frames"] = account
+        return damaged
+
+    def _instead_of(
+        self, number: int, index: FrameIndex, damaged: set[int], start: float, end: float
+    ) -> tuple[int, Any | None]:
+        """The undamaged frame nearest to a damaged one, among those shown in the time it stands for."""
+        shown = np.flatnonzero((index.end > start) & (index.start < end)).tolist()
+        near = sorted(set(shown) - damaged - {number}, key=lambda other: abs(other - number))
+        return next(decode_frames(self.file, index, np.array(near[:1])), (number, None)) if near else (number, None)
 
 
 def file_beside(media_file: Path, suffix: str) -> Path | None:

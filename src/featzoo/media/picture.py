@@ -10,6 +10,8 @@ from featzoo.sequence import Array
 
 # Of pixels, width over height: beyond these a header is wrong.
 ASPECTS = (0.2, 5.0)
+# More than FFmpeg has (32 in version 8).
+SIDE_DATA_KINDS = 48
 
 
 class Frame(NamedTuple):
@@ -73,7 +75,10 @@ def orientation(frame: Any) -> tuple[int, bool]:
     """
     from av.sidedata.sidedata import Type
 
-    found = frame.side_data.get(Type.DISPLAYMATRIX)
+    try:
+        found = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # it has a kind that PyAV does not know, such as EXIF
+        found = _with_known_side_data(frame).side_data.get(Type.DISPLAYMATRIX)
     if found is None:
         return 0, False
     # Rows (a, b, u), (c, d, v), (x, y, w): a pixel (column, row) goes to (a * column + c * row, b * column + d * row).
@@ -83,3 +88,20 @@ def orientation(frame: Any) -> tuple[int, bool]:
         a, c = -a, -c
     turned = round(np.degrees(np.arctan2(-b, a)) / 90) % 4 if (a, b) != (0, 0) else 0
     return turned, mirrored
+
+
+def _with_known_side_data(frame: Any) -> Any:
+    """A copy without the kinds of side data that PyAV does not know; it reads none if there is one of these."""
+    from av.filter import Graph
+    from av.sidedata.sidedata import Type
+
+    graph = Graph()
+    last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    for kind in sorted(set(range(SIDE_DATA_KINDS)) - {known.value for known in Type}):
+        following = graph.add("sidedata", f"mode=delete:type={kind}")
+        last.link_to(following)
+        last = following
+    last.link_to(graph.add("buffersink"))
+    graph.configure()
+    graph.push(frame)
+    return graph.pull()

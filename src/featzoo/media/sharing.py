@@ -84,7 +84,7 @@ class Seat:
 
     @property
     def max_damage(self) -> float:
-        """Largest share of damaged frames among those looked at."""
+        """Largest share of damaged frames."""
         return self._shared.max_damage
 
     def sound(self, clip: Clip) -> Audio:

@@ -1,0 +1,70 @@
+"""Pictures are upright and have square pixels. Sources: the ffmpeg program, Pillow."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from ffmpeg import ffmpeg
+from PIL import Image, ImageOps
+
+from featzoo.media.clip import Clip
+
+TURNS = [
+    (*turn, *mirror)
+    for turn in ([], ["-display_rotation", "90"], ["-display_rotation", "180"], ["-display_rotation", "-90"])
+    for mirror in ([], ["-display_hflip"])
+]
+
+
+def quarters():
+    """A picture whose four corners tell its orientation."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32], image[:24, 32:], image[24:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    return Image.fromarray(image)
+
+
+@pytest.fixture(scope="module")
+def lossless(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lossless") / "a.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=5:d=0.4", "-c:v", "libx264rgb", "-qp", "0", path)
+    return path
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=" ".join)
+def test_a_video_is_upright_whatever_its_display_matrix(tmp_path, lossless, turn):
+    ffmpeg(*turn, "-i", lossless, "-c", "copy", tmp_path / "a.mp4")
+    image = next(Clip("a", tmp_path / "a.mp4").frames()).image
+    shown = ffmpeg("-i", tmp_path / "a.mp4", "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")
+    assert image.shape == ((64, 48, 3) if len(turn) > 1 and turn[1] != "180" else (48, 64, 3))
+    np.testing.assert_array_equal(image, np.frombuffer(shown, np.uint8).reshape(image.shape))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_upright_whatever_its_exif_orientation(tmp_path, suffix, orientation):
+    path = tmp_path / f"a.{suffix}"
+    image = quarters()
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif)
+    right = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    found = next(Clip("a", path).frames()).image
+    assert found.shape == right.shape
+    # chroma is subsampled, which blurs the edges between the quarters
+    assert np.abs(found.astype(int) - right).mean() < 8
+
+
+@pytest.mark.parametrize("aspect", ["64/45", "4/3", "8/9", "1"], ids=["pal-wide", "hdv", "ntsc", "square"])
+@pytest.mark.parametrize("turn", [[], ["-display_rotation", "90"]], ids=["upright", "turned"])
+def test_pixels_are_square(tmp_path, aspect, turn):
+    circle = f"geq=lum='255*lt(hypot((X-32)*{aspect},Y-24),20)':cb=128:cr=128"
+    source = f"color=s=64x48:r=5:d=0.4,{circle},setsar={aspect}"
+    ffmpeg("-f", "lavfi", "-i", source, "-c:v", "libx264", "-qp", "0", tmp_path / "a.mp4")
+    ffmpeg(*turn, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "b.mp4")
+    image = next(Clip("a", tmp_path / "b.mp4").frames(grey=True)).image
+    top, left = float(np.ptp(np.nonzero(image > 127)[0])), float(np.ptp(np.nonzero(image > 127)[1]))
+    # the circle's edge falls on whole pixels of the coded picture, up to 1.4 displayed ones wide, on both sides
+    assert top == pytest.approx(left, abs=3)
+    assert image.shape[:: -1 if turn else 1] == (48, round(64 * float(Fraction(aspect))))
+    small = next(Clip("a", tmp_path / "b.mp4").frames(grey=True, size=(30, 30))).image
+    assert np.ptp(np.nonzero(small > 127)[0]) == pytest.approx(np.ptp(np.nonzero(small > 127)[1]), abs=2)

@@ -1,0 +1,70 @@
+"""When frames are shown, and the time that a sampled one stands for. Source: the ffmpeg program; closed forms."""
+
+import numpy as np
+import pytest
+from conftest import write_video
+from ffmpeg import ffmpeg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featzoo.media.clip import Clip
+from featzoo.media.video import FrameIndex, index_frames
+from featzoo.sequence import FeatureSequence
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_pause_in_the_middle_does_not_lengthen_the_last_frame(tmp_path, suffix):
+    pause = "setpts='(N+if(gte(N,50),125,0))/25/TB'"
+    path = tmp_path / f"a.{suffix}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=4", "-vf", pause, "-fps_mode", "vfr", "-c:v", "libx264", path)
+    index = index_frames(path)
+    assert index.end[-1] == pytest.approx(9.0, abs=2e-3)
+    assert index.end[49] - index.start[49] == pytest.approx(5.04, abs=2e-3)
+    np.testing.assert_array_equal(index.spread(6)[1:5], 49)  # the middles of four parts lie in the pause
+
+
+def test_a_sampled_frame_stands_for_the_time_until_the_next(made):
+    clip = Clip("a", made / "talk.mp4")
+    shots = list(clip.frames(rate=5.0))
+    np.testing.assert_allclose([s.start for s in shots], np.arange(10) / 5, atol=1e-9)
+    np.testing.assert_allclose([s.end for s in shots], np.arange(1, 11) / 5, atol=1e-9)
+    assert all(s.time <= s.start < s.time + 0.04 for s in shots)
+    shots = list(clip.frames(count=4))
+    np.testing.assert_allclose([(s.start, s.end) for s in shots], [(0, 0.5), (0.5, 1), (1, 1.5), (1.5, 2)], atol=1e-9)
+    assert all(s.time <= (s.start + s.end) / 2 < s.time + 0.04 for s in shots)
+    shots = list(clip.frames(step=20))
+    np.testing.assert_allclose([(s.start, s.end) for s in shots], [(0, 0.8), (0.8, 1.6), (1.6, 2)], atol=1e-9)
+
+
+def test_every_word_finds_rows_of_sampled_frames(made):
+    """Words of 0.05 s: the displayed frames alone, 0.04 s of each 0.2 s, would miss most of them."""
+    shots = list(Clip("a", made / "talk.mp4").frames(rate=5.0))
+    rows = FeatureSequence(np.ones((len(shots), 1)), np.array([(s.start, s.end) for s in shots]), ("one",))
+    words = np.stack([np.arange(0, 1.95, 0.05), np.arange(0.05, 2.0, 0.05)], axis=1)
+    assert np.isfinite(rows.pool(words).features).all()
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.floats(0.2, 60), st.integers(1, 20))
+def test_the_spans_of_sampled_frames_cover_the_clip_in_order(gaps, rate, step):
+    edges = np.cumsum([0, *gaps]) / 1000
+    index = FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]))
+    for chosen, spans in (
+        (index.sampled(rate), index.spans(index.sampled(rate), rate)),
+        (np.arange(0, len(gaps), step), index.spans(np.arange(0, len(gaps), step))),
+    ):
+        assert spans[0, 0] == 0
+        assert spans[-1, 1] == edges[-1]
+        np.testing.assert_array_equal(spans[1:, 0], spans[:-1, 1])
+        assert (spans[:, 1] > spans[:, 0]).all()
+        # a frame is on display when its span begins
+        assert (index.start[chosen] <= spans[:, 0] + 1e-9).all()
+        assert (index.end[chosen] > spans[:, 0] - 1e-9).all()
+
+
+def test_times_of_segments_are_cut_at_its_ends(tmp_path):
+    path = write_video(tmp_path / "a.ts", count=100)
+    whole, part = index_frames(path), index_frames(path, 1.5, 2.5)
+    inside = (whole.end > 1.5) & (whole.start < 2.5)
+    np.testing.assert_allclose(part.start, np.maximum(whole.start[inside] - 1.5, 0), atol=1e-9)
+    np.testing.assert_allclose(part.end, np.minimum(whole.end[inside], 2.5) - 1.5, atol=1e-9)
+    np.testing.assert_array_equal(part.pts, whole.pts[inside])
