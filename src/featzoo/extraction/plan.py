@@ -1,4 +1,4 @@
-"""What a run has to do: which clips are missing, stale, cached or known to fail."""
+"""The plan of a run: which clips are missing, stale, cached or known to fail."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ State = Literal["missing", "stale", "cached", "failed"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do: for each extractor, the clips by state and why.
+    """The state of every clip for each extractor of a run, and why.
 
     Attributes:
-        extractors: What is wanted.
-        clips: Of what.
+        extractors: The extractors to run.
+        clips: The clips to extract.
         media: Digests of the media files that could be read.
         states: By feature-set key and clip id: missing, stale, cached or failed, and the reason.
         sources: By feature-set key and clip id: the digest of what the features are made from.
@@ -44,7 +44,7 @@ class Plan:
 
 
 def runnable(requests: Iterable[str], clips: Sequence[Clip]) -> tuple[list[Extractor], dict[str, list[str]]]:
-    """The extractors of a run without `-x`; and, by reason and what to type, those left out."""
+    """The extractors that can run on these clips; and those that cannot, by the reason and what to type."""
     extractors: list[Extractor] = []
     left_out: dict[str, list[str]] = {}
     for request in requests:
@@ -63,7 +63,7 @@ def runnable(requests: Iterable[str], clips: Sequence[Clip]) -> tuple[list[Extra
 
 
 def _pointless(extractor: Extractor, clips: Sequence[Clip]) -> str:
-    """Why none of the clips can give these features, going by their names and transcripts alone."""
+    """Why no clip can give these features, judging by file names and transcripts only; empty if one may."""
     suffixes = {clip.path.suffix.lower() for clip in clips if clip.path}
     if "words" in extractor.reads and not any(clip.words or clip.problem for clip in clips):
         return "no clip has a transcript (.txt, .srt, .vtt, .TextGrid or Whisper .json beside the media)"
@@ -98,7 +98,7 @@ def _with_files(store: FeatureStore, suffixes: Sequence[str], clips: Sequence[Cl
 
 
 def make_plan(store: FeatureStore | None, extractors: Sequence[Extractor], clips: Sequence[Clip]) -> Plan:
-    """What is missing, stale, cached or known to fail; reads media only where their digest is not known."""
+    """Find what is missing, stale, cached or known to fail; reads only media files whose digest is not known."""
     if store is not None:
         clips = _with_files(store, _suffixes(extractors), clips)
         media = store.contents.of(clip.path for clip in clips if clip.path)
