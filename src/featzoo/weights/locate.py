@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import multiprocessing
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from featzoo.digests import ContentDigests
 from featzoo.errors import MissingPackage, MissingWeights
@@ -77,6 +79,28 @@ def how_to_get(model: str, extractor: str = "") -> str:
         f"feat weights get {model}\n"
         f"Without a network: run feat weights get {model} --to weights on a machine that has one; {use}"
     )
+
+
+def read_settings(model: str, extractor: str, name: str) -> dict[str, Any]:
+    """Read one of a model's JSON files without importing transformers, so that checks stay quick.
+
+    Args:
+        model: Folder or name of the model.
+        extractor: The extractor's name, for error messages.
+        name: The file name, such as `config.json`.
+
+    Raises:
+        MissingWeights: If the file is missing or not JSON.
+    """
+    place = locate(model, extractor) / name
+    try:
+        settings: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MissingWeights(
+            f"{place} cannot be read: {error}. It describes the input that {model} expects: copy it from the source of "
+            "the weights"
+        ) from error
+    return settings
 
 
 def locate_file(path: str) -> Path:

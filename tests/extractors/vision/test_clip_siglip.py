@@ -164,7 +164,7 @@ def test_what_cannot_be(random_vision, tmp_path, clip):
     with pytest.raises(InvalidOption, match="sees 48 x 48 pixels"):
         ClipFrames(model=str(wrong)).prepare()
     (wrong / PREPROCESSOR).unlink()
-    with pytest.raises(MissingWeights, match=r"how .* wants its pictures"):
+    with pytest.raises(MissingWeights, match=r"the input that .* expects"):
         ClipFrames(model=str(wrong)).prepare()
     with pytest.raises(ClipError):
         ClipFrames(model=model).extract(Clip("nothing"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from featzoo.media.clip import Clip
 from featzoo.media.container import resample
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check, transformers_module
-from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate
+from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate, read_settings
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -34,7 +33,7 @@ class Speech(ModelExtractor):
         model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
         layers: Hidden states to average; 0 is what enters the first layer, -1 what the encoder gives.
         layer_weights: In place of the average, a sum with these weights, one for each of `layers`,
-            used as they are (a softmax, as in SUPERB, is yours to take).
+            used unchanged (apply a softmax first for weights as in SUPERB).
         window_seconds: Longer clips are cut into equal windows of at most this length.
         context_seconds: Sound that a window sees on either side and whose frames are dropped.
         batch_seconds: Sound per forward pass, padding included; does not change the features.
@@ -67,19 +66,19 @@ class Speech(ModelExtractor):
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise ValueError("there is at least one layer")
+            raise ValueError("layers must name at least one layer")
         if self.layer_weights and len(self.layer_weights) != len(self.layers):
             raise ValueError(f"{len(self.layers)} layers but {len(self.layer_weights)} layer_weights")
         if not np.isfinite(self.layer_weights).all():
-            raise ValueError("layer_weights are finite")
+            raise ValueError("layer_weights must be finite")
         if self.window_seconds < 1 or self.context_seconds < 0 or self.batch_seconds <= 0:
-            raise ValueError("window_seconds is at least 1, context_seconds not negative, batch_seconds positive")
+            raise ValueError("window_seconds must be >= 1, context_seconds >= 0 and batch_seconds > 0")
 
     def prepare(self) -> None:
-        """Check the packages, that the model is on this machine, is of this kind and has the layers asked for."""
+        """Check the packages, that the model is on this machine, is of this kind, and has the requested layers."""
         check("torch", self.extra)
         check("transformers", self.extra)
-        config = self._json("config.json")
+        config = read_settings(self.model, self.name, "config.json")
         kind = config.get("model_type", "")
         if kind != self.model_type:
             raise InvalidOption(f"{self.label}: {self.model} is a model of type '{kind}', not '{self.model_type}'")
@@ -92,7 +91,7 @@ class Speech(ModelExtractor):
         self.digests()
 
     def digests(self) -> dict[str, str]:
-        """Of the weights and of what is done to the sound before."""
+        """Digests of the weights and of the preprocessing of sound."""
         folder = locate(self.model, self.name)
         return {
             "weights": folder_digest(folder, WEIGHT_FILES),
@@ -100,21 +99,21 @@ class Speech(ModelExtractor):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """Which model, by name."""
+        """The name of the model."""
         return {"model": self.model}
 
     def load(self, clip: Clip) -> Iterator[Piece]:
-        """The clip's sound, resampled, normalised and cut: a sample per window.
+        """Resample, normalise and cut the clip's sound: one sample per window.
 
         Raises:
             ClipError: With reason `too-short`, if no frame fits (25 ms).
         """
         sound = clip.audio()
         seconds = sound.samples.shape[1] / sound.rate
-        settings = self._json(PREPROCESSOR)
+        settings = read_settings(self.model, self.name, PREPROCESSOR)
         rate = int(settings.get("sampling_rate", 16000))
         samples = resample(sound, rate).samples[0]  # (N,)
-        layout = convolutions(self._json("config.json"))
+        layout = convolutions(read_settings(self.model, self.name, "config.json"))
         if not layout.frames(len(samples)):
             raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {layout.field / rate:.3f} s")
         if settings.get("do_normalize", True):
@@ -126,11 +125,11 @@ class Speech(ModelExtractor):
         yield from pieces(samples, intervals, layout, window, context)
 
     def encode(self, samples: Sequence[Piece], device: str = "cpu") -> list[FeatureSequence]:
-        """One sequence for each sample; batches cross samples and never change them."""
-        config = self._json("config.json")
-        # What batch normalisation adds to padding, a mask does not take away again.
+        """One sequence for each sample; a batch may hold several samples, which does not change the features."""
+        config = read_settings(self.model, self.name, "config.json")
+        # A mask does not undo what batch normalisation adds to padding.
         padded = config.get("feat_extract_norm", "group") == "layer" and not config.get("conv_pos_batch_norm")
-        limit = self.batch_seconds * int(self._json(PREPROCESSOR).get("sampling_rate", 16000))
+        limit = self.batch_seconds * int(read_settings(self.model, self.name, PREPROCESSOR).get("sampling_rate", 16000))
         found: dict[int, FeatureSequence] = {}
         for chosen in _batches([len(piece.samples) for piece in samples], limit, padded):
             batch = [samples[number] for number in chosen]
@@ -159,20 +158,8 @@ class Speech(ModelExtractor):
             states = (*found.hidden_states[:-1], found.last_hidden_state)
             weights = self.layer_weights or (1 / len(self.layers),) * len(self.layers)
             mixed = sum(weight * states[layer] for weight, layer in zip(weights, self.layers, strict=True))  # (B, T, D)
-        frames = convolutions(self._json("config.json")).frames
+        frames = convolutions(read_settings(self.model, self.name, "config.json")).frames
         return [rows[: frames(n)] for rows, n in zip(mixed.float().cpu().numpy(), lengths, strict=True)]
-
-    def _json(self, name: str) -> dict[str, Any]:
-        """One of the model's settings files, read without importing transformers: checks must stay quick."""
-        place = locate(self.model, self.name) / name
-        try:
-            settings: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise MissingWeights(
-                f"{place} cannot be read: {error}. Without it nothing says how {self.model} wants its sound: "
-                "copy it from where the weights came from"
-            ) from error
-        return settings
 
 
 @dataclass(frozen=True)
@@ -183,7 +170,7 @@ class Hubert(Speech):
         Hsu et al., "HuBERT", TASLP 2021.
 
     Differences:
-        Those of `Speech`.
+        The same as those of `Speech`.
     """
 
     name = "hubert"
@@ -201,7 +188,7 @@ class WavLM(Speech):
         Chen et al., "WavLM", IEEE JSTSP 2022.
 
     Differences:
-        Those of `Speech`.
+        The same as those of `Speech`.
     """
 
     name = "wavlm"
@@ -219,7 +206,7 @@ class Wav2Vec2(Speech):
         Baevski et al., "wav2vec 2.0", NeurIPS 2020.
 
     Differences:
-        Those of `Speech`.
+        The same as those of `Speech`.
     """
 
     name = "wav2vec2"
@@ -250,7 +237,7 @@ def _batches(lengths: Sequence[int], limit: float, padded: bool) -> Iterator[lis
 
 @cache
 def _encoder(model: str, extractor: str, device: str, _digest: str) -> Any:
-    """The encoder in eval mode, loaded once per process while its files stay as they are."""
+    """The encoder in eval mode, loaded once per process unless its files change."""
     folder = locate(model, extractor)
     try:
         encoder = transformers_module().AutoModel.from_pretrained(str(folder), local_files_only=True)

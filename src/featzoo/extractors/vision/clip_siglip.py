@@ -18,13 +18,12 @@ from featzoo.extractors.vision.preprocessing import (
     loaded,
     model_digests,
     preparation,
-    read_settings,
 )
 from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
-from featzoo.weights.locate import locate
+from featzoo.weights.locate import locate, read_settings
 
-# What of the network's output becomes a row.
+# The part of the network's output that becomes a row.
 Output = Literal["embedding", "pooled", "hidden"]
 
 
@@ -69,32 +68,32 @@ class ClipFrames(ModelExtractor):
 
     def __post_init__(self) -> None:
         if min(self.count, self.batch_size) < 1 or (self.rate is not None and self.rate <= 0):
-            raise ValueError("count, rate and batch_size are positive")
+            raise ValueError("count, rate and batch_size must be positive")
         if not self.layers:
-            raise ValueError("there is at least one layer")
+            raise ValueError("layers must name at least one layer")
         if self.output != "hidden" and self.layers != (-1,):
-            raise ValueError("layers are of hidden states: give output=hidden too")
+            raise ValueError("layers select hidden states: give output=hidden too")
 
     def prepare(self) -> None:
-        """Check the packages, that the model is on this machine, is of this kind and has the layers asked for."""
+        """Check the packages, that the model is on this machine, is of this kind, and has the requested layers."""
         check_model(self.model, self.name, Demands(self.kinds, self.layers, self.habits))
         self.digests()
 
     def digests(self) -> dict[str, str]:
-        """Of the weights and of what is done to pictures before."""
+        """Digests of the weights and of the preprocessing of pictures."""
         return model_digests(self.model, self.name)
 
     def provenance(self) -> dict[str, Any]:
-        """Which model, by name."""
+        """The name of the model."""
         return {"model": self.model}
 
     def load(self, clip: Clip) -> Iterator[Pictures]:
-        """Frames decoded, resized, cut and stacked: uint8, normalised on the device."""
+        """Decode, resize, crop and stack frames as uint8; they are normalised on the device."""
         shots = clip.frames(count=self.count if self.rate is None else None, rate=self.rate)
         yield from pieces(shots, self._preparation())
 
     def encode(self, samples: Sequence[Pictures], device: str = "cpu") -> list[FeatureSequence]:
-        """(T, D) for each sample; batches cross samples."""
+        """(T, D) for each sample; a batch may hold frames of several samples."""
         network = self._network(device)
         rows = through(network, self._preparation(), samples, self.batch_size, device, self.precision)
         return sequences(rows, samples, self.output)
@@ -127,7 +126,7 @@ class SiglipFrames(ClipFrames):
         Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023.
 
     Differences:
-        Those of `ClipFrames`.
+        The same as those of `ClipFrames`.
     """
 
     name = "siglip"
@@ -151,7 +150,7 @@ class SiglipFrames(ClipFrames):
 
 @cache
 def _clip(model: str, projects: bool, device: str, precision: Precision, _digest: str) -> Any:
-    """The vision part, loaded once per process while its files stay as they are."""
+    """The vision part, loaded once per process unless its files change."""
     if not projects:
         return loaded("CLIPVisionModel", locate(model, "clip"), device, precision)
     whole = read_settings(model, "clip", "config.json")
@@ -162,5 +161,5 @@ def _clip(model: str, projects: bool, device: str, precision: Precision, _digest
 
 @cache
 def _siglip(model: str, device: str, precision: Precision, _digest: str) -> Any:
-    """The vision part, loaded once per process while its files stay as they are."""
+    """The vision part, loaded once per process unless its files change."""
     return loaded("SiglipVisionModel", locate(model, "siglip"), device, precision)

@@ -1,12 +1,11 @@
-"""What a transformers vision model wants done to its pictures, as its preprocessor_config.json says.
+"""Preprocess pictures for a transformers vision model as its preprocessor_config.json says.
 
-Done here and not by transformers' own image processors, because these resize by torchvision where that is installed
-and by Pillow where not, to other grey levels. Here it is always Pillow, which CLIP was trained with.
+transformers' own image processors are not used, because they resize with torchvision if that is installed, and with
+Pillow otherwise, to different grey levels. This module always resizes with Pillow, which CLIP was trained with.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +16,10 @@ from featzoo.errors import InvalidOption, MissingWeights
 from featzoo.extractors.vision.batches import DTYPES, Precision, Preparation
 from featzoo.sequence import Array
 from featzoo.weights.imports import check, require, transformers_module
-from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate
+from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate, read_settings
 
 PREPROCESSOR = "preprocessor_config.json"
-# What would change pictures in ways that are not done here.
+# Settings that would change pictures in ways that this module does not support.
 UNKNOWN = (
     "do_pad",
     "do_flip_channel_order",
@@ -86,23 +85,6 @@ class Fit(NamedTuple):
     def given(self) -> tuple[int, int] | None:
         """Height and width of what comes out; None where that depends on the picture."""
         return self.crop or self.size
-
-
-def read_settings(model: str, extractor: str, name: str) -> dict[str, Any]:
-    """One of a model's settings files, read without importing transformers: checks must stay quick.
-
-    Raises:
-        MissingWeights: If it is not there or not JSON.
-    """
-    place = locate(model, extractor) / name
-    try:
-        settings: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MissingWeights(
-            f"{place} cannot be read: {error}. Without it nothing says how {model} wants its pictures: "
-            "copy it from where the weights came from"
-        ) from error
-    return settings
 
 
 def preparation(settings: Mapping[str, Any], habits: Habits, model: str) -> Preparation:

@@ -21,12 +21,11 @@ from featzoo.extractors.vision.preprocessing import (
     loaded,
     model_digests,
     preparation,
-    read_settings,
 )
 from featzoo.media.clip import Clip
 from featzoo.media.picture import Frame
 from featzoo.sequence import FeatureSequence
-from featzoo.weights.locate import locate
+from featzoo.weights.locate import locate, read_settings
 
 # Windows handed on at a time: 64 frames.
 PIECE = 4
@@ -85,25 +84,25 @@ class VideoMae(ModelExtractor):
 
     def __post_init__(self) -> None:
         if min(self.stride, self.batch_size, self.hop or 1) < 1 or (self.rate is not None and self.rate <= 0):
-            raise ValueError("stride, rate, hop and batch_size are positive")
+            raise ValueError("stride, rate, hop and batch_size must be positive")
         if self.hop == 0 or not self.layers:
-            raise ValueError("hop is positive, and there is at least one layer")
+            raise ValueError("hop must be positive, and layers must name at least one layer")
 
     def prepare(self) -> None:
-        """Check the packages, that the model is on this machine, is of this kind and has the layers asked for."""
+        """Check the packages, that the model is on this machine, is of this kind, and has the requested layers."""
         check_model(self.model, self.name, Demands(self.kinds, self.layers, self.habits))
         self.digests()
 
     def digests(self) -> dict[str, str]:
-        """Of the weights and of what is done to pictures before."""
+        """Digests of the weights and of the preprocessing of pictures."""
         return model_digests(self.model, self.name)
 
     def provenance(self) -> dict[str, Any]:
-        """Which model, by name."""
+        """The name of the model."""
         return {"model": self.model}
 
     def load(self, clip: Clip) -> Iterator[Pictures]:
-        """Windows of frames decoded, resized and cut: images (T, 16, 3, h, w) uint8."""
+        """Decode, resize and crop windows of frames: images (T, 16, 3, h, w) uint8."""
         import torch
 
         length = int(read_settings(self.model, self.name, "config.json").get("num_frames", 16))
@@ -121,7 +120,7 @@ class VideoMae(ModelExtractor):
             yield Pictures(torch.stack(images), np.array(times))  # (T, 16, 3, h, w)
 
     def encode(self, samples: Sequence[Pictures], device: str = "cpu") -> list[FeatureSequence]:
-        """(T, D) for each sample; batches cross samples."""
+        """(T, D) for each sample; a batch may hold frames of several samples."""
         network = _network(self.model, device, self.precision, self.digests()["weights"])
 
         def rows(pictures: Any) -> Any:
@@ -160,5 +159,5 @@ def windows(shots: Iterable[Shot], length: int, hop: int) -> Iterator[list[Shot]
 
 @cache
 def _network(model: str, device: str, precision: Precision, _digest: str) -> Any:
-    """The encoder, loaded once per process while its files stay as they are."""
+    """The encoder, loaded once per process unless its files change."""
     return loaded("VideoMAEModel", locate(model, "videomae"), device, precision)
