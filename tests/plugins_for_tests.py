@@ -115,6 +115,18 @@ class Moody(Extractor):
         return loudness(clip)
 
 
+@dataclass(frozen=True)
+class Refuses(Extractor):
+    """Fails for a reason of its own: for good, or for now where the clip is called `later`."""
+
+    name = "refuses"
+    modality = "audio"
+    reads = ("audio",)
+
+    def extract(self, clip: Clip) -> FeatureSequence:
+        raise ClipError("two-speakers", "it has two speakers", retry=clip.id.startswith("later"))
+
+
 class Block(tuple):
     def __len__(self):
         return 1

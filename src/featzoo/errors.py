@@ -46,7 +46,7 @@ class MissingFeatures(FeatzooError):
 
 
 class StoreError(FeatzooError):
-    """A feature store that cannot be used as asked."""
+    """A feature store that cannot be used as asked, or a file that cannot be written."""
 
 
 class DamagedShard(StoreError):
@@ -61,15 +61,19 @@ class ClipError(FeatzooError):
     """One clip cannot be turned into features; the others go on.
 
     Attributes:
-        reason: A short code that is kept in the failures ledger, such as `no-audio`.
+        reason: A short code that is kept with the failure in the store, such as `no-audio`. featzoo's own are
+            listed in `featzoo.vocabulary.LASTING`; a plugin may add others.
+        retry: Whether the next run tries the clip again, although it is unchanged: for causes that pass, such as a
+            server that did not answer.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, retry: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.retry = retry
 
-    def __reduce__(self) -> tuple[type[ClipError], tuple[str, str]]:
-        return (type(self), (self.reason, str(self)))
+    def __reduce__(self) -> tuple[type[ClipError], tuple[str, str, bool]]:
+        return (type(self), (self.reason, str(self), self.retry))
 
 
 def unknown(name: str, kind: str, known: Iterable[str]) -> UnknownName:

@@ -158,6 +158,15 @@ def test_transient_failures_are_tried_again_and_lasting_ones_on_request(store, t
     assert store["moody"].failure("die.wav").attempts == 2
 
 
+def test_a_plugins_own_reason_lasts_unless_it_says_retry(store, tmp_path):
+    clips = voices(tmp_path / "media", "never.wav", "later.wav")
+    for _ in range(3):
+        found = account(extract_all(store, [plugins.Refuses()], clips, jobs=1))
+        assert found == dict.fromkeys(("never.wav", "later.wav"), ("failed", "two-speakers"))
+    attempts = {failure.clip: failure.attempts for failure in store["refuses"].failures()}
+    assert attempts == {"never.wav": 1, "later.wav": 3}
+
+
 def test_failures_of_an_earlier_run_are_not_taken_for_this_ones(store, tmp_path, monkeypatch):
     """A death in the second run must not settle b1, which failed in the first and has not been tried since."""
     monkeypatch.setenv("MOODY", str(tmp_path / "busy"))

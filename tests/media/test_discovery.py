@@ -68,7 +68,7 @@ def test_labels_with_and_without_suffix(tmp_path, suffix):
     touch(tmp_path, "a.mp4", "d/b.mp4", "c.mp4")
     rows = [
         {"id": "a" + suffix, "split": "Dev", "sentiment": "1.5", "note": "loud", "arousal": "", "text": "own words"},
-        {"id": "d/b" + suffix, "split": "train", "sentiment": "-2"},
+        {"id": "d/b" + suffix, "split": "Training", "sentiment": "-2"},
     ]
     table(tmp_path / "labels.csv", rows)
     found = find_clips(tmp_path)

@@ -12,8 +12,8 @@ from featzoo.augment.chunks import join, split
 from featzoo.augment.prompt import CURRENT, Method, Question
 from featzoo.augment.rows import Row
 from featzoo.errors import ClipError
+from featzoo.vocabulary import TRAITS
 
-TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
 State = Literal["answered", "cached", "fallback", "refused"]
 STATES: tuple[State, ...] = ("answered", "cached", "fallback", "refused")
 Ask = Callable[[Question], Answer]

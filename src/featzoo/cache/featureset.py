@@ -19,6 +19,7 @@ from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id, mapped, 
 from featzoo.durable import refused, write
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
+from featzoo.vocabulary import is_lasting
 
 if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
@@ -29,13 +30,28 @@ TRIES = 3
 
 
 class Failure(NamedTuple):
-    """Why a clip could not be turned into features: an entry of the failures ledger."""
+    """Why a clip gave no features.
+
+    Attributes:
+        clip: Its id.
+        source: The digest of what the features would have been made from.
+        reason: A short code, see `featzoo.vocabulary.LASTING`.
+        message: What was wrong.
+        attempts: Number of times that the clip has failed.
+        retry: Whether the extractor asked for another attempt.
+    """
 
     clip: str
     source: str
     reason: str
     message: str
     attempts: int
+    retry: bool = False
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the clip is not tried again while it is unchanged."""
+        return is_lasting(self.reason, self.retry)
 
 
 class FeatureSet:
@@ -232,7 +248,7 @@ class FeatureSet:
     def _ledger(self, clip_id: str) -> Path:
         return self.folder / "failures" / f"{hashlib.sha256(clip_id.encode()).hexdigest()[:24]}.json"
 
-    def fail(self, clip_id: str, source: str, reason: str, message: str) -> None:
+    def fail(self, clip_id: str, source: str, reason: str, message: str, retry: bool = False) -> None:
         """Record why a clip gave no features.
 
         Raises:
@@ -247,6 +263,7 @@ class FeatureSet:
             "reason": reason,
             "message": message,
             "attempts": before.attempts + 1 if before else 1,
+            "retry": retry,
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         try:
@@ -277,8 +294,8 @@ _views = lru_cache(maxsize=1024)(mapped)
 def _read_failure(place: Path) -> Failure | None:
     try:
         entry = json.loads(place.read_text(encoding="utf-8"))
-        return Failure(*(entry[name] for name in Failure._fields))
-    except (OSError, ValueError, KeyError):
+        return Failure(**{name: entry[name] for name in Failure._fields if name in entry})
+    except (OSError, ValueError, TypeError):
         return None
 
 

@@ -190,7 +190,7 @@ class _Merge:
                 continue
             self.report.failures += 1
             if ours and not self.dry_run:
-                ours.fail(failure.clip, failure.source, failure.reason, failure.message)
+                ours.fail(failure.clip, failure.source, failure.reason, failure.message, failure.retry)
 
 
 def _link(place: Path, target: Path) -> None:

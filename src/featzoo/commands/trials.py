@@ -95,12 +95,12 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
     \b
     zoo compare runs/a-s1111 runs/a-s1112 --against runs/b-s1111 --against runs/b-s1112
     """
-    from featzoo.zoo.data.load import SPLITS
+    from featzoo.vocabulary import split_name
     from featzoo.zoo.metrics.tables import number, shown, text_table
     from featzoo.zoo.runs.compare import LEVEL, RESAMPLES
     from featzoo.zoo.runs.compare import compare as differences
 
-    split = SPLITS.get(split, split)
+    split = split_name(split) or split
     found = differences(runs, others, split)
     rows = [["metric", f"A ({len(runs)})", f"B ({len(others)})", "A - B", f"{100 * LEVEL:.0f} % interval", ""]]
     for key in shown(found):

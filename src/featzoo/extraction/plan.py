@@ -15,12 +15,6 @@ from featzoo.extractors.contract import FILE, Extractor, make_extractor
 from featzoo.media.clip import Clip, file_beside
 from featzoo.media.discovery import IMAGES, SOUNDS
 
-# Reasons that lie with the clip and not with the moment: such a clip is not tried again while it is unchanged.
-LASTING = {
-    "bad-transcript", "damaged", "empty", "encrypted", "no-audio", "no-file", "no-media", "no-times", "no-video",
-    "no-words", "not-found", "too-short", "truncated", "unreadable", "worker-died", "timeout", "engine", "error",
-    "other-rows", "overflow",
-}  # fmt: skip
 State = Literal["missing", "stale", "cached", "failed"]
 
 
@@ -123,7 +117,7 @@ def _state(found: FeatureSet | None, clip: Clip, source: str) -> tuple[State, st
     if found.holds(clip.id, source):
         return "cached", ""
     failure = found.failure(clip.id)
-    if failure is not None and failure.source == source and failure.reason in LASTING:
+    if failure is not None and failure.source == source and failure.lasting:
         return "failed", f"{failure.reason}: {failure.message}"
     if found.holds(clip.id):
         return "stale", "its media, segment, words or files have changed"

@@ -206,7 +206,8 @@ class _Chunk:
 
     def _fail(self, key: str, clip_id: str, error: BaseException) -> None:
         reason, message = _reason(error)
-        self._writers[key].fail(clip_id, self._sources[key, clip_id], reason, message)
+        retry = isinstance(error, ClipError) and error.retry
+        self._writers[key].fail(clip_id, self._sources[key, clip_id], reason, message, retry)
 
     def finish(self) -> list[Receipt]:
         """Encode and write what is left, and give all receipts."""
@@ -253,9 +254,9 @@ class _Writer:
             if self._bytes >= BUFFER_BYTES or time.monotonic() - self._since >= BUFFER_SECONDS:
                 self._write()
 
-    def fail(self, clip_id: str, source: str, reason: str, message: str) -> None:
+    def fail(self, clip_id: str, source: str, reason: str, message: str, retry: bool) -> None:
         """Record a clip's failure."""
-        self._set.fail(clip_id, source, reason, message)
+        self._set.fail(clip_id, source, reason, message, retry)
         with self._lock:
             self.receipts.append(Receipt(self._set.key, clip_id, "failed", f"{reason}: {message}"))
 

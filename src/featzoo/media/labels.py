@@ -10,6 +10,7 @@ from featzoo.errors import InvalidClips
 from featzoo.media.clip import Clip
 from featzoo.media.tables import Row, Table
 from featzoo.media.transcripts import words_of
+from featzoo.vocabulary import SPLITS, split_name
 from featzoo.wording import count
 
 # Columns of a manifest that are not labels.
@@ -23,7 +24,6 @@ MMSA_LABELS = {
     "label_A": "sentiment_audio",
     "label_V": "sentiment_vision",
 }
-SPLITS = {"dev": "valid", "val": "valid", "validation": "valid", "training": "train", "testing": "test"}
 
 
 def described(clip: Clip, row: Row, table: Table) -> Clip:
@@ -32,10 +32,10 @@ def described(clip: Clip, row: Row, table: Table) -> Clip:
     Raises:
         InvalidClips: If its split is not one.
     """
-    split = (row.text("split") or row.text("mode")).lower() or None
-    split = SPLITS.get(split, split) if split else None
-    if split not in (None, "train", "valid", "test"):
-        raise InvalidClips(f"{table.at(row)}: split '{split}' of '{clip.id}' is none of train, valid, test")
+    given = row.text("split") or row.text("mode")
+    split = split_name(given)
+    if given and split is None:
+        raise InvalidClips(f"{table.at(row)}: split '{given}' of '{clip.id}' is none of {', '.join(SPLITS)}")
     text = row.text("text")
     # The words of the transcript beside it have times: they stay if the table says the same.
     told = bool(text) and text.split() != [word.text for word in clip.words]

@@ -203,5 +203,5 @@ def _result(decode: Callable[[Clip], T], clip: Clip) -> T | ClipError:
 def _given(result: T | ClipError) -> T:
     if isinstance(result, ClipError):
         # Each extractor raises its own: threads must not share a traceback.
-        raise ClipError(result.reason, str(result))
+        raise ClipError(result.reason, str(result), result.retry)
     return result

@@ -114,6 +114,17 @@ def test_every_layout_gives_the_sequences_that_went_in(truth, tmp_path, layout, 
     check(store, truth, dtype, keys)
 
 
+def test_splits_of_other_names_are_train_valid_and_test(truth, tmp_path):
+    other = {"train": "Train", "valid": "dev", "test": "Test"}
+    path = file_of(tmp_path / "m.pkl", {other[split]: clips for split, clips in truth.items()})
+    account = import_mmsa(path, tmp_path / "s")
+    assert account.clips == COUNTS
+    check(FeatureStore(tmp_path / "s"), truth, np.float32, ("text", "audio", "vision"))
+    both = file_of(tmp_path / "both.pkl", {"dev": truth["valid"], "valid": truth["test"]})
+    with pytest.raises(InvalidClips, match="two splits that mean valid: dev, valid"):
+        import_mmsa(both, tmp_path / "t")
+
+
 def test_clips_have_words_split_labels_and_tokens_that_a_recipe_reads(truth, tmp_path):
     account = import_mmsa(file_of(tmp_path / "m.pkl", truth), tmp_path / "s")
     store = FeatureStore(tmp_path / "s")

@@ -178,14 +178,14 @@ def test_an_unknown_split_is_refused(small_store):
         load_split(FeatureStore(small_store), find_recipe("psa-mf"), "tets")
 
 
-def test_validation_goes_by_several_names(tmp_path):
+def test_splits_go_by_several_names_in_any_case(tmp_path):
     clips = [
-        Clip(id=f"c{i}", split=s, labels={"sentiment": 1.0}) for i, s in enumerate(("train", "dev", "val", "valid"))
+        Clip(id=f"c{i}", split=s, labels={"sentiment": 1.0}) for i, s in enumerate(("Training", "Dev", "val", "valid"))
     ]
     store = fill(tmp_path / "features", clips, sets_for(clips), "x")
     recipe = find_recipe("psa-mf")
     train = load_split(store, recipe, "train")
-    assert load_split(store, recipe, "valid", statistics=train.statistics).ids == ("c1", "c2", "c3")
+    assert load_split(store, recipe, "Dev", statistics=train.statistics).ids == ("c1", "c2", "c3")
 
 
 def test_shorten_cuts_or_averages():

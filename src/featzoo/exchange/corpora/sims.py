@@ -12,8 +12,9 @@ from featzoo.exchange.corpora.mertools import only, read_labels, read_table, rea
 from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.exchange.raw_media import link_media
 from featzoo.media.clip import Clip
-from featzoo.media.labels import MMSA_LABELS, SPLITS
+from featzoo.media.labels import MMSA_LABELS
 from featzoo.media.transcripts import words_of
+from featzoo.vocabulary import split_name
 
 Language = Literal["chinese", "english"]
 
@@ -52,16 +53,13 @@ def import_sims(
 def _of_table(table: Path, refused: dict[str, str]) -> Iterator[Clip]:
     for number, row in enumerate(read_table(table, "video_id", "clip_id", "text", "label", "mode"), start=2):
         name = f"{row['video_id']}$_${row['clip_id']}"
-        mode = str(row["mode"]).strip().lower()
-        split = SPLITS.get(mode, mode)
         try:
             labels = dict(_labels(row))
         except ValueError as error:
             refused[f"row {number} ({name})"] = str(error)
             continue
         # CH-SIMS v2 has clips without labels for semi-supervised training: they belong to no split.
-        known = split if split in ("train", "valid", "test") else None
-        yield Clip(name, words=words_of(row["text"]), split=known, labels=labels)
+        yield Clip(name, words=words_of(row["text"]), split=split_name(row["mode"]), labels=labels)
 
 
 def _labels(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

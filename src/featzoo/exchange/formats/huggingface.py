@@ -27,9 +27,8 @@ from featzoo.exchange.importing import Account, Arrival, Rows, bring_in
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.sequence import Array
+from featzoo.vocabulary import split_name
 
-# As the Hub calls them; clips without a split stand in `train` where no clip has one, as a data set of one file does.
-SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 CARD = """---
 configs:
 - config_name: default
@@ -70,11 +69,13 @@ def export_huggingface(store_path: Path, request: str, folder: Path, dry_run: bo
     found, clips = store[request], store.clips()
     description = describe(found)
     members = [clips.get(clip_id, Clip(clip_id)) for clip_id in found]
+    # Clips without a split are in `train` where no clip has one, as a data set of one file is on the Hub.
     lone = "unsplit" if any(clip.split for clip in members) else "train"
     splits: dict[str, list[Clip]] = {}
     for clip in members:
+        split = split_name(clip.split)
         given = re.sub(r"\W+", "_", clip.split or lone)  # all that the Hub allows, and a file's name
-        splits.setdefault(SPLITS.get(given, given), []).append(clip)
+        splits.setdefault("validation" if split == "valid" else split or given, []).append(clip)
     holds = [f"{found.key}: {len(each)} clips in split {split}" for split, each in splits.items()]
     return deliver(Outgoing(folder, holds, partial(_write, found, splits, description)), dry_run)
 
@@ -163,12 +164,11 @@ def import_huggingface(folder: Path, store_path: Path, name: str | None = None, 
 def _clips(file: Path) -> Iterator[Clip]:
     """What the file says of clips; nothing where it says no more than their ids."""
     said = [name for name in ("split", "labels", "text") if name in parquet.read_schema(file).names]
-    hub = {hub: ours for ours, hub in SPLITS.items()}
-    named = hub.get(file.name.split("-")[0].removesuffix(".parquet"))
+    named = split_name(file.name.split("-")[0].removesuffix(".parquet"))
     for row in parquet.read_table(file, columns=["clip", *said]).to_pylist():
         labels: Any = row.get("labels") if isinstance(row.get("labels"), dict) else {}
         given: Any = row["split"] if "split" in said else named
-        split = hub.get(given, given)
+        split = split_name(given) or given
         kept = {str(key): float(value) for key, value in labels.items() if isinstance(value, int | float)}
         words = words_of(row.get("text") or "")
         if split or kept or words:

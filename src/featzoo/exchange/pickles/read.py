@@ -16,6 +16,7 @@ from featzoo.exchange.column_names import published
 from featzoo.exchange.importing import Incoming, Rows
 from featzoo.exchange.pickles.unpickle import load_pickle
 from featzoo.sequence import Array
+from featzoo.vocabulary import split_name
 
 MODALITIES = ("text", "audio", "vision")
 NUMBERS = "fiub"
@@ -64,13 +65,15 @@ def read_split_file(path: Path) -> SplitFile:
     if not isinstance(content, dict):
         raise InvalidClips(f"{path} holds a {type(content).__name__}; expected a dict of train, valid and test")
     content = {plain_text(key): value for key, value in content.items()}
-    splits = {
-        name: {plain_text(key): values for key, values in split.items()}
-        for name, split in content.items()
-        if isinstance(split, dict) and any(_is_modality(key, values) for key, values in split.items())
-    }
-    if not splits:
+    named = {name: split for name, split in content.items() if _is_split(split)}
+    if not named:
         raise InvalidClips(f"{path} has no split with text, audio or vision; its keys are {list(content)[:8]}")
+    splits: dict[str, dict[str, Any]] = {}
+    for name, split in named.items():
+        ours = split_name(name) or name
+        if ours in splits:
+            raise InvalidClips(f"{path} has two splits that mean {ours}: {', '.join(named)}")
+        splits[ours] = {plain_text(key): values for key, values in split.items()}
     for name, split in splits.items():
         counts = {key: _count(path, name, key, split[key]) for key in COUNTED if key in split}
         if len(set(counts.values())) > 1:
@@ -79,7 +82,11 @@ def read_split_file(path: Path) -> SplitFile:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     padded = frozenset((name, key) for name in splits for key in MODALITIES if _is_padded(splits[name].get(key, ())))
-    return SplitFile(path, digest, splits, padded, {key: value for key, value in content.items() if key not in splits})
+    return SplitFile(path, digest, splits, padded, {key: value for key, value in content.items() if key not in named})
+
+
+def _is_split(value: Any) -> bool:
+    return isinstance(value, dict) and any(_is_modality(key, values) for key, values in value.items())
 
 
 def _is_modality(key: Any, values: Any) -> bool:

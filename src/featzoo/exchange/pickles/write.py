@@ -15,8 +15,8 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import MissingFeatures, StoreError
 from featzoo.media.clip import Clip
-from featzoo.media.labels import SPLITS
 from featzoo.sequence import Array
+from featzoo.vocabulary import SPLITS, split_name
 
 
 class Chosen(NamedTuple):
@@ -56,17 +56,17 @@ def choose(store: FeatureStore, requests: Mapping[str, str], labels: Sequence[st
         StoreError: If a clip is in another split than train, valid and test.
     """
     sets = {key: store[request] for key, request in requests.items()}
-    clips: dict[str, list[Clip]] = {split: [] for split in ("train", "valid", "test")}
+    clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}
     left_out: Counter[str] = Counter()
     for _, clip in sorted(store.clips().items()):
         lacking = [f"without the label '{label}'" for label in labels if label not in clip.labels]
         lacking += [f"that {found.key} does not hold" for found in sets.values() if clip.id not in found]
         if clip.split is None or lacking:
             left_out[lacking[0] if clip.split is not None else "without a split"] += 1
-        elif SPLITS.get(clip.split, clip.split) not in clips:
+        elif (split := split_name(clip.split)) is None:
             raise StoreError(f"clip '{clip.id}' is in the split '{clip.split}'; train, valid and test can be written")
         else:
-            clips[SPLITS.get(clip.split, clip.split)].append(clip)
+            clips[split].append(clip)
     if not any(clips.values()):
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the store records no clip"
         raise MissingFeatures(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from featzoo.errors import InvalidClips
 from featzoo.exchange.importing import Account, Arrival
-from featzoo.exchange.texts.tables import TRAITS, bring_texts, read_table
+from featzoo.exchange.texts.tables import bring_texts, read_table
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.vocabulary import TRAITS
 
 COLUMNS = ("TV_ID", "Dialogue_ID", "Speaker", "Utterance", *map(str.title, TRAITS))
 LEVELS = {"high": 1.0, "low": 0.0}

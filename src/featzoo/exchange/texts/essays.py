@@ -7,7 +7,6 @@ from pathlib import Path
 from featzoo.errors import InvalidClips
 from featzoo.exchange.importing import Account
 from featzoo.exchange.texts.tables import (
-    TRAITS,
     arrive,
     bring_texts,
     find_columns,
@@ -15,14 +14,14 @@ from featzoo.exchange.texts.tables import (
     texts_of,
     yes_or_no,
 )
+from featzoo.vocabulary import TRAIT_COLUMNS, TRAITS
 
 FULL = 2467
 COLUMNS = {
     "id": ("#authid", "authid", "user", "__index_level_0__", "id"),
     "text": ("text",),
     "split": ("adam_split", "split"),
-    **{trait: (f"c{trait[:3]}", trait[0], trait) for trait in TRAITS},
-    "openness": ("copn", "o", "openness"),
+    **TRAIT_COLUMNS,
 }
 
 

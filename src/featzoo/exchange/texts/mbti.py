@@ -10,6 +10,7 @@ from typing import Any
 from featzoo.errors import InvalidClips
 from featzoo.exchange.importing import Account
 from featzoo.exchange.texts.tables import Text, arrive, bring_texts, find_columns, read_table, texts_of, yes_or_no
+from featzoo.vocabulary import TRAIT_COLUMNS, TRAITS
 
 FULL = 8675
 COLUMNS = {
@@ -17,7 +18,7 @@ COLUMNS = {
     "type": ("type",),
     "text": ("posts", "text"),
     "split": ("adam_split", "split"),
-    "openness": ("o",), "conscientiousness": ("c",), "extraversion": ("e",), "agreeableness": ("a",),
+    **{trait: TRAIT_COLUMNS[trait] for trait in TRAITS if trait != "neuroticism"},  # which a type says nothing of
 }  # fmt: skip
 # Trait to a position in the type and the letter that means 1; a type says nothing about neuroticism.
 LETTERS = {"openness": (1, "N"), "conscientiousness": (3, "J"), "extraversion": (0, "E"), "agreeableness": (2, "F")}

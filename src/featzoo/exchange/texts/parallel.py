@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.exchange.importing import Account, Arrival, bring_in
-from featzoo.exchange.texts.tables import TRAITS, read_table, split_of, yes_or_no
+from featzoo.exchange.texts.tables import read_table, split_of, yes_or_no
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.vocabulary import TRAIT_COLUMNS, TRAITS
 
 LANGUAGES = ("en", "fr", "ms", "ja", "zh")
 # The author's data sets call Malay bm (Bahasa Melayu) and Japanese jp.
@@ -21,7 +22,7 @@ ALIASES = {"bm": "ms", "jp": "ja"}
 # The flag of `zoo augment` where PIGA gave no good answer: the text is TOGA's.
 FELL_BACK = "fallback-toga"
 # Names that a table may use for a label.
-LABELS = {name: trait for trait in TRAITS for name in (trait, trait[0])}
+LABELS = {name: trait for trait, names in TRAIT_COLUMNS.items() for name in names}
 
 
 class Row(NamedTuple):

@@ -13,9 +13,10 @@ from typing import Any
 
 from featzoo.errors import InvalidClips
 from featzoo.exchange.importing import Account, Arrival
-from featzoo.exchange.texts.tables import TRAITS, bring_texts
+from featzoo.exchange.texts.tables import bring_texts
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.vocabulary import TRAITS
 
 PEOPLE = "interlocutors.json"
 

@@ -13,13 +13,9 @@ from featzoo.errors import InvalidClips, InvalidOption, StoreError
 from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.vocabulary import split_name
 from featzoo.weights.imports import require
 
-TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-SPLITS = {
-    "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
-    "test": "test",
-}  # fmt: skip
 YES_OR_NO = {"y": 1.0, "n": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0}
 # csv's own limit is 128 KB a field; the longest essays and lists of posts are longer.
 LONGEST_FIELD = 1 << 26
@@ -140,10 +136,11 @@ def split_of(value: Any) -> str | None:
     Raises:
         ValueError: If it is none of them.
     """
-    name = str("" if value is None else value).strip().lower()
-    if name and name not in SPLITS:
+    given = str("" if value is None else value).strip()
+    split = split_name(given)
+    if given and split is None:
         raise ValueError(f"its split is {value!r}, not train, valid (or dev, validation) or test")
-    return SPLITS.get(name)
+    return split
 
 
 def arrive(

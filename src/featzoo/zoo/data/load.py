@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
+from featzoo.vocabulary import SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
@@ -19,15 +20,6 @@ from featzoo.zoo.recipe import Input, Recipe
 if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
     from featzoo.media.clip import Clip
-
-SPLITS = {
-    "train": "train",
-    "valid": "valid",
-    "dev": "valid",
-    "val": "valid",
-    "validation": "valid",
-    "test": "test",
-}
 
 
 def load_split(
@@ -51,7 +43,7 @@ def load_split(
         InvalidOption: If a label's name is unknown, or another split than train has no statistics.
         InvalidClips: If a label is out of the target's range, or a feature is infinite.
     """
-    split = SPLITS.get(split, split)
+    split = split_name(split) or split
     chosen = choose(store, recipe) if chosen is None else chosen
     every = store.clips()
     clips = _of_split(every, split)
@@ -128,10 +120,10 @@ def _held(recipe: Recipe, chosen: Mapping[str, Chosen], clips: Mapping[str, Clip
 
 
 def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
-    if split not in SPLITS.values():
-        raise InvalidOption(f"no split '{split}'{suggestion(split, SPLITS.values())}")
-    named = Counter(SPLITS.get(clip.split or "", clip.split) for clip in clips.values())
-    found = {i: clip for i, clip in sorted(clips.items()) if SPLITS.get(clip.split or "", "") == split}
+    if split not in SPLITS:
+        raise InvalidOption(f"no split '{split}'{suggestion(split, SPLITS)}")
+    named = Counter(split_name(clip.split) or clip.split for clip in clips.values())
+    found = {i: clip for i, clip in sorted(clips.items()) if split_name(clip.split) == split}
     if not found:
         there = ", ".join(f"{name or 'without a split'}: {n}" for name, n in named.items()) or "none"
         raise MissingFeatures(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from featzoo.errors import StoreError
-from featzoo.zoo.data.load import SPLITS
+from featzoo.vocabulary import split_name
 from featzoo.zoo.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def lacking(store: FeatureStore, recipe: Recipe, clips: Mapping[str, Clip]) -> l
         if wanted.features and not any(_holds(store, request) for request in wanted.features)
     ]
     labels = {name for clip in clips.values() for name in clip.labels}
-    splits = {SPLITS.get(clip.split or "", "") for clip in clips.values()}
+    splits = {split_name(clip.split) for clip in clips.values()}
     return [
         *roles,
         *(f"label {name}" for name in recipe.target.columns if name not in labels),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from featzoo.errors import FeatzooError
+from featzoo.vocabulary import split_name
 from featzoo.zoo.data.split import Array
 from featzoo.zoo.metrics.binary import rows_of
 from featzoo.zoo.metrics.regression import Metrics
@@ -77,6 +78,7 @@ def compare(
     Raises:
         FeatzooError: If a folder is not that of a finished run, or the runs do not predict the same clips and targets.
     """
+    split = split_name(split) or split
     a_runs, b_runs = ([RunFolder.open(run) for run in side] for side in (a, b))
     first = a_runs[0]
     columns, kind, recorded = first.recipe.target.columns, first.recipe.target.metrics, first.predictions(split)

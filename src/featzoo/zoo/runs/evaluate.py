@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from featzoo.cache.store import FeatureStore
-from featzoo.zoo.data.load import SPLITS, load_split
+from featzoo.vocabulary import split_name
+from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Counts, Split
 from featzoo.zoo.head import roles_for_losses
 from featzoo.zoo.metrics.binary import rows_of
@@ -60,7 +61,7 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
         FeatzooError: If the folder is not that of a finished run, or the split has no clip.
     """
     folder = RunFolder.open_finished(run)
-    recipe, split = folder.recipe, SPLITS.get(split, split)
+    recipe, split = folder.recipe, split_name(split) or split
     opened = FeatureStore(store or folder.store)
     loaded = load_split(opened, recipe, split, folder.sets(opened, roles_for_losses(recipe.head)), folder.statistics)
     train_split = _train_split(opened, folder)
@@ -95,7 +96,7 @@ def _threads(number: int | None) -> Iterator[None]:
 
 def _train_split(opened: FeatureStore, folder: RunFolder) -> Split:
     """The store's train split, else that of the store that the run was trained on."""
-    here = any(SPLITS.get(clip.split or "", "") == "train" for clip in opened.clips().values())
+    here = any(split_name(clip.split) == "train" for clip in opened.clips().values())
     store = opened if here else FeatureStore(folder.store)
     sets = folder.sets(store, roles_for_losses(folder.recipe.head))
     return load_split(store, folder.recipe, "train", sets, folder.statistics)

@@ -11,8 +11,8 @@ import numpy as np
 
 from featzoo.errors import InvalidClips
 from featzoo.exchange.texts.parallel import FELL_BACK, Row, read_parallel
-from featzoo.exchange.texts.tables import TRAITS
 from featzoo.media.clip import Clip
+from featzoo.vocabulary import TRAITS
 from featzoo.weights.imports import require
 from featzoo.zoo.data.split import Array
 from featzoo.zoo.metrics.binary import THRESHOLD, Cells
