@@ -50,8 +50,8 @@ def test_each_difference_is_named(store, tmp_path):
     changed = {**ARRAYS, "clip 3": ARRAYS["clip 3"] + 1e-6}
     del changed["clip 1"]
     assert list(differences(make(tmp_path / "two", changed), lock)) == [
-        next(iter(store.sets())).key + ": 1 clips not stored: clip 1",
-        next(iter(store.sets())).key + ": 1 clips other features: clip 3",
+        next(iter(store.sets())).key + ": 1 clip not stored: clip 1",
+        next(iter(store.sets())).key + ": 1 clip other features: clip 3",
     ]
     assert list(differences(make(tmp_path / "none", {}), lock)) == [store["x"].key + ": not in the store"]
 
@@ -75,6 +75,6 @@ def test_the_command(store, tmp_path):
     store.add("x", {"clip 0": ARRAYS["clip 0"] + 1})
     done = run("--check", lock)
     assert done.exit_code == 1
-    assert "1 clips other features: clip 0" in done.output
+    assert "1 clip other features: clip 0" in done.output
     lock.write_text("[]")
     assert "is not a lock" in run("--check", lock).output

@@ -13,6 +13,7 @@ from featzoo.cache.source import source_digest
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import write
 from featzoo.errors import StoreError
+from featzoo.wording import count, some
 
 FORMAT = 1
 
@@ -83,5 +84,4 @@ def differences(store: FeatureStore, lock: Mapping[str, Any]) -> Iterator[str]:
         other = [n for n, digest in locked["clips"].items() if n in found and found.place(n).digest != digest]
         for what, names in (("not stored", absent), ("other features", other)):
             if names:
-                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                yield f"{key}: {len(names)} clips {what}: {', '.join(names[:3])}{more}"
+                yield f"{key}: {count(len(names), 'clip')} {what}: {some(names)}"
