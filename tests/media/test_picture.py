@@ -1,11 +1,13 @@
 """Pictures are upright and have square pixels. Sources: the ffmpeg program, Pillow."""
 
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from ffmpeg import ffmpeg
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from featzoo.media.clip import Clip
 
@@ -68,3 +70,18 @@ def test_pixels_are_square(tmp_path, aspect, turn):
     assert image.shape[:: -1 if turn else 1] == (48, round(64 * float(Fraction(aspect))))
     small = next(Clip("a", tmp_path / "b.mp4").frames(grey=True, size=(30, 30))).image
     assert np.ptp(np.nonzero(small > 127)[0]) == pytest.approx(np.ptp(np.nonzero(small > 127)[1]), abs=2)
+
+
+def test_a_picture_with_a_colour_profile_does_not_crash(tmp_path):
+    """PyAV 18 frees the metadata of side data twice, a profile's name among it; so it runs in a process apart."""
+    image = quarters()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image.save(tmp_path / "a.png", exif=exif, icc_profile=profile)
+    code = (
+        "import gc, sys; from pathlib import Path; from featzoo.media.clip import Clip\n"
+        "for _ in range(3): print([f.image.shape for f in Clip('a', Path(sys.argv[1])).frames()]); gc.collect()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[(64, 48, 3)]\n" * 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from featzoo.sequence import Array
 # Of pixels, width over height: beyond these a header is wrong.
 ASPECTS = (0.2, 5.0)
 # More than FFmpeg has (32 in version 8).
-SIDE_DATA_KINDS = 48
+SIDE_DATA_KINDS = 40
 
 
 class Frame(NamedTuple):
@@ -71,16 +72,16 @@ class Converter:
 def orientation(frame: Any) -> tuple[int, bool]:
     """What brings a frame upright: quarter turns anticlockwise, then whether it is mirrored left to right.
 
-    It comes from the display matrix of a video, or from the EXIF orientation of a JPEG.
+    It comes from the display matrix of a video, or from the EXIF orientation of a picture.
     """
     from av.sidedata.sidedata import Type
 
-    try:
-        found = frame.side_data.get(Type.DISPLAYMATRIX)
-    except ValueError:  # it has a kind that PyAV does not know, such as EXIF
-        found = _with_known_side_data(frame).side_data.get(Type.DISPLAYMATRIX)
-    if found is None:
+    matrix = Type.DISPLAYMATRIX.value
+    if _filtered(frame, [f"mode=select:type={matrix}"]) is None:
         return 0, False
+    # Without the other kinds: PyAV 18 crashes on those that have metadata, and does not know some, such as EXIF.
+    others = [f"mode=delete:type={kind}" for kind in range(SIDE_DATA_KINDS) if kind != matrix]
+    found = _filtered(frame, others).side_data[0]
     # Rows (a, b, u), (c, d, v), (x, y, w): a pixel (column, row) goes to (a * column + c * row, b * column + d * row).
     a, b, _, c, d, *_ = np.frombuffer(found, np.int32).tolist()
     mirrored = a * d - b * c < 0
@@ -90,18 +91,20 @@ def orientation(frame: Any) -> tuple[int, bool]:
     return turned, mirrored
 
 
-def _with_known_side_data(frame: Any) -> Any:
-    """A copy without the kinds of side data that PyAV does not know; it reads none if there is one of these."""
+def _filtered(frame: Any, steps: Sequence[str]) -> Any | None:
+    """A frame after some of FFmpeg's `sidedata` filters; None if one of them drops it."""
     from av.filter import Graph
-    from av.sidedata.sidedata import Type
 
     graph = Graph()
     last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    for kind in sorted(set(range(SIDE_DATA_KINDS)) - {known.value for known in Type}):
-        following = graph.add("sidedata", f"mode=delete:type={kind}")
+    for step in steps:
+        following = graph.add("sidedata", step)
         last.link_to(following)
         last = following
     last.link_to(graph.add("buffersink"))
     graph.configure()
     graph.push(frame)
-    return graph.pull()
+    try:
+        return graph.pull()
+    except BlockingIOError:
+        return None
