@@ -170,6 +170,24 @@ def write_video(
     return path
 
 
+def damage(source, target, numbers):
+    """A copy in which the packets of some frames hold noise."""
+    import av
+
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = (packet for packet in old.demux(old.streams.video[0]) if packet.pts is not None)
+        for number, packet in enumerate(packets):
+            if number in numbers:
+                noise = av.Packet(np.random.default_rng(number).bytes(packet.size))
+                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
+                noise.duration, noise.is_keyframe = packet.duration, packet.is_keyframe
+                packet = noise
+            packet.stream = stream
+            new.mux(packet)
+    return target
+
+
 def turn(path):
     """Write a quarter turn clockwise into the display matrix of an mp4's video track (ISO 14496-12, 8.3.2)."""
     raw = bytearray(path.read_bytes())

@@ -6,7 +6,7 @@ import numpy as np
 import plugins_for_tests as plugins
 import pytest
 from click.testing import CliRunner
-from conftest import same_features, tone, write_wav
+from conftest import damage, same_features, tone, write_video, write_wav
 
 from featzoo.cache.align import align_set
 from featzoo.cache.check import check_store
@@ -78,3 +78,23 @@ def test_the_commands_show_notes(store, tmp_path):
     assert "note made-up: 2 (noted-b.wav, noted-c.wav)" in said("show", noting, "-o", store.path)
     assert "note made-up: noted-c.wav" in said("show", noting, "noted-c.wav", "-o", store.path)
     assert "note" not in said("show", noting, "a.wav", "-o", store.path)
+
+
+def test_damaged_frames_are_counted_and_a_limit_fails_the_clip(tmp_path):
+    whole = write_video(tmp_path / "whole.mkv", count=100, options={"g": "1"})
+    (tmp_path / "clips").mkdir()
+    damage(whole, tmp_path / "clips" / "some.mkv", {31, 50, 51})
+    damage(whole, tmp_path / "clips" / "much.mkv", set(range(20, 40)))
+    run = CliRunner()
+    source, names = str(tmp_path / "clips"), ["-x", "motion-energy,frames", "--store", str(tmp_path / "f"), "-j", "1"]
+    first = run.invoke(feat, ["extract", source, *names])
+    assert first.exit_code == 1
+    assert first.output.count("note damaged-frames: 1 (some.mkv)") == 1  # the six frames of `frames` are whole
+    assert first.output.count("damaged: 1 (much.mkv)") == 2
+    shown = run.invoke(feat, ["show", "motion-energy", "some.mkv", "--store", str(tmp_path / "f")]).output
+    assert "note damaged-frames: 3 of 100 frames (3.0%) are damaged" in shown
+    listed = run.invoke(feat, ["ls", "motion-energy", "--store", str(tmp_path / "f")]).output
+    assert "some.mkv" in listed
+    assert "note: damaged-frames" in listed
+    again = run.invoke(feat, ["extract", source, *names, "--retry", "--max-damage", "0.25"])
+    assert again.exit_code == 0

@@ -1,9 +1,8 @@
 """The frames of any file are those that ffmpeg decodes, at its times. Source: the ffmpeg program."""
 
-import av
 import numpy as np
 import pytest
-from conftest import moving_picture, write_video
+from conftest import damage, moving_picture, write_video
 from ffmpeg import ffmpeg, times
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,26 +96,10 @@ def test_a_recording_cut_from_a_longer_one_begins_with_its_first_whole_frame(tmp
     np.testing.assert_allclose([f.start - found[0].start for f in found], shown - shown[0], atol=2e-3)
 
 
-def damaged(source, target, numbers):
-    """A copy in which the packets of some frames hold noise."""
-    with av.open(str(source)) as old, av.open(str(target), "w") as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        packets = (packet for packet in old.demux(old.streams.video[0]) if packet.pts is not None)
-        for number, packet in enumerate(packets):
-            if number in numbers:
-                noise = av.Packet(np.random.default_rng(number).bytes(packet.size))
-                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
-                noise.duration, noise.is_keyframe = packet.duration, packet.is_keyframe
-                packet = noise
-            packet.stream = stream
-            new.mux(packet)
-    return target
-
-
 @pytest.mark.parametrize("gop", [1, 12])
 def test_a_damaged_frame_is_left_out_and_noted(tmp_path, gop):
     whole = write_video(tmp_path / "a.mkv", count=100, options={"g": str(gop), "bf": "0"})
-    clip = Clip("a", damaged(whole, tmp_path / "b.mkv", {31}))
+    clip = Clip("a", damage(whole, tmp_path / "b.mkv", {31}))
     shots = list(clip.frames())
     assert 98 <= len(shots) < 100
     assert clip.notes["damaged-frames"].startswith(f"{100 - len(shots)} of 100 frames")
@@ -129,7 +112,7 @@ def test_a_damaged_frame_is_left_out_and_noted(tmp_path, gop):
 
 def test_more_damage_than_the_limit_fails_the_clip(tmp_path):
     whole = write_video(tmp_path / "a.mkv", count=100, options={"g": "1"})
-    path = damaged(whole, tmp_path / "b.mkv", set(range(20, 32)))
+    path = damage(whole, tmp_path / "b.mkv", set(range(20, 32)))
     with pytest.raises(ClipError, match="10%") as caught:
         list(Clip("a", path).frames())
     assert caught.value.reason == "damaged"
@@ -144,7 +127,7 @@ def test_a_healthy_clip_has_no_notes(tmp_path):
 
 def test_a_damaged_sample_is_replaced_by_the_nearest_frame_of_its_part(tmp_path):
     whole = write_video(tmp_path / "a.mkv", count=100, options={"g": "1"})
-    clip = Clip("a", damaged(whole, tmp_path / "b.mkv", {24, 25, 26, 50}))
+    clip = Clip("a", damage(whole, tmp_path / "b.mkv", {24, 25, 26, 50}))
     shots = list(clip.frames(count=2, grey=True))
     assert [(s.start, s.end, round(s.time * 25)) for s in shots] == [(0, 2, 23), (2, 4, 75)]
     assert clip.notes["damaged-frames"] == "4 of 100 frames (4.0%) are damaged"

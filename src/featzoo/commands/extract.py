@@ -34,6 +34,8 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB
 @click.option("--retry", is_flag=True, help="Try clips again that are known to fail.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one clip may take.")
 @click.option("--memory", metavar="SIZE", help="Memory that one worker may use, model included: 4GB, 500MB.")
+@click.option("--max-damage", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+              help="Share of damaged frames at which a clip fails.")  # fmt: skip
 @click.option(
     "--backend",
     type=click.Choice(["loky", "dask", "ray"]),

@@ -41,8 +41,10 @@ def list_sets(feature_set: str | None, store: Path, failed: bool) -> None:
         for failure in found.failures():
             click.echo(f"{failure.clip}  {failure.reason}  {failure.message}")
     else:
+        noted = found.noted()
         for clip_id in found:
-            click.echo(f"{clip_id}  {found.array(clip_id).shape}")
+            kinds = ", ".join(kind for kind, clip_ids in noted.items() if clip_id in clip_ids)
+            click.echo(f"{clip_id}  {found.array(clip_id).shape}" + (f"  note: {kinds}" if kinds else ""))
     _warn_of_damage(found)
 
 

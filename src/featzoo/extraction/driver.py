@@ -145,7 +145,10 @@ def _compute(
 ) -> Iterator[Receipt]:
     if options.memory is not None:
         memory_taken()  # raises an error where it cannot be measured
-    setup = Setup(_absolute(store.path), plan.extractors, Path(), options.timeout, options.memory, options.device)
+    setup = Setup(
+        _absolute(store.path), plan.extractors, Path(), options.timeout, options.memory, options.device,
+        max_damage=options.max_damage,
+    )  # fmt: skip
     engine, setup = _engine(setup, options)
     try:
         yield from run_rounds(engine, setup, jobs, sets)

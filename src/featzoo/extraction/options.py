@@ -15,6 +15,7 @@ class ExtractOptions:
         retry: Whether to try clips again that are known to fail.
         timeout: Seconds that one clip may take before its worker is killed.
         memory: Bytes that a worker may use before it is killed, model included; see `watchdog.memory_taken`.
+        max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         backend: Where workers run: `loky` (this machine), `dask` or `ray`.
         scheduler: Address of the Dask scheduler or the Ray cluster.
     """
@@ -24,5 +25,6 @@ class ExtractOptions:
     retry: bool = False
     timeout: float = 600.0
     memory: int | None = None
+    max_damage: float = 0.1
     backend: str = "loky"
     scheduler: str | None = None

@@ -21,7 +21,7 @@ from featzoo.extraction.batching import Window
 from featzoo.extraction.devices import choose_devices, claim_device
 from featzoo.extraction.watchdog import Watch, begin
 from featzoo.extractors.contract import Extractor, ModelExtractor
-from featzoo.media.clip import Clip
+from featzoo.media.clip import Clip, Decoder
 from featzoo.media.sharing import Seat, SharedClip
 from featzoo.sequence import FeatureSequence
 
@@ -40,6 +40,7 @@ class Setup:
         timeout: Seconds that a clip may take.
         memory: Bytes that a worker process may take; None is no limit.
         device: Where models run: auto, cpu, cuda or cuda:N of the worker's machine.
+        max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         jobs: Clips in work at the same time on one machine; None where each core has a worker of its own.
     """
 
@@ -50,6 +51,7 @@ class Setup:
     memory: int | None = None
     device: str = "auto"
     jobs: int | None = None
+    max_damage: float = 0.1
 
     @property
     def needs_device(self) -> bool:
@@ -147,6 +149,7 @@ class _Chunk:
 
     def __init__(self, setup: Setup, extractors: Mapping[str, Extractor], device: str, watch: Watch) -> None:
         self._extractors, self._watch = extractors, watch
+        self._decoder = Decoder(setup.max_damage)
         store = _store(setup.store)
         self._writers = {key: _Writer(store.open_set(x.label, x.spec())) for key, x in extractors.items()}
         self._windows = {
@@ -163,7 +166,7 @@ class _Chunk:
             self._sources[key, job.clip.id] = source
         with self._watch.in_hand([job.clip.id]):
             viewers = [key for key in job.sources if "video" in self._extractors[key].reads]
-            shared = SharedClip(len(viewers))
+            shared = SharedClip(len(viewers), self._decoder)
             for key in job.sources:
                 if key not in viewers:
                     self._run(key, job.clip, Seat(shared, reader=False))

@@ -13,6 +13,7 @@ from featzoo.sequence import Array
 ASPECTS = (0.2, 5.0)
 # More than FFmpeg has (32 in version 8).
 SIDE_DATA_KINDS = 40
+DISPLAY_MATRIX = 6  # AV_FRAME_DATA_DISPLAYMATRIX
 
 
 class Frame(NamedTuple):
@@ -74,16 +75,15 @@ def orientation(frame: Any) -> tuple[int, bool]:
 
     It comes from the display matrix of a video, or from the EXIF orientation of a picture.
     """
-    from av.sidedata.sidedata import Type
-
-    matrix = Type.DISPLAYMATRIX.value
-    if _filtered(frame, [f"mode=select:type={matrix}"]) is None:
+    if _filtered(frame, [f"mode=select:type={DISPLAY_MATRIX}"]) is None:
         return 0, False
     # Without the other kinds: PyAV 18 crashes on those that have metadata, and does not know some, such as EXIF.
-    others = [f"mode=delete:type={kind}" for kind in range(SIDE_DATA_KINDS) if kind != matrix]
-    found = _filtered(frame, others).side_data[0]
+    others = [f"mode=delete:type={kind}" for kind in range(SIDE_DATA_KINDS) if kind != DISPLAY_MATRIX]
+    found = _filtered(frame, others)
+    if found is None or not len(found.side_data):
+        return 0, False
     # Rows (a, b, u), (c, d, v), (x, y, w): a pixel (column, row) goes to (a * column + c * row, b * column + d * row).
-    a, b, _, c, d, *_ = np.frombuffer(found, np.int32).tolist()
+    a, b, _, c, d, *_ = np.frombuffer(found.side_data[0], np.int32).tolist()
     mirrored = a * d - b * c < 0
     if mirrored:  # undone last: the columns' new direction is turned round
         a, c = -a, -c
