@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from featzoo.errors import InvalidClips
+from featzoo.errors import ClipError, InvalidClips
 from featzoo.media.discovery import find_clips, read_manifest
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\none\n\n2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n"
@@ -314,6 +314,21 @@ def test_a_name_that_is_not_unicode_is_left_aside_with_a_word(tmp_path):
     assert len(found.left_aside) == 1
     json.dumps(found.left_aside).encode("utf-8")
     assert "not Unicode" in found.left_aside[0].encode("utf-8").decode()
+
+
+def test_links_to_media_that_are_not_here_are_clips_that_fail(tmp_path):
+    """git-annex and DataLad leave such links, and labels.csv names them."""
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "b.mp4").symlink_to("annex/objects/b.mp4")
+    (tmp_path / "notes.md").symlink_to("annex/objects/notes.md")
+    (tmp_path / "a.srt").symlink_to("annex/objects/a.srt")
+    table(tmp_path / "labels.csv", [{"id": "a", "split": "train"}, {"id": "b", "split": "test"}])
+    a, b = find_clips(tmp_path).clips
+    assert (b.id, b.split) == ("b.mp4", "test")
+    assert "a.srt: No such file" in a.problem
+    with pytest.raises(ClipError) as caught:
+        b.audio()
+    assert caught.value.reason == "not-found"
 
 
 def test_example_clips(examples):

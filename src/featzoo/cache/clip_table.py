@@ -25,8 +25,13 @@ class Record(NamedTuple):
     media: str
 
 
-def write_records(folder: Path, records: Sequence[Record]) -> Path:
+def write_records(folder: Path, records: Sequence[Record], forgotten: Sequence[str] = ()) -> Path:
     """Keep the clips of one run, and give the table that holds them.
+
+    Args:
+        folder: Where the tables are.
+        records: The clips.
+        forgotten: Ids of clips that older tables name, and that are not to be known any more.
 
     Raises:
         StoreError: If the folder cannot be written.
@@ -34,7 +39,9 @@ def write_records(folder: Path, records: Sequence[Record]) -> Path:
     import pyarrow
     from pyarrow import parquet
 
-    table = pyarrow.Table.from_pylist([_row(record) for record in records], schema=_schema())
+    rows = [_row(record) for record in records]
+    rows += [_row(Record(Clip(name), "")) | {"forgotten": True} for name in forgotten]
+    table = pyarrow.Table.from_pylist(rows, schema=_schema())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -59,21 +66,30 @@ def stamp_of(place: Path) -> int:
 
 
 def read_records(places: Sequence[Path]) -> dict[str, Record]:
-    """All clips by id, as the last of some tables that names them has them.
+    """All clips by id, as the last of some tables that names them has them, without those that are forgotten.
+
+    Raises:
+        StoreError: If a table is damaged.
+    """
+    return {name: record for name, record in newest_records(places).items() if record is not None}
+
+
+def newest_records(places: Sequence[Path]) -> dict[str, Record | None]:
+    """All clips by id, as the last of some tables that names them has them; None for those that are forgotten.
 
     Raises:
         StoreError: If a table is damaged.
     """
     from pyarrow import parquet
 
-    found: dict[str, Record] = {}
+    found: dict[str, Record | None] = {}
     for place in places:
         try:
             rows = parquet.read_table(place).to_pylist()
         except (OSError, ValueError) as error:
             raise StoreError(f"{place} is damaged: {error}") from error
         for row in rows:
-            found[row["id"]] = _record(row)
+            found[row["id"]] = None if row.get("forgotten") else _record(row)
     return found
 
 
@@ -94,6 +110,7 @@ def _schema() -> Any:
             ("media", pa.string()),
             ("remarks", pa.list_(pa.string())),
             ("files", pa.map_(pa.string(), pa.string())),
+            ("forgotten", pa.bool_()),
         ]
     )
 

@@ -2,7 +2,7 @@
 
 A stored sequence is used if reading its clip gives it: it fits the clip's media, segment and words as the last run
 recorded them or, where none does, it is the newest. What a run has not recorded, or recorded without its media, may
-fit again: all of it is used.
+fit again: all of it is used. Of a clip that is forgotten, nothing is.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Garbage(NamedTuple):
     """Something that nothing uses.
 
     Attributes:
-        kind: rows (of one shard), merged, failure, aside, temporary, index or set.
+        kind: rows (of one shard), forgotten (rows of forgotten clips), merged, failure, aside, temporary, index or set.
         key: The feature set; empty for what belongs to none.
         place: The file or folder.
         size: Bytes that deleting it frees.
         clips: Whose sequences or failures these are.
     """
 
-    kind: Literal["rows", "merged", "failure", "aside", "temporary", "index", "set"]
+    kind: Literal["rows", "forgotten", "merged", "failure", "aside", "temporary", "index", "set"]
     key: str
     place: Path
     size: int
@@ -81,11 +81,11 @@ def find_garbage(
             continue
         unused = _unused(found)
         for shard, places in unused.items():
-            yield Garbage("rows", found.key, found.index.path(shard), *_weigh(found, shard, places))
+            yield from _rows(found, shard, places)
         for place in sweepable(found, grace, partial(_is_used, found)):
             yield Garbage("merged", found.key, place, place.stat().st_size)
         for failure in found.failures():
-            if found.holds(failure.clip, failure.source):
+            if found.holds(failure.clip, failure.source) or failure.clip in found.store.catalogue.forgotten():
                 yield Garbage("failure", found.key, found.folder / "failures", 0, [failure.clip])
         for place in sorted((found.folder / ASIDE).glob("*.h5")):
             if _recovered(place, found):
@@ -104,8 +104,8 @@ def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float
     """
     shards: dict[str, set[str]] = defaultdict(set)
     for each in garbage:
-        if each.kind in ("rows", "merged"):
-            shards[each.key].add(each.place.name if each.kind == "rows" else "")
+        if each.kind in ("rows", "forgotten", "merged"):
+            shards[each.key].add("" if each.kind == "merged" else each.place.name)
         elif each.kind == "failure":
             store[each.key].settle(each.clips)
         elif each.kind == "set":
@@ -124,7 +124,8 @@ def _unused(found: FeatureSet) -> dict[str, list[Place]]:
     found.index.refresh()
     merged = merged_shards(found)
     unused: dict[str, list[Place]] = defaultdict(list)
-    for clip_id in found.index.repeated():
+    forgotten = found.store.catalogue.forgotten()
+    for clip_id in sorted({*found.index.repeated(), *(clip_id for clip_id in found.ids() if clip_id in forgotten)}):
         places = [place for place in found.index.places(clip_id) if place.shard not in merged]
         kept = _kept(found, clip_id, places)
         for place in places:
@@ -134,6 +135,8 @@ def _unused(found: FeatureSet) -> dict[str, list[Place]]:
 
 
 def _kept(found: FeatureSet, clip_id: str, places: list[Place]) -> Collection[Place]:
+    if clip_id in found.store.catalogue.forgotten():
+        return []
     # Of several copies made from the same, the newest.
     newest = {place.source: place for place in places}
     if len(newest) < 2:
@@ -147,6 +150,17 @@ def _kept(found: FeatureSet, clip_id: str, places: list[Place]) -> Collection[Pl
 
 def _is_used(found: FeatureSet, clip_id: str, source: str) -> bool:
     return source in {place.source for place in _kept(found, clip_id, found.index.places(clip_id))}
+
+
+def _rows(found: FeatureSet, shard: str, places: list[Place]) -> Iterator[Garbage]:
+    size, clips = _weigh(found, shard, places)
+    forgotten = [clip for clip in clips if clip in found.store.catalogue.forgotten()]
+    of_forgotten = size * len(forgotten) // len(clips)
+    place = found.index.path(shard)
+    if forgotten:
+        yield Garbage("forgotten", found.key, place, of_forgotten, forgotten)
+    if len(forgotten) < len(clips):
+        yield Garbage("rows", found.key, place, size - of_forgotten, [c for c in clips if c not in forgotten])
 
 
 def _weigh(found: FeatureSet, shard: str, places: list[Place]) -> tuple[int, list[str]]:

@@ -6,16 +6,16 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featzoo import plugins
-from featzoo.cache.clip_table import Record, read_records, same, tables, write_records
+from featzoo.cache.catalogue import Catalogue
+from featzoo.cache.clip_table import Record
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.shard import FORMAT, Entry, check_id
+from featzoo.cache.shard import FORMAT, Entry
 from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
 from featzoo.durable import probe, refused, write
@@ -59,8 +59,7 @@ class FeatureStore:
         if declared.get("format") != FORMAT:
             raise StoreError(f"{self.path} has format {declared.get('format')}; this featzoo reads {FORMAT}")
         self._sets: dict[str, FeatureSet] = {}
-        self._records: dict[str, Record] | None = None
-        self._tables: list[Path] = []
+        self.catalogue = Catalogue(self.path)
         self.contents = ContentDigests(self.path / "index")
 
     @classmethod
@@ -183,12 +182,9 @@ class FeatureStore:
 
     # Clips
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> Mapping[str, Record]:
         """Every clip that a run has named, with its media's digest, as the newest run left it."""
-        if self._records is None:
-            self._tables = tables(self.path / "clips")
-            self._records = read_records(self._tables)
-        return self._records
+        return self.catalogue.records()
 
     def clips(self) -> dict[str, Clip]:
         """Every clip that a run has named: split, labels and words, by id."""
@@ -199,29 +195,8 @@ class FeatureStore:
         return sorted(self.records())
 
     def record(self, clips: Iterable[Clip], media: Mapping[Path, str] | None = None) -> None:
-        """Keep the clips of a run; those that have not changed are not written again.
-
-        Args:
-            clips: As found.
-            media: Digests of the media files' contents, where known.
-
-        Raises:
-            StoreError: If the store cannot be written, or an id cannot be stored.
-        """
-        if self._records is not None and self._tables != tables(self.path / "clips"):
-            self._records = None  # another run has recorded clips meanwhile
-        known = self.records()
-        new = []
-        for clip in clips:
-            check_id(clip.id)
-            if clip.id in known:  # a run that does not read a file says nothing of it
-                clip = replace(clip, files={**known[clip.id].clip.files, **clip.files})
-            record = Record(clip, (media or {}).get(clip.path, "") if clip.path else "")
-            if clip.id not in known or not same(known[clip.id], record):
-                new.append(record)
-        if new:
-            self._tables = [*self._tables, write_records(self.path / "clips", new)]
-            known.update({record.clip.id: record for record in new})
+        """Keep the clips of a run, as `Catalogue.record` does."""
+        self.catalogue.record(clips, media)
 
     def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
         """The digest of what an extractor that `reads` so is given of a clip now; None if it is unknown."""

@@ -89,6 +89,7 @@ def pack(store: Path, grace: float) -> None:
 # What each kind of garbage is, for one and for several.
 GARBAGE = {
     "rows": ("outdated or duplicate sequence", ""),
+    "forgotten": ("sequence of a forgotten clip", "sequences of forgotten clips"),
     "merged": ("merged shard", ""),
     "failure": ("failure of a clip that is stored now", "failures of clips that are stored now"),
     "aside": ("damaged shard set aside", "damaged shards set aside"),
@@ -110,8 +111,9 @@ GARBAGE = {
 def gc(store: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: bool) -> None:
     """List data that is no longer used, and delete it.
 
-    This is: features of media, segments or words that have changed since, if newer ones are stored; shards that were
-    merged; failures of clips that are stored now; shards that `feat check --repair` set aside; unfinished files.
+    This is: features of media, segments or words that have changed since, if newer ones are stored; features of
+    forgotten clips; shards that were merged; failures of clips that are stored now; shards that `feat check --repair`
+    set aside; unfinished files.
     Nothing is deleted before you confirm it.
 
     \b
@@ -135,7 +137,7 @@ def gc(store: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: 
     with _advising_repair(store):
         remove_garbage(opened, garbage, grace)
     click.echo(f"{total}: deleted")
-    if grace and any(each.kind == "rows" for each in garbage):
+    if grace and any(each.kind in ("rows", "forgotten") for each in garbage):
         click.echo(f"the next feat gc after {grace:.0f} s deletes the shards that were rewritten")
 
 

@@ -85,7 +85,7 @@ def run(
         click.UsageError: If options do not fit together.
     """
     from featzoo.cache.store import FeatureStore
-    from featzoo.commands.extract_report import print_plan, print_report, progress
+    from featzoo.commands.extract_report import print_duplicates, print_plan, print_report, progress
     from featzoo.commands.selection import select_clips, select_extractors
     from featzoo.extraction.driver import run_plan
     from featzoo.extraction.engines import check_backend
@@ -109,6 +109,7 @@ def run(
     with progress(len(clips) * len(extractors), verbose) as tell:
         report = run_plan(plan, store, options, tell)
     print_report(report, extractors, path)
+    print_duplicates(store)
     if selection.world is None:
         _pack_many(store)
     else:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import click
 
+from featzoo.cache.duplicates import across_splits
+from featzoo.cache.store import FeatureStore
 from featzoo.extraction.driver import Outcome, Report
 from featzoo.extraction.plan import Plan
 from featzoo.extractors.contract import Extractor
 from featzoo.weights.catalogue import licence, research_only
-from featzoo.wording import some
+from featzoo.wording import count, some
 
 
 @contextmanager
@@ -93,3 +95,11 @@ def _print_terms(extractor: Extractor) -> None:
 
 def _examples(clips: Sequence[str]) -> str:
     return f"{len(clips)} ({some(clips)})"
+
+
+def print_duplicates(store: FeatureStore) -> None:
+    """Warn of clips of different splits with the same content."""
+    found = across_splits(store.records())
+    if found:
+        said = f"warning: {count(len(found), 'pair')} of clips in different splits have the same content: {some(found)}"
+        click.secho(said, err=True, fg="yellow")

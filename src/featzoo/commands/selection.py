@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,27 @@ def _find(selection: Selection, path: Path) -> list[Clip]:
     for remark in found.remarks:
         click.secho(remark, fg="yellow" if remark.endswith("left out") else None)
     _print_remarks(found.clips)
+    gone = gone_clips(path, selection.sources, found.clips)
+    if gone:
+        said = f"{count(len(gone), 'clip')} in {path} no longer there: {some(gone)}; feat forget takes clips out"
+        click.secho(said, fg="yellow")
     return found.clips
+
+
+def gone_clips(path: Path, sources: Sequence[Path], found: Sequence[Clip]) -> list[str]:
+    """The clips of a store whose files were in one of the folders, and are not there any more."""
+    if not (path / "STORE.json").is_file():
+        return []
+    folders = [source.resolve() for source in sources if source.is_dir()]
+    ids = {clip.id for clip in found}
+    return sorted(
+        clip.id
+        for clip in FeatureStore(path).clips().values()
+        if clip.id not in ids
+        and clip.path
+        and not os.path.lexists(clip.path)
+        and any(clip.path.parent.resolve().is_relative_to(folder) for folder in folders)
+    )
 
 
 def _print_remarks(clips: Sequence[Clip]) -> None:

@@ -90,7 +90,7 @@ def _from_source(source: Path, encoding: str | None) -> Found:
 
 def _scan(folder: Path, encoding: str | None) -> Found:
     clips, neighbours = [], Neighbours()
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
+    files = sorted(path for path in folder.rglob("*") if _is_file(path) and not _hidden(path, folder))
     used = {folder / "labels.csv"}
     odd = [path for path in files if not _unicode(path)]
     for path in files:
@@ -108,6 +108,11 @@ def _scan(folder: Path, encoding: str | None) -> Found:
     rows = match(clips, table)
     clips = [described(clip, rows[clip.id], table) if clip.id in rows else clip for clip in clips]
     return Found(clips, aside, account(table, COLUMNS, f"{len(rows)} of {len(clips)} clips"))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link to media that are not here: git-annex and DataLad fetch them when asked."""
+    return path.is_file() or (path.is_symlink() and not path.exists() and path.suffix.lower() in MEDIA)
 
 
 def _readable(path: Path) -> str:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,19 @@ def test_what_is_recorded(small_run, small_store):
     features = read_json(path / "features.json")
     assert features["sets"]["audio"]["digest"] == FeatureStore(small_store).find("egemaps").digest
     assert features["clips"]["train"]["clips"] == 24
+
+
+def test_a_run_says_that_two_splits_have_the_same_content(tmp_path, small_store):
+    store = tmp_path / "features"
+    shutil.copytree(small_store, store)
+    paths = {"train/00": Path("a.mp4"), "test/01": Path("b.mp4")}
+    clips = FeatureStore(store).clips()
+    moved = [dataclasses.replace(clips[name], path=path) for name, path in paths.items()]
+    FeatureStore(store).record(moved, dict.fromkeys(paths.values(), "the same bytes"))
+    run = train_recipe("psa-mf", store, tmp_path / "runs", {**SMALL, "training.epochs": 1}, "cpu")
+    said = "'train/00' (train) and 'test/01' (test)"
+    assert read_json(run.path / "environment.json")["duplicates"] == [said]
+    assert f"Different splits have the same content: {said}." in (run.path / "README.md").read_text()
 
 
 def test_the_model_card_tells_what_was_used(small_run):

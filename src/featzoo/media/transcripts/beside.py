@@ -58,7 +58,7 @@ def read_beside(media: Path, neighbours: Neighbours, encoding: str | None = None
         if len(tags) > 1 and tag and not tag.endswith("-orig"):
             names = " and ".join(tags.values())
             return Beside(path, problem=f"{names} differ in language: name the right one {media.stem}{path.suffix}")
-        status = path.stat()
+        status = path.stat() if path.exists() else path.lstat()  # a link to a file that is not here
         found = _load(path, encoding, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
         if isinstance(found, Transcript):
             return Beside(path, found.words, (*notes, *found.notes))
@@ -97,7 +97,7 @@ def _by_recording(folder: Path) -> dict[str, list[Path]]:
     """The transcripts of a folder by the name, without suffix and language, of the recording that they are of."""
     try:
         with os.scandir(folder) as entries:
-            files = [Path(entry) for entry in entries if entry.is_file()]
+            files = [Path(entry) for entry in entries if entry.is_file() or entry.is_symlink()]
     except OSError:
         return {}
     suffixes = {suffix.lower() for suffix in SUFFIXES}

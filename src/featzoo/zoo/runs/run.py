@@ -12,9 +12,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from featzoo.cache.duplicates import across_splits
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, MissingFeatures
-from featzoo.wording import count
+from featzoo.wording import count, some
 from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe
 from featzoo.zoo.data.load import chooses, load_split
@@ -120,7 +121,9 @@ def _train(
     chooses(splits["valid"], recipe)  # raises now, not after the folder is made
     head = _new_head(recipe, splits["train"])
     path = of_first(path)  # its name may be drawn at random
-    environment = files.environment(str(accelerator.device), store.path)
+    used = {name for split in splits.values() for name in split.ids}
+    duplicates = [str(pair) for pair in across_splits({k: v for k, v in store.records().items() if k in used})]
+    environment = files.environment(str(accelerator.device), store.path) | {"duplicates": duplicates}
     writer = RunWriter(path, recipe, head, splits, describe(chosen), environment)
     first = accelerator.is_main_process
     if first and not resumed:
@@ -175,6 +178,9 @@ def _fit(
         seed_everything(recipe.training.seed + accelerator.process_index)
     with TrainingProgress(recipe.training.batch_size, first) as progress:
         _announce(progress, chosen, recipe, {name: split.counts for name, split in splits.items()})
+        duplicates = writer.environment["duplicates"]
+        if duplicates:
+            progress.line(f"warning: the same content is in different splits: {some(duplicates)}")
         log = EpochLog(writer.path, writer.head, progress) if first else SilentLog()
         if resumed:
             log.cut(checkpoint.load())

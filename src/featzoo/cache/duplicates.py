@@ -1,0 +1,44 @@
+"""Clips of different splits that have the same content, so that a test score would tell of training data."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from featzoo.cache.clip_table import Record
+
+
+class Duplicate(NamedTuple):
+    """Two clips whose media files have the same bytes and whose segments overlap."""
+
+    one: str
+    split: str
+    other: str
+    other_split: str
+
+    def __str__(self) -> str:
+        return f"'{self.one}' ({self.split}) and '{self.other}' ({self.other_split})"
+
+
+def across_splits(records: Mapping[str, Record]) -> list[Duplicate]:
+    """The clips that have the same content as one of another split; segments that do not overlap have not."""
+    groups: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
+    for name, (clip, media) in records.items():
+        if media and clip.split:
+            groups[media].append((clip.start, math.inf if clip.end is None else clip.end, clip.split, name))
+    found = []
+    for spans in groups.values():
+        furthest: dict[str, tuple[float, str]] = {}  # of each split, the latest end so far, and whose it is
+        for start, end, split, name in sorted(spans):
+            others = [(until, other, whose) for other, (until, whose) in furthest.items() if other != split]
+            found += [_pair((whose, other), (name, split)) for until, other, whose in others if until > start]
+            furthest[split] = max((end, name), furthest.get(split, (0.0, "")))
+    return sorted(found)
+
+
+def _pair(*clips: tuple[str, str]) -> Duplicate:
+    """Two clips with their splits; that of train first."""
+    one, other = sorted(clips, key=lambda clip: (clip[1] != "train", clip))
+    return Duplicate(*one, *other)
