@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,23 +66,28 @@ def transcribe(
         )
         return loaded
 
+    with _progress(_recordings(media), len(media.found)) as tell:
+        outcomes = transcribe_all(media.found, load, align=align, force=force, on_progress=tell)
+    if _print_outcomes(outcomes, align):
+        raise SystemExit(1)
+
+
+@contextmanager
+def _progress(label: str, total: int) -> Iterator[Callable[[float], None]]:
+    """Show a bar on a terminal while the block runs; gives the function that takes the number of recordings done."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.fields[of]}"),
+        TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:.0f}%"),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(media.found), of=_recordings(media))
-        outcomes = transcribe_all(
-            media.found, load, align=align, force=force, on_progress=lambda done: progress.update(task, completed=done)
-        )
-    if _print_outcomes(outcomes, align):
-        raise SystemExit(1)
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 def _print_found(media: Media) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from featzoo.vocabulary import SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
+from featzoo.zoo.head import InputSpec
 from featzoo.zoo.recipe import Input, Recipe
 
 if TYPE_CHECKING:
@@ -47,28 +48,21 @@ def load_split(
     chosen = choose(store, recipe) if chosen is None else chosen
     every = store.clips()
     clips = _of_split(every, split)
-    known = {name for clip in every.values() for name in clip.labels}
-    targets, without = _targets(clips, recipe, known, split == "train")
+    _check_labels(recipe, every)
+    targets, without = _targets(clips, recipe, split == "train")
     held = _held(recipe, chosen, clips)
-    required = [role for role in chosen if recipe.inputs[role].required]
-    left_out = Counter(next((r for r in required if i not in held[r]), "") for i in targets)
-    ids = tuple(i for i in targets if all(i in held[r] for r in required))
+    ids, left_out = _usable(recipe, targets, held)
     if not ids:
-        lacking = [role for role in left_out if role]
-        raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out), lacking)
+        raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out), list(left_out))
     features = _features(recipe, chosen, held, ids)
     specs = {role: one.spec for role, one in chosen.items()}
     if statistics is None:
-        if split != "train":
-            raise InvalidOption(f"the {split} split is standardised by the train split's statistics: pass them")
-        standardised = {role: spec for role, spec in specs.items() if recipe.inputs[role].standardise}
-        to_range = {role for role in standardised if recipe.inputs[role].standardise == "range"}
-        statistics = statistics_of(features, standardised, to_range)
+        statistics = _statistics(recipe, split, features, specs)
     counts = Counts(
         clips=len(ids),
         without_target=without,
-        left_out={role: n for role, n in left_out.items() if role},
-        missing={role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))},
+        left_out=left_out,
+        missing=_missing(features),
         unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
         unlabelled=sum(math.isnan(targets[i][0]) for i in ids),
     )
@@ -91,13 +85,11 @@ def load_clips(
         A split whose targets are NaN.
     """
     held = _held(recipe, chosen, store.clips())
-    required = [role for role in chosen if recipe.inputs[role].required]
-    kept = tuple(i for i in ids if all(i in held[role] for role in required))
+    kept, _ = _usable(recipe, ids, held)
     features = _features(recipe, chosen, held, kept)
-    missing = {role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))}
     targets = np.full((len(kept), len(recipe.target.columns)), np.nan)
     specs = {role: one.spec for role, one in chosen.items()}
-    return Split("given", kept, features, targets, specs, statistics, Counts(len(kept), missing=missing))
+    return Split("given", kept, features, targets, specs, statistics, Counts(len(kept), missing=_missing(features)))
 
 
 def _features(
@@ -117,6 +109,26 @@ def _held(recipe: Recipe, chosen: Mapping[str, Chosen], clips: Mapping[str, Clip
         found = siblings(recipe.inputs[role].of, clips, clips) if there else {}
         held[role] = {i: other for i, other in found.items() if other in there}
     return held
+
+
+def _usable(
+    recipe: Recipe, ids: Iterable[str], held: Mapping[str, Mapping[str, str]]
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The clips that have every required input, and the number of the others by the first input that they lack."""
+    required = [role for role in held if recipe.inputs[role].required]
+    lacks = {i: next((role for role in required if i not in held[role]), "") for i in ids}
+    return tuple(i for i, role in lacks.items() if not role), dict(Counter(filter(None, lacks.values())))
+
+
+def _statistics(
+    recipe: Recipe, split: str, features: Mapping[str, list[Array | None]], specs: Mapping[str, InputSpec]
+) -> Statistics:
+    """The statistics of the train split's standardised inputs."""
+    if split != "train":
+        raise InvalidOption(f"the {split} split is standardised by the train split's statistics: pass them")
+    standardised = {role: spec for role, spec in specs.items() if recipe.inputs[role].standardise}
+    to_range = {role for role in standardised if recipe.inputs[role].standardise == "range"}
+    return statistics_of(features, standardised, to_range)
 
 
 def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
@@ -150,19 +162,22 @@ def chooses(dev: Split, recipe: Recipe) -> Split:
     return replace(dev, ids=tuple(dev.ids[row] for row in rows), features=features, targets=dev.targets[rows])
 
 
-def _targets(
-    clips: Mapping[str, Clip], recipe: Recipe, known: set[str], train: bool
-) -> tuple[dict[str, list[float]], int]:
-    """Clip id to its K labels, and how many clips lack one or, to train on, may not show theirs."""
-    wanted, limits = recipe.target.columns, recipe.target.range
-    languages = recipe.target.languages if train else ()
-    hidden = {i for i in clips if languages and member(i)[1] not in languages}
-    for name in wanted:
+def _check_labels(recipe: Recipe, clips: Mapping[str, Clip]) -> None:
+    """Check that some clip has each label that the recipe learns."""
+    known = {name for clip in clips.values() for name in clip.labels}
+    for name in recipe.target.columns:
         if known and name not in known:
             raise InvalidOption(
                 f"recipe {recipe.name} learns '{name}', which no clip has as a label"
                 f"{suggestion(name, known)}. Choose with target.columns"
             )
+
+
+def _targets(clips: Mapping[str, Clip], recipe: Recipe, train: bool) -> tuple[dict[str, list[float]], int]:
+    """Clip id to its K labels, and the number of clips that lack one or whose labels are not used in training."""
+    wanted, limits = recipe.target.columns, recipe.target.range
+    languages = recipe.target.languages if train else ()
+    hidden = {i for i in clips if languages and member(i)[1] not in languages}
     targets = {}
     for i, clip in clips.items():
         values = [float(clip.labels.get(name, math.nan)) for name in wanted]
@@ -183,7 +198,7 @@ def _targets(
 
 def _nothing(recipe: Recipe, split: str, clips: int, without: int, left_out: Mapping[str, int]) -> str:
     lacks = [f"{without} lack a label"] if without else []
-    lacks += [f"{n} lack {role}" for role, n in left_out.items() if role]
+    lacks += [f"{n} lack {role}" for role, n in left_out.items()]
     return f"recipe {recipe.name}: none of the {clips} {split} clips can be used: {', '.join(lacks)}"
 
 
@@ -219,6 +234,11 @@ def shorten(array: Array, steps: int, how: str) -> Array:
     count = np.add.reduceat(seen, starts, axis=0, dtype=np.int64)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return mean.astype(array.dtype)
+
+
+def _missing(features: Mapping[str, list[Array | None]]) -> dict[str, int]:
+    """Role to the number of clips that lack it."""
+    return {role: n for role, arrays in features.items() if (n := sum(a is None for a in arrays))}
 
 
 def _unobserved(arrays: list[Array | None]) -> int:

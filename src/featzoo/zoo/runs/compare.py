@@ -83,12 +83,7 @@ def compare(
     first = a_runs[0]
     columns, kind, recorded = first.recipe.target.columns, first.recipe.target.metrics, first.predictions(split)
     for other in (*a_runs, *b_runs):
-        its = other.predictions(split)
-        same_clips = its.ids == recorded.ids and np.array_equal(its.truth, recorded.truth)
-        if other.recipe.target.columns != columns or not same_clips:
-            raise FeatzooError(
-                f"{other.path} and {first.path} do not predict the same clips of {split}: not comparable"
-            )
+        _check_comparable(first, other, split)
     truth, ids = recorded.truth, recorded.ids
     measures = [
         [measure_of(kind, one.predictions(split).pred, truth, columns, ids=ids) for one in side]
@@ -107,6 +102,13 @@ def compare(
         drawn.append({key: ours[key] - theirs[key] for key in ours})
     spans = _percentiles(drawn, level)
     return {key: Difference(means[0][key], means[1][key], spans[key]) for key in means[0]}
+
+
+def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
+    ours, theirs = first.predictions(split), other.predictions(split)
+    same_clips = ours.ids == theirs.ids and np.array_equal(ours.truth, theirs.truth)
+    if first.recipe.target.columns != other.recipe.target.columns or not same_clips:
+        raise FeatzooError(f"{other.path} and {first.path} do not predict the same clips of {split}: not comparable")
 
 
 def _draws(units: Array, resamples: int) -> Iterator[Array]:

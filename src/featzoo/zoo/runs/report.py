@@ -150,15 +150,9 @@ def card(
         trained: What training gave.
         environment: What `records.environment` gave.
     """
-    best = trained.best.epoch if trained.best else 0
-    total = sum(p.numel() for p in head.parameters())
-    learning = sum(p.numel() for p in _trained(head, recipe))
     parts = [
         f"# {name}",
-        f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
-        f"{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
-        f"the weights are those of epoch {best}, which has {_chosen(trained, recipe)}. "
-        "The test split took no part in any choice.",
+        _summary(recipe, head, trained),
         "![Curves and predictions](curves.png)",
         *(["![Distribution of predictions beside the truth](traits.png)"] if recipe.target.metrics == "traits" else []),
         "## Results",
@@ -179,6 +173,18 @@ def card(
         f"`zoo evaluate {name}` computes the table again from the weights and the features.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _summary(recipe: Recipe, head: Head, trained: Trained) -> str:
+    best = trained.best.epoch if trained.best else 0
+    total = sum(p.numel() for p in head.parameters())
+    learning = sum(p.numel() for p in _trained(head, recipe))
+    return (
+        f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
+        f"{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
+        f"the weights are those of epoch {best}, which has {_chosen(trained, recipe)}. "
+        "The test split took no part in any choice."
+    )
 
 
 def _chosen(trained: Trained, recipe: Recipe) -> str:

@@ -116,11 +116,7 @@ def run_trials(
     Raises:
         FeatzooError: If a recipe, features, labels, weights or device do not allow it.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InvalidOption(
-            "several trainings in one command cannot share processes: start one command for each seed, or train "
-            "several at the same time in one process each"
-        )
+    _check_single_process()
     plan = [
         Planned(variant, {**changes, "training.seed": seed}, seed, folder / f"{_slug(variant)}-s{seed}")
         for variant, changes in wanted.items()
@@ -131,6 +127,14 @@ def run_trials(
         done[trial.variant, trial.seed] = trial
         on_trial(trial)
     return [done[one.variant, one.seed] for one in plan]
+
+
+def _check_single_process() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InvalidOption(
+            "several trainings in one command cannot share processes: start one command for each seed, or train "
+            "several at the same time in one process each"
+        )
 
 
 def _trials(name: str | Path, store: Path, plan: Sequence[Planned], device: str, jobs: int) -> Iterator[Trial]:
