@@ -121,7 +121,8 @@ def _shortened(columns: Sequence[str]) -> str:
 def bring_in(arrival: Arrival, store_path: Path, dry_run: bool = False) -> Account:
     """Put what a file holds into a store. A dry run reads and checks all of it and writes nothing.
 
-    Words, times and media that the store already knows of a clip stay; split and labels are the file's.
+    Words, times and media that the store already knows of a clip stay, but words with times replace words without;
+    split and labels are the file's.
 
     Args:
         arrival: What the file holds.
@@ -174,11 +175,15 @@ def _wrong_id(clip_id: str) -> str:
 
 def _merged(known: Clip, new: Clip) -> Clip:
     merged = replace(known, split=new.split or known.split, labels={**known.labels, **new.labels})
-    if not known.words:
+    if not known.words or (_untimed(known) and new.words and not _untimed(new)):
         merged = replace(merged, words=new.words, problem=new.problem)
     if known.path is None and (new.path is not None or known.end is None):
         merged = replace(merged, path=new.path, start=new.start, end=new.end)
     return merged
+
+
+def _untimed(clip: Clip) -> bool:
+    return all(word.start != word.start for word in clip.words)
 
 
 def _one_set(incoming: Incoming, store_path: Path, dry_run: bool) -> Imported:

@@ -16,6 +16,7 @@ import numpy as np
 
 from featzoo.errors import ClipError
 from featzoo.sequence import Array
+from featzoo.stand_ins import stand_in
 
 # A file that gives less than this share of what its header declares, and lacks more than
 # MISSING_SECONDS, is a truncated download: features of its first half would pass for the whole.
@@ -55,7 +56,7 @@ def opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise ClipError("not-found", f"no file {path}") from error
     except av.error.FFmpegError as error:
-        raise ClipError("unreadable", f"{path.name}: {error.strerror or error}") from error
+        raise ClipError("unreadable", f"{path.name}: {stand_in(path) or error.strerror or error}") from error
     except OSError as error:
         raise ClipError("unreadable", f"{path.name}: {error.strerror or error}") from error
 

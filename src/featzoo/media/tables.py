@@ -18,6 +18,7 @@ from typing import Any
 
 from featzoo.errors import InvalidClips
 from featzoo.media.transcripts.encoding import UnknownEncoding, decode
+from featzoo.stand_ins import refuse_stand_in
 
 DELIMITERS = ",;\t|"
 # What is written for a number that is not known.
@@ -89,6 +90,7 @@ def read_table(path: Path, known: Collection[str], needed: Collection[str], enco
         InvalidClips: If it cannot be read, a needed column is missing, a column is there twice, or a row has more or
             fewer cells than there are columns.
     """
+    refuse_stand_in(path, InvalidClips)
     try:
         if path.suffix.lower() == ".parquet":
             return _checked(_parquet(path, known), needed)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from featzoo import FeatureSequence, FeatureStore
+from featzoo import Clip, FeatureSequence, FeatureStore, Word
 from featzoo.errors import InvalidClips, StoreError
 from featzoo.exchange.formats.csd import METADATA, export_csd, import_csd
 
@@ -104,3 +104,37 @@ def test_what_cannot_be_read_or_would_be_lost_is_refused(store, tmp_path):
         export_csd(store.path, "audio.x", tmp_path / "x.csd")
     with pytest.raises(StoreError, match=r"\*\.csd"):
         export_csd(store.path, "audio.x", tmp_path / "x.h5")
+
+
+def write_words(path, entries):
+    """As the SDK's CMU_MOSEI_TimestampedWords.csd: byte strings (N, 1), with `sp` where nothing is said."""
+    with h5py.File(path, "w") as file:
+        for name, rows in entries.items():
+            group = file.create_group(f"words/data/{name}")
+            group["features"] = np.array([[text.encode()] for text, _, _ in rows], dtype="S32")
+            group["intervals"] = np.array([times for _, *times in rows])
+        file["words/metadata/root name"] = [json.dumps("words")]
+
+
+ROWS = [("sp", 0.0, 0.5), ("so", 0.5, 1.0), ("long", 1.0, 1.5), ("sp", 1.5, 2.0), ("caf\u00e9", 2.0, 2.5)]
+
+
+def test_a_sequence_of_words_becomes_the_words_of_clips(tmp_path):
+    write_words(tmp_path / "w.csd", {"a": ROWS, "b": ROWS[:2]})
+    account = import_csd(tmp_path / "w.csd", tmp_path / "s")
+    assert (account.sets, account.complete) == ((), True)
+    clips = FeatureStore(tmp_path / "s").clips()
+    assert [tuple(word) for word in clips["a"].words] == [ROWS[1], ROWS[2], ROWS[4]]
+    assert clips["b"].text == "so"
+
+
+def test_a_sequence_of_words_is_cut_into_the_stores_clips_and_gives_them_times(tmp_path):
+    store = FeatureStore.create(tmp_path / "s")
+    words = tuple(map(Word, ["long", "caf\u00e9"]))
+    store.record([Clip("a$_$0", start=0.9, end=2.6, words=words, split="test"), Clip("z$_$0", start=0, end=1)])
+    write_words(tmp_path / "w.csd", {"a": ROWS})
+    assert import_csd(tmp_path / "w.csd", tmp_path / "s", cut=True).complete
+    (first, second) = FeatureStore(tmp_path / "s").clips()["a$_$0"].words
+    assert (first.text, second.text) == ("long", "caf\u00e9")
+    np.testing.assert_allclose([first[1:], second[1:]], [[0.1, 0.6], [1.1, 1.6]])
+    assert FeatureStore(tmp_path / "s").clips()["a$_$0"].split == "test"

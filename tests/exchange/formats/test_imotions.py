@@ -83,3 +83,25 @@ def test_other_text_is_refused_and_the_others_stay(tmp_path):
     assert "high" in came.refused["words"]
     with pytest.raises(InvalidClips, match=r"holds none called \*\.txt"):
         import_imotions(tmp_path / "s" / "clips", tmp_path / "s")
+
+
+def test_an_export_of_version_5_with_an_eye_tracker(tmp_path):
+    """Its rows without a face have -1 faces, those before the first frame the number -1, and headers end in tabs."""
+    head = "#Study : x\t\t\t\t\t\t\t\t\n#Version : 5.7.2375.0\t\t\t\t\t\t\t\t\n\t\t\t\t\t\t\t\t\n"
+    names = "Name\tStimulusName\tEventSource\tTimestamp\tMediaTime\tFrameNo\tFrameTime\tNoOfFaces\tJoy Evidence\n"
+    rows = [
+        ("ann", "face", "ET", 7, "", "", "", "", ""),
+        ("ann", "face", "Emotient FACET", 36, "", -1, 0, 1, -4.0),
+        ("ann", "face", "Emotient FACET", 71, "", 0, 0, 1, -3.0),
+        ("ann", "face", "ET", 89, "", 0, 0, 1, -3.0),
+        ("ann", "face", "ET|Emotient FACET", 211, "", 1, 33, -1, ""),
+        ("ann", "film", "ET", 300, "", 178, 5933, 1, -5.0),  # the last frame of what was shown before
+        ("ann", "film", "Emotient FACET", 310, "", 0, 0, 1, -2.0),
+        ("ann", "film", "Emotient FACET", 340, 34, 1, 33, 1, -1.0),
+    ]
+    (tmp_path / "v5.txt").write_text(head + names + "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    assert import_imotions(tmp_path / "v5.txt", tmp_path / "s").complete
+    found = FeatureStore(tmp_path / "s")["facet"]
+    np.testing.assert_array_equal(found["v5/ann/face"].features[:, 0], [-3.0, np.nan])
+    np.testing.assert_array_equal(found["v5/ann/film"].features[:, 0], [-2.0, -1.0])
+    np.testing.assert_allclose(found["v5/ann/film"].intervals, [[0, 0.033], [0.033, 0.066]])

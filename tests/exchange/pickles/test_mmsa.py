@@ -419,3 +419,23 @@ def test_what_cannot_be_written_is_said(store, tmp_path):
     with pytest.raises(StoreError, match="exists"):
         export_mmsa(store.path, out, ALL, dry_run=True)
     assert out.read_text() == "mine"
+
+
+def test_an_empty_transcript_is_no_word_and_a_clip_needs_a_name(tmp_path):
+    """pandas writes empty cells as None or NaN."""
+    part = {
+        "raw_text": np.array(["so good", None, np.nan, np.float32("nan")], dtype=object),
+        "audio": np.ones((4, 2, 3)),
+    }
+    for name, ids in (("good", list("abcd")), ("bad", ["a", "b", None, "d"])):
+        with (tmp_path / f"{name}.pkl").open("wb") as file:
+            pickle.dump({"Training": {**part, "id": np.array(ids, dtype=object)}}, file)
+    account = import_mmsa(tmp_path / "good.pkl", tmp_path / "s")
+    assert "3 clips with an empty raw_text: no words" in account.notes
+    clips = FeatureStore(tmp_path / "s").clips()
+    assert [(clip.split, clip.text) for _, clip in sorted(clips.items())] == [
+        ("train", "so good"),
+        *[("train", "")] * 3,
+    ]
+    with pytest.raises(InvalidClips, match="'id' is None or NaN"):
+        import_mmsa(tmp_path / "bad.pkl", tmp_path / "s")

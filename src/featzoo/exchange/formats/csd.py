@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,11 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, StoreError
 from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
-from featzoo.exchange.pickles.read import said
+from featzoo.exchange.pickles.read import plain_text, said
 from featzoo.media.clip import Clip
+from featzoo.media.transcripts.tiers import NO_WORD
+from featzoo.media.transcripts.words import Word, without_wrong_times
+from featzoo.stand_ins import refuse_stand_in
 
 # What the SDK asks for. "dimension namescomputational sequence version" is its own slip, a missing comma: newer
 # versions look for it, older ones for the two keys that it joins.
@@ -48,6 +53,9 @@ def import_csd(
 ) -> Account:
     """Put a .csd file into a store as one feature set; entries keep their names, times and columns.
 
+    A sequence of words, which the SDK keeps as strings, becomes the words of clips instead; marks of silence are not
+    words.
+
     Args:
         path: A .csd file; metadata as JSON, plain text or bytes.
         store_path: Made if it is not there.
@@ -59,6 +67,7 @@ def import_csd(
     Raises:
         InvalidClips: If it is not a .csd file, no entry can be read, or the store knows no clip of a recording.
     """
+    refuse_stand_in(path, InvalidClips)
     try:
         with h5py.File(path, "r", locking=False) as file:
             roots = list(file.keys())
@@ -70,6 +79,8 @@ def import_csd(
             columns = _columns(metadata)
             options = {"csd": roots[0], "version": str(metadata.get("computational sequence version", ""))}
             data, notes = {unquote(entry): group for entry, group in root["data"].items()}, Counter[str]()
+            if any(group["features"].dtype.kind in "SO" for group in data.values()):
+                return bring_in(Arrival([], _spoken(data, store_path, cut), notes=said(notes)), store_path, dry_run)
             if cut:
                 entries = _segments(data, columns, store_path, notes)
                 options["cut"] = "segments"
@@ -81,6 +92,25 @@ def import_csd(
         raise InvalidClips(f"{path} cannot be read as HDF5 (a truncated download?): {error}") from error
 
 
+def _spoken(data: Mapping[str, h5py.Group], store_path: Path, cut: bool) -> list[Clip]:
+    """The clips with their words: one for each entry, or the store's parts of it."""
+    parts = [clip for clip in _parts(store_path) if _recording(clip) in data] if cut else list(map(Clip, data))
+    found = []
+    for clip in parts:
+        group = data[_recording(clip) if cut else clip.id]
+        times = group["intervals"][:]  # (N, 2)
+        middle, end = times.mean(axis=1), math.inf if clip.end is None else clip.end
+        own = (middle >= clip.start) & (middle < end)
+        texts = [plain_text(text) for text in group["features"][:].reshape(len(times), -1)[own, 0]]
+        spoken = [
+            Word(text, float(since), float(until))
+            for text, (since, until) in zip(texts, times[own] - clip.start, strict=True)
+            if text.strip() and not NO_WORD.fullmatch(text.strip())
+        ]
+        found.append(replace(clip, words=without_wrong_times(spoken)[0]))
+    return found
+
+
 def _rows(group: h5py.Group, columns: tuple[str, ...]) -> Rows:
     return Rows(group["features"][:], group["intervals"][:], columns)
 
@@ -89,13 +119,7 @@ def _segments(
     data: Mapping[str, h5py.Group], columns: tuple[str, ...], store_path: Path, notes: Counter[str]
 ) -> Iterator[tuple[str, Callable[[], Rows]]]:
     """The store's clips that lie in the recordings; a recording is read once for all of its clips."""
-    known = FeatureStore(store_path).clips().values() if store_path.is_dir() else ()
-    clips = [clip for clip in known if "$_$" in clip.id and clip.end is not None]
-    if not clips:
-        raise InvalidClips(
-            f"{store_path} knows no part of a recording (a clip `recording$_$3` with start and end): import labels "
-            "with times first, such as feat import mosei"
-        )
+    clips = _parts(store_path)
     inside = [clip for clip in clips if _recording(clip) in data]
     notes["the file has no entry of their recording"] += len(clips) - len(inside)
     read = lru_cache(maxsize=1)(lambda recording: tuple(data[recording][key][:] for key in ("features", "intervals")))
@@ -108,6 +132,18 @@ def _segments(
         return Rows(features[own], times[own] - clip.start, columns)
 
     yield from ((clip.id, partial(rows, clip)) for clip in sorted(inside, key=_recording))
+
+
+def _parts(store_path: Path) -> list[Clip]:
+    """The store's clips that are parts of recordings."""
+    known = FeatureStore(store_path).clips().values() if store_path.is_dir() else ()
+    clips = [clip for clip in known if "$_$" in clip.id and clip.end is not None]
+    if not clips:
+        raise InvalidClips(
+            f"{store_path} knows no part of a recording (a clip `recording$_$3` with start and end): import labels "
+            "with times first, such as feat import mosei"
+        )
+    return clips
 
 
 def _recording(clip: Clip) -> str:

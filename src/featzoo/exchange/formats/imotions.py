@@ -77,9 +77,10 @@ def _refuse(reason: str) -> Rows:
 
 
 class _Row(NamedTuple):
-    """A line of an export: respondent and stimulus, times in ms (as `TIMES`), frame, faces, FACET's values (D,)."""
+    """A line: respondent and stimulus, sensor, times in ms (as `TIMES`), frame, faces, FACET's values (D,)."""
 
     who: tuple[str, str]
+    sensor: str
     times: tuple[float, ...]
     frame: str
     faces: str
@@ -98,7 +99,8 @@ def _read(path: Path) -> tuple[list[str], list[_Row]]:
             values = np.array([_number(row[column]) for column in columns])
             times = tuple(_number(row.get(time)) for time in TIMES)
             who = (row.get("Name") or "", row.get("StimulusName") or "")
-            rows.append(_Row(who, times, row.get("FrameNo") or "", row.get("NoOfFaces") or "", values))
+            frame, faces = row.get("FrameNo") or "", row.get("NoOfFaces") or ""
+            rows.append(_Row(who, row.get("EventSource") or "", times, frame, faces, values))
     if not rows:
         raise ValueError("it has a header and no rows")
     return columns, rows
@@ -106,7 +108,11 @@ def _read(path: Path) -> tuple[list[str], list[_Row]]:
 
 def _rows(entry: str, columns: Sequence[str], rows: list[_Row], mosei: bool, notes: list[str]) -> Rows:
     frames: dict[str, _Row] = {}
+    named = any("FACET" in row.sensor for row in rows)
     for number, row in enumerate(rows):
+        # Other sensors' rows repeat the last frame, that of another stimulus too; -1 is before the first frame.
+        if (named and "FACET" not in row.sensor) or row.frame.startswith("-"):
+            continue
         if row.faces or not np.isnan(row.values).all():
             frames.setdefault(row.frame or f"row {number}", row)
     if len(frames) < len(rows):
@@ -116,7 +122,7 @@ def _rows(entry: str, columns: Sequence[str], rows: list[_Row], mosei: bool, not
     if not frames or not len(clocks):
         raise ValueError("none of its rows has both FACET's values and a time")
     values = np.stack([row.values for row in frames.values()])  # (T, D)
-    values[[row.faces == "0" for row in frames.values()]] = np.nan
+    values[[row.faces in ("0", "-1") for row in frames.values()]] = np.nan
     names: Sequence[str] = columns
     if mosei:
         values, names = _as_mosei(columns, values), FACET

@@ -21,6 +21,7 @@ from featzoo.exchange.pickles.read import (
     MODALITIES,
     Place,
     SplitFile,
+    is_missing,
     modality,
     observed_together,
     places,
@@ -28,11 +29,13 @@ from featzoo.exchange.pickles.read import (
     read_split_file,
     real_numbers,
     said,
+    spoken,
 )
 from featzoo.exchange.pickles.write import Chosen, Later, choose, lengths, padded, write_pickle
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.sequence import Array
+from featzoo.wording import count
 
 LABELS = {"": "", "_T": "_text", "_A": "_audio", "_V": "_vision"}
 TAKEN = {*MODALITIES, "id", "raw_text", "text_bert", *(f"{key}_lengths" for key in MODALITIES)}
@@ -88,6 +91,8 @@ def import_mmsa(
 def _ids(path: Path, split: str, content: Mapping[str, Any]) -> list[str]:
     if "id" not in content:
         raise InvalidClips(f"{path}: split '{split}' has no 'id', so its clips have no names")
+    if any(map(is_missing, content["id"])):
+        raise InvalidClips(f"{path}: split '{split}' has clips whose 'id' is None or NaN, so they have no names")
     return [plain_text(each) for each in content["id"]]
 
 
@@ -154,7 +159,7 @@ def _model(file: SplitFile) -> str:
     text = config.get("text") if isinstance(config, dict) else None
     if isinstance(text, dict) and isinstance(text.get("pretrained"), str):
         return str(text["pretrained"])
-    texts = [plain_text(text) for split in file.splits.values() for text in split.get("raw_text", ())]
+    texts = [spoken(text) for split in file.splits.values() for text in split.get("raw_text", ())]
     chinese = sum(bool(re.search(r"[\u4e00-\u9fff]", text)) for text in texts)
     return "bert-base-chinese" if chinese > len(texts) / 2 else "bert-base-uncased"
 
@@ -169,7 +174,7 @@ def _clips(split: str, content: Mapping[str, Any], where: Sequence[Place], label
         if place.split == split:
             given = {name: values[place.number] for name, values in labels.items()}
             given = {name: value for name, value in given.items() if not math.isnan(value)}
-            words = words_of(plain_text(texts[place.number])) if texts is not None else ()
+            words = words_of(spoken(texts[place.number])) if texts is not None else ()
             found.append(Clip(place.id, words=words, split=split, labels=given))
     return found
 
@@ -190,6 +195,9 @@ def _notes(file: SplitFile, name: str, label: str, model: str) -> list[str]:
     notes = [f"not taken in: {', '.join([*left, *file.others])}"] if left or file.others else []
     if not any("regression_labels" in split for split in file.splits.values()):
         notes.append(f"warning: no regression_labels, so no clip has the label '{label}'")
+    empty = sum(not spoken(text).strip() for split in file.splits.values() for text in split.get("raw_text", ()))
+    if empty:
+        notes.append(f"{count(empty, 'clip')} with an empty raw_text: no words")
     if any("text_bert" in split for split in file.splits.values()):
         notes.append(f"{name}-ids holds token ids of {model}: if they are another encoder's, name it as the model")
     return notes

@@ -116,6 +116,16 @@ def plain_text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN, which pandas writes where a cell is empty."""
+    return value is None or (isinstance(value, float | np.floating) and value != value)
+
+
+def spoken(value: Any) -> str:
+    """A transcript; empty where there is none."""
+    return "" if is_missing(value) else plain_text(value)
+
+
 def places(ids: Mapping[str, Sequence[str]]) -> tuple[list[Place], dict[str, str]]:
     """The clips of all splits; an id that occurs again is refused, with the reason."""
     found: dict[str, Place] = {}

@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 
 from featzoo.errors import InvalidClips
 from featzoo.sequence import Array
+from featzoo.stand_ins import refuse_stand_in
 
 
 class RefusedPickle(InvalidClips):
@@ -52,6 +53,7 @@ def load_pickle(path: Path) -> Any:
     Raises:
         RefusedPickle: If it is no pickle, is cut short, or names anything but NumPy arrays and plain containers.
     """
+    refuse_stand_in(path, RefusedPickle)
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -75,6 +77,7 @@ def load_npz(path: Path) -> dict[str, Any]:
     Raises:
         RefusedPickle: If it is no .npz, is cut short, or names anything but NumPy arrays and plain containers.
     """
+    refuse_stand_in(path, RefusedPickle)
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _member(archive.read(name), path) for name in archive.namelist()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from featzoo.errors import InvalidClips, InvalidOption, StoreError
 from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.stand_ins import refuse_stand_in
 from featzoo.vocabulary import split_name
 from featzoo.weights.imports import require
 
@@ -48,6 +50,7 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str | No
     Raises:
         InvalidClips: If it cannot be read.
     """
+    refuse_stand_in(path, InvalidClips)
     try:
         if path.suffix.lower() == ".parquet":
             from pyarrow import ArrowInvalid, parquet
@@ -60,8 +63,10 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str | No
         raw = path.read_bytes()
     except OSError as error:
         raise InvalidClips(f"cannot read {path}: {error.strerror}") from error
+    if b"\0" in raw and not raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidClips(f"{path} is a binary file, not a table of text; a spreadsheet is exported as CSV first")
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-16" if b"\0" in raw else "utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("iso-8859-1")
     before = csv.field_size_limit(LONGEST_FIELD)
