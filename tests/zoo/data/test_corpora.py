@@ -104,7 +104,7 @@ def test_recipes_train_on_the_sequences_of_an_mmsa_file(imported, recipe, steps,
         small += ["target.range=[-1,1]", "target.metrics=sims"]
     changes = [word for change in small for word in ("--set", change)]
     said = command(zoo, "train", chosen, "--features", store, "--runs", tmp_path, *TINY, *changes)
-    assert "train: 8 clips; 1 values of audio not observed" in said
+    assert "train: 8 clips; 1 value of audio not observed" in said
     (run,) = tmp_path.iterdir()
     sets = json.loads((run / "features.json").read_text())["sets"]
     widths, _ = FILES[name]
