@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from featzoo.cli import feat
+from featzoo.cli import feat, zoo
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips"
 
@@ -46,12 +49,33 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert done.stdout.strip() == "0 set()"
 
 
-@pytest.mark.parametrize("words", [[], ["import"], ["export"], ["weights"]])
-def test_help_of_a_group_cuts_nothing_at_80_columns(words: list[str]) -> None:
-    shown = CliRunner(env={"COLUMNS": "80"}).invoke(feat, [*words, "--help"], terminal_width=80).output
+def groups(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        yield path
+        for name, inner in command.commands.items():
+            yield from groups(inner, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("program", "words"), [(program, words) for program in (feat, zoo) for words in groups(program)]
+)
+def test_help_of_a_group_cuts_nothing_at_80_columns(program: click.Group, words: tuple[str, ...]) -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(program, [*words, "--help"], terminal_width=80).output
     lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
     assert any(line.startswith("  ") for line in lines)
-    assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
+    assert not [line for line in lines if re.search(r"\w\.\.\.$", line)]
+
+
+def test_listing_what_a_store_can_train_imports_no_torch() -> None:
+    store = Path(__file__).parent / "fixtures" / "0.1.0" / "features"
+    program = (
+        "import sys; from click.testing import CliRunner; import featzoo.cli\n"
+        f"shown = CliRunner().invoke(featzoo.cli.zoo, ['list', '--store', {str(store)!r}])\n"
+        "print(shown.exit_code, 'trains  needs' in shown.output, {'torch', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0 True set()"
 
 
 def test_second_run_computes_nothing(store: Path) -> None:

@@ -42,7 +42,7 @@ def feat() -> None:
     feat extract videos/ -x egemaps,bert.minilm -j 8
     feat extract videos/ --for psa-mf        what a recipe needs
     feat ls; feat show egemaps; feat plot clip01.mp4
-    feat doctor                              what can run here, and what is missing
+    feat doctor                              what can run here, what is missing
     """
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat, zoo
 from featzoo.media.clip import Clip
+from featzoo.zoo.recipe import recipes
 
 RECIPE = """
 extends = "lf-dnn"
@@ -72,16 +73,26 @@ def test_list_groups_the_recipes_by_task() -> None:
     ]  # fmt: skip
     assert shown.index("psa-mf.sims") > shown.index("Sentiment, from -1 to 1")
     assert "no feature store at /nowhere" in shown
-    assert "*" not in shown
+    assert "trains  needs" not in shown
 
 
-def test_list_marks_the_recipes_that_the_store_can_train(tmp_path: Path) -> None:
+def test_list_has_a_row_for_each_recipe_with_its_inputs() -> None:
+    lines = run("list", "--store", "/nowhere").output.splitlines()
+    needs = dict(line.split(None, 1) for line in lines if line.startswith("  ") and not line.startswith("   "))
+    assert needs.keys() == recipes().keys() | {"recipe"}
+    assert needs["lf-dnn"] == "text, audio, vision"
+    assert needs["siamese-audio"] == "audio"
+
+
+def test_list_says_of_each_recipe_whether_the_store_can_train_it(tmp_path: Path) -> None:
     shown = run("list", "--store", text_store(tmp_path / "s")).output
-    marked = [line.split()[1] for line in shown.splitlines() if line.startswith("  * ")]
-    assert marked == ["text-alone"]
-    unmarked = " ".join(shown.split())
-    assert "[lacks audio, vision]" in unmarked
-    assert "label openness" in unmarked
+    rows = [line.split(None, 2) for line in shown.splitlines()]
+    answers = {row[0]: row[1] for row in rows if row[1:] and row[1] in ("yes", "no")}
+    assert answers.keys() == recipes().keys()
+    assert [name for name, answer in answers.items() if answer == "yes"] == ["text-alone"]
+    words = " ".join(shown.split())
+    assert "(lacks audio, vision)" in words
+    assert "(lacks label openness, label conscientiousness" in words
     trained = run("train", "text-alone", "--store", tmp_path / "s", "--runs", tmp_path / "runs")
     assert "no weights of 'x'" in trained.output  # everything else is there
 

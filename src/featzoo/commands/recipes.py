@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.formatting import wrap_text
 
 from featzoo.commands.options import STORE
 from featzoo.config import to_toml
+from featzoo.wording import some
 from featzoo.zoo.recipe import Recipe, find_recipe, recipes
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ TASKS = {
 def list_recipes(store: Path) -> None:
     """List the recipes and what this store can train.
 
-    Recipes marked with a star can be trained on the store; the others name what it lacks.
+    Each recipe is listed with the inputs that it needs, whether the store can train it, and the features, labels and
+    splits that the store lacks for it.
 
     \b
     zoo list
@@ -41,17 +44,20 @@ def list_recipes(store: Path) -> None:
     opened = FeatureStore(store) if (store / "STORE.json").is_file() else None
     every = recipes()
     lacking = _lacking(opened, every) if opened is not None else {}
-    formatter = click.get_current_context().make_formatter()
+    columns = click.get_current_context().make_formatter().width
+    width = max(map(len, every))
     for kind, title in TASKS.items():
         of_kind = {name: recipe for name, recipe in every.items() if recipe.target.metrics == kind}
         if of_kind:
-            with formatter.section(title):
-                formatter.write_dl([_row(name, recipe, lacking.get(name)) for name, recipe in of_kind.items()])
-    click.echo(formatter.getvalue())
+            click.secho(f"{title}:", bold=True)
+            click.echo(f"  {'recipe':<{width}}  {'' if opened is None else 'trains  '}needs")
+            for name, recipe in of_kind.items():
+                row = f"  {name:<{width}}  {_answer(lacking.get(name))}"
+                click.echo(wrap_text(_needs(recipe, lacking.get(name, ())), columns, row, " " * len(row)))
+                click.secho(wrap_text(recipe.description, columns, " " * 6, " " * 6), dim=True)
+            click.echo()
     if opened is None:
-        click.echo(f"no feature store at {store}: zoo list --store PATH marks the recipes that a store can train")
-    else:
-        click.echo(f"* can be trained on {store}")
+        click.echo(f"no feature store at {store}: zoo list --store PATH says which recipes a store can train")
 
 
 def _lacking(store: FeatureStore, every: Mapping[str, Recipe]) -> dict[str, list[str]]:
@@ -62,10 +68,15 @@ def _lacking(store: FeatureStore, every: Mapping[str, Recipe]) -> dict[str, list
     return {name: lacking(store, recipe, clips) for name, recipe in every.items()}
 
 
-def _row(name: str, recipe: Recipe, lacking: list[str] | None) -> tuple[str, str]:
-    """The name, with a star if the recipe can be trained, and its description with what the store lacks."""
-    lacks = f" [lacks {', '.join(lacking)}]" if lacking else ""
-    return f"{'*' if lacking == [] else ' '} {name}", recipe.description + lacks
+def _answer(lacking: list[str] | None) -> str:
+    """Whether the store can train a recipe, as a column of the table; empty without a store."""
+    return "" if lacking is None else "no      " if lacking else "yes     "
+
+
+def _needs(recipe: Recipe, lacking: Sequence[str]) -> str:
+    """The inputs that a recipe reads, and what the store lacks for it."""
+    needs = ", ".join(role for role, wanted in recipe.inputs.items() if wanted.features)
+    return f"{needs} (lacks {some(lacking)})" if lacking else needs
 
 
 @click.command(name="show")

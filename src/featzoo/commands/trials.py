@@ -31,7 +31,9 @@ SEEDS = click.option("--seeds", type=click.IntRange(1), default=1, show_default=
 @SEEDS
 @takes_recipe_options
 def ablate(options: RecipeOptions, recipe: str, seeds: int) -> None:
-    """Train a recipe and its ablations beside the published table.
+    """Train a recipe and its ablations.
+
+    The table shows each result beside the published one.
 
     Finished trainings are kept: run a stopped command again to continue it.
 
