@@ -1,6 +1,7 @@
 """What makes a clip's features stale, and what does not."""
 
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -35,6 +36,14 @@ def test_digest_does_not_depend_on_names_labels_or_what_is_not_read(tmp_path):
     assert source_digest(moved, "m", ["audio", "words"]) == source_digest(CLIP, "m", ["words", "audio"])
     assert source_digest(replace(CLIP, words=()), "m", ["video"]) == source_digest(CLIP, "m", ["video"])
     assert source_digest(replace(CLIP, start=0.0), "x", ["words"]) == source_digest(CLIP, "m", ["words"])
+
+
+@pytest.mark.parametrize(("word", "stale"), [("[SEP]", True), ("so</s>", True), ("[sep]", False), ("<so>", False)])
+def test_only_texts_with_a_tokenizers_mark_are_stale_since_0_1(word, stale):
+    """0.1 read such marks as its own; all other texts have the digest that 0.1 gave them."""
+    clip = replace(CLIP, words=(Word(word, 0.0, 0.5),))
+    plain = json.dumps({"words": [[word, 0.0, 0.5]]}).encode()
+    assert (source_digest(clip, "", ["words"]) != hashlib.sha256(plain).hexdigest()) == stale
 
 
 def test_whole_numbers_and_floats_are_one_segment():

@@ -457,3 +457,30 @@ def test_batches_hold_every_text_once_and_little_padding(lengths, size):
         assert len(batch) <= size
         own = [lengths[each] for each in batch]
         assert len(batch) <= 8 or max(own) * len(own) <= 1.1 * sum(own)
+
+
+@pytest.mark.parametrize("mark", ["[SEP]", "[CLS]", "[MASK]", "[PAD]", "[UNK]"])
+def test_a_mark_of_the_tokenizer_in_a_transcript_is_text(random_bert, mark):
+    from featzoo.weights.imports import transformers_module
+
+    tokenizer = transformers_module().AutoTokenizer.from_pretrained(str(random_bert))
+    clip = Clip("c", words=words_of(f"so {mark} good", 0.0, 3.0))
+    (found,) = Bert(model=str(random_bert), output="ids").encode(list(Bert(model=str(random_bert)).load(clip)))
+    assert found.features[:, 0].tolist() == tokenizer(clip.text, split_special_tokens=True)["input_ids"]
+    if mark != "[UNK]":  # the signs and letters of the others are unknown to this tokenizer
+        assert tokenizer.convert_tokens_to_ids(mark) not in found.features[1:-1, 0]
+
+
+def test_what_is_cut_or_unknown_is_noted(random_bert):
+    short, long, foreign, mixed = (
+        Clip("c", words=words_of(text)) for text in ("so good", "so good " * 20, "今天 天气 good", "今天 so good")
+    )
+    bert = Bert(model=str(random_bert), output="ids")
+    for clip in (short, long, foreign, mixed):
+        list(bert.load(clip))
+    assert (short.notes, mixed.notes) == ({}, {})
+    assert long.notes == {"text-cut": "18 of 40 tokens are beyond 22 and left out"}
+    assert set(foreign.notes) == {"text-unknown"}
+    kept = Clip("c", words=words_of("so good " * 20))
+    list(Bert(model=str(random_bert), windows="overlap").load(kept))
+    assert kept.notes == {}

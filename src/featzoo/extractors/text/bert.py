@@ -33,6 +33,8 @@ from featzoo.weights.imports import check
 DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
 # Of encoders whose config.json knows no limit.
 MAX_TOKENS = 512
+# A text of which more than this share is unknown to the tokenizer is noted: it is of another language.
+MOSTLY = 0.5
 # The variants of token ids, and of where they are, of models beside the default one.
 READ_AS_TOKENS = [
     (tag, model, output)
@@ -149,12 +151,16 @@ class Bert(ModelExtractor):
         if self.cleaning == "speech":
             words = written(words)
         text = " ".join(word.text for word in words)
-        encoded = load_tokenizer(self.model, files.tokenizer).encode(text)
+        tokenizer = load_tokenizer(self.model, files.tokenizer)
+        encoded = tokenizer.backend.encode(text)
         offsets = np.array(encoded.offsets).reshape(-1, 2)  # (T, 2)
         word = words_of_tokens([w.text for w in words], encoded.word_ids, offsets)
         if word.max(initial=-1) < 0:
             raise ClipError("no-words", f"{clip.id}: the tokenizer keeps nothing of the transcript")
         ids = np.array(encoded.ids, dtype=np.int64)
+        unknown, inside = int((ids[word >= 0] == tokenizer.unknown).sum()), int((word >= 0).sum())
+        if unknown > MOSTLY * inside:
+            clip.notes["text-unknown"] = f"{unknown} of {inside} tokens are unknown to the tokenizer of {self.model}"
         place = np.where(word >= 0, offsets.mean(axis=1) / len(text), np.nan).astype(np.float32)  # (T,)
         inner = np.flatnonzero(word >= 0)
         edges = (int(inner[0]), len(ids) - 1 - int(inner[-1]))
@@ -163,6 +169,8 @@ class Bert(ModelExtractor):
             raise InvalidOption(f"{self.label}: max_tokens={self.max_tokens} leaves no room for text")
         if self.windows == "cut":
             kept = self._kept(len(ids), edges, room)
+            if len(kept) < len(ids):
+                clip.notes["text-cut"] = f"{len(ids) - len(kept)} of {inside} tokens are beyond {room} and left out"
             ids, word, place = ids[kept], word[kept], place[kept]
             windows = np.array([[edges[0], len(ids) - edges[1]]])
         else:

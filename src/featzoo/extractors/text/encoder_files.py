@@ -57,9 +57,18 @@ def _read(folder: Path, _stamp: tuple[Any, ...]) -> EncoderFiles:
     return EncoderFiles(config, folder_digest(folder, WEIGHT_FILES), folder_digest(folder, TOKENIZER_FILES))
 
 
+class TextTokenizer(NamedTuple):
+    """A tokenizers.Tokenizer that cuts and pads nothing, and the id of tokens that it does not know, if it has one."""
+
+    backend: Any
+    unknown: int | None
+
+
 @cache
-def load_tokenizer(model: str, _digest: str) -> Any:
-    """The tokenizers.Tokenizer, which cuts and pads nothing; loaded once per process while its files stay as they are.
+def load_tokenizer(model: str, _digest: str) -> TextTokenizer:
+    """A model's tokenizer, loaded once per process while its files stay as they are.
+
+    A text is all text to it: `[SEP]` in a transcript is a bracket and letters, not the end of the text.
 
     Raises:
         MissingWeights: If there is none, or only a slow one.
@@ -74,7 +83,8 @@ def load_tokenizer(model: str, _digest: str) -> Any:
     backend = tokenizer.backend_tokenizer  # without the layer above, which takes longer than it does
     backend.no_truncation()
     backend.no_padding()
-    return backend
+    backend.encode_special_tokens = True
+    return TextTokenizer(backend, tokenizer.unk_token_id)
 
 
 @cache
