@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from featzoo.extractors.audio.covarep import analysis, hmpd
-from featzoo.media import container as media
+from featzoo.media import audio as media
 
 # CPU seconds per second of sound, GNU Octave 7.3, one thread, ten clips of 16 kHz, without creak (covarep.md, 16).
 OCTAVE = 2.45

@@ -2,7 +2,7 @@
 
     from reader import Store
     store = Store("features")
-    store.sets()                                   # ['egemaps-ef6f0fe1', ...]
+    store.sets()                                   # ['egemaps-bc7e48cf', ...]
     features, intervals, names = store.read("egemaps", "clip01.mp4")
 
 The format is described in docs/reference/store-format.md. This file imports nothing of featzoo.

@@ -13,8 +13,8 @@ from conftest import same_features
 from featzoo.errors import ClipError
 from featzoo.extractors.vision.motion_energy import MotionEnergy
 from featzoo.extractors.vision.raw_frames import Frames
+from featzoo.media import audio as media
 from featzoo.media import clip as clips
-from featzoo.media import container as media
 from featzoo.media import sharing
 from featzoo.media.clip import Clip
 from featzoo.media.sharing import Seat, SharedClip

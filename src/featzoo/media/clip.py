@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from featzoo.errors import ClipError
-from featzoo.media import container as media
+from featzoo.media import audio as media
+from featzoo.media.channels import Channel
 from featzoo.media.frame_decoding import decode_frames
 from featzoo.media.picture import Converter, Frame
 from featzoo.media.transcripts import SUFFIXES, Word
@@ -29,8 +30,8 @@ class Source(Protocol):
     def max_damage(self) -> float:
         """Largest share of damaged frames."""
 
-    def sound(self, clip: Clip) -> media.Audio:
-        """The clip's sound, at its own rate with all channels."""
+    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> media.Audio:
+        """The clip's sound, at its own rate."""
 
     def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""
@@ -49,9 +50,9 @@ class Decoder:
 
     max_damage: float = 0.1
 
-    def sound(self, clip: Clip) -> media.Audio:
-        """The clip's sound, at its own rate with all channels."""
-        return media.decode_audio(clip.file, clip.start, clip.end)
+    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> media.Audio:
+        """The clip's sound, at its own rate."""
+        return media.decode_audio(clip.file, clip.start, clip.end, channel)
 
     def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""
@@ -139,15 +140,19 @@ class Clip:
             )
         return self.words
 
-    def audio(self, rate: int | None = None, mono: bool = True) -> media.Audio:
-        """The clip's sound, (C, N) float32; C is 1 if `mono`, the average of all channels.
+    def audio(self, rate: int | None = None, channel: Channel | Literal["all"] = "mix") -> media.Audio:
+        """The clip's sound, (1, N) float32.
+
+        Args:
+            rate: Resample to this rate in Hz; None keeps the recording's own.
+            channel: The `mix` of all channels as ffmpeg mixes them (stereo: their mean), the `first`, the number of a
+                channel from 1, or `all`, which gives (C, N).
 
         Raises:
-            ClipError: If it has no sound that can be decoded.
+            ClipError: If it has no sound that can be decoded, or no such channel.
         """
-        sound = self.source.sound(self)
-        if mono and len(sound.samples) > 1:
-            sound = media.Audio(sound.samples.mean(axis=0, keepdims=True), sound.rate)
+        sound = self.source.sound(self, channel)
+        self.notes.update(sound.notes)
         return sound if rate is None else media.resample(sound, rate)
 
     def frames(

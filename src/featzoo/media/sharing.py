@@ -6,13 +6,14 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from featzoo.errors import ClipError
+from featzoo.media.audio import Audio
+from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip, Decoder
-from featzoo.media.container import Audio
 from featzoo.media.frame_decoding import decode_frames
 from featzoo.media.video import FrameIndex
 from featzoo.sequence import Array
@@ -31,16 +32,17 @@ class SharedClip:
         self.max_damage = decoder.max_damage
         self._readers, self._decoder = readers, decoder
         self._lock = threading.Lock()
-        self._sound: Audio | ClipError | None = None
+        self._sounds: dict[Channel | Literal["all"], Audio | ClipError] = {}
         self._index: FrameIndex | ClipError | None = None
         self._frames: SharedFrames | None = None
 
-    def sound(self, clip: Clip) -> Audio:
-        """The clip's decoded sound, at its own rate with all channels."""
+    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> Audio:
+        """The clip's decoded sound, at its own rate; once for each choice of channels."""
         with self._lock:
-            if self._sound is None:
-                self._sound = _result(self._decoder.sound, clip)
-        return _given(self._sound)
+            if channel not in self._sounds:
+                self._sounds[channel] = _result(lambda clip: self._decoder.sound(clip, channel), clip)
+            found = self._sounds[channel]
+        return _given(found)
 
     def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""
@@ -87,9 +89,9 @@ class Seat:
         """Largest share of damaged frames."""
         return self._shared.max_damage
 
-    def sound(self, clip: Clip) -> Audio:
-        """The clip's sound, at its own rate with all channels."""
-        return self._shared.sound(clip)
+    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> Audio:
+        """The clip's sound, at its own rate."""
+        return self._shared.sound(clip, channel)
 
     def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.errors import ClipError
-from featzoo.media.container import declared_seconds, opened, origin, packets_of, refuse_truncated, stream_of
+from featzoo.media.completeness import Declared, declared_seconds, refuse_cut_file, refuse_truncated
+from featzoo.media.container import opened, origin, packets_of, stream_of
 from featzoo.sequence import Array
 
 # AVI has no presentation times: FFmpeg guesses them, and wrongly where frames are reordered.
@@ -96,7 +97,7 @@ class _Recording(NamedTuple):
     unit: float
     zero: float
     rate: float
-    declared: float | None
+    declared: Declared | None
     aspect: float
 
 
@@ -106,6 +107,8 @@ def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> Fr
     Raises:
         ClipError: If it has no pictures, or none inside the segment.
     """
+    if end is None:
+        refuse_cut_file(path)
     found = _recording(path, *_version(path))
     if not found.listed:
         refuse_truncated(path, 0.0, found.declared)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.errors import ClipError, FeatzooError, InvalidOption, MissingWeights, suggestion
-from featzoo.media import container as media
+from featzoo.media import audio as media
 from featzoo.sequence import Array
 from featzoo.weights.imports import check, require
 from featzoo.weights.locate import folder_digest, locate
@@ -266,9 +266,7 @@ def _load(folder: Path, device: str) -> tuple[str, Any]:
 
 def _sound(path: Path) -> Array:
     """(N,) float32 at 16 kHz: the average of all channels."""
-    sound = media.decode_audio(path)
-    mono = media.Audio(sound.samples.mean(axis=0, keepdims=True), sound.rate)  # (1, N)
-    samples: Array = media.resample(mono, RATE).samples[0]
+    samples: Array = media.resample(media.decode_audio(path, channel="mix"), RATE).samples[0]
     return samples
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("scipy")
 from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis, brent
 from featzoo.extractors.audio.covarep.pitch import Pitch, srh
 from featzoo.extractors.audio.covarep.residual import long_order, polarity, residual
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 from featzoo.testing import check_extractor
 
@@ -35,7 +35,7 @@ def load(name):
         pytest.skip(f"needs COVAREP's own output: no folder {FOLDER} (set FEATZOO_TEST_DATA)")
     with np.load(FOLDER / f"{name}.npz") as arrays:
         expected = {key: arrays[key] for key in arrays.files}
-    sound = container.decode_audio(FOLDER / f"{name}.wav")
+    sound = audio.decode_audio(FOLDER / f"{name}.wav")
     return sound.samples[0].astype(np.float64), sound.rate, expected
 
 
@@ -183,7 +183,7 @@ def test_bounded_minimum_is_scipys():
 
 
 def test_contract(made):
-    for extractor in (Covarep(), Covarep(compat="corrected", channel="mono")):
+    for extractor in (Covarep(), Covarep(compat="corrected", channel="mix")):
         check_extractor(extractor, Clip("a", made / "voice.wav"))
 
 

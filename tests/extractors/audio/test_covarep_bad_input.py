@@ -10,7 +10,7 @@ pytest.importorskip("scipy")
 
 from featzoo.errors import ClipError
 from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 
 FOLDER = DATA / "covarep_reference"
@@ -106,7 +106,7 @@ def test_samples_that_are_not_finite(tmp_path, compat, monkeypatch):
     broken[9000], silent[9000] = np.inf, 0
     found = []
     for samples in (broken, silent):
-        monkeypatch.setattr(Clip, "audio", lambda self, s=samples, **_: container.Audio(s[None], 16000))
+        monkeypatch.setattr(Clip, "audio", lambda self, s=samples, **_: audio.Audio(s[None], 16000))
         found.append(Covarep(compat=compat).extract(Clip("a", path)).features)
     np.testing.assert_array_equal(*found)
     check(found[0], 100, compat)
@@ -125,7 +125,7 @@ def test_short_clip_of_22_khz(print_table):
         pytest.skip(f"needs COVAREP's own output: no folder {FOLDER} (set FEATZOO_TEST_DATA)")
     with np.load(FOLDER / "edge_short_vaiueo2d_22k.npz") as arrays:
         expected = arrays["features"]
-    sound = container.decode_audio(FOLDER / "edge_short_vaiueo2d_22k.wav")
+    sound = audio.decode_audio(FOLDER / "edge_short_vaiueo2d_22k.wav")
     found = analysis.analyse(sound.samples[0].astype(np.float64), sound.rate)
     check(found, len(expected), "covarep")
     apart = np.abs(found - expected)

@@ -23,7 +23,7 @@ from featzoo.extractors.audio.covarep import NAMES, Covarep, creak, creak_networ
 from featzoo.extractors.audio.covarep.pitch import srh
 from featzoo.extractors.audio.covarep.residual import long_order, polarity, residual
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 
 FOLDER = DATA / "covarep_reference"
@@ -39,7 +39,7 @@ def pairs():
         pytest.skip(f"needs COVAREP's own output: no folder {FOLDER} (set FEATZOO_TEST_DATA)")
     found = {}
     for name in CLIPS:
-        samples = container.decode_audio(FOLDER / f"{name}.wav").samples[0].astype(np.float64)
+        samples = audio.decode_audio(FOLDER / f"{name}.wav").samples[0].astype(np.float64)
         error = residual(samples, 16000, long_order(16000))
         sign = polarity(samples, 16000, error)
         ours = creak.features(samples * sign, srh(samples, 16000, creak.LOWEST), error * sign)
@@ -181,7 +181,7 @@ def test_column(tmp_path, compat):
     np.testing.assert_array_equal(found[:, same], without[:, same])
     empty = without[:, column]
     assert np.isnan(empty).all() if compat == "corrected" else (empty == 0).all()
-    samples = container.decode_audio(clip.file).samples[0]
+    samples = audio.decode_audio(clip.file).samples[0]
     error = residual(samples, 16000, 18)
     sign = polarity(samples, 16000, error)
     rows = creak.features(samples * sign, srh(samples, 16000, 20), error * sign)

@@ -9,7 +9,7 @@ from conftest import tone, write_wav
 from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.audio.egemaps import LOUDEST, Egemaps
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 
 opensmile = pytest.importorskip("opensmile")
@@ -27,7 +27,7 @@ FILES = [
 
 def directly(path, level, feature_set="eGeMAPSv02"):
     """openSMILE's own table for the mean of all channels, no sample above 32767/32768."""
-    sound = container.decode_audio(path)
+    sound = audio.decode_audio(path)
     samples = np.minimum(sound.samples.mean(axis=0), np.float32(32767 / 32768))
     smile = opensmile.Smile(opensmile.FeatureSet[feature_set], LEVELS[level])
     return smile.process_signal(samples, sound.rate), len(samples) / sound.rate
@@ -90,7 +90,7 @@ def test_a_sample_of_plus_one_does_not_turn_over(tmp_path):
         frame.sample_rate = 16000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert container.decode_audio(path).samples.max() == 1.0
+    assert audio.decode_audio(path).samples.max() == 1.0
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors)
     raw, safe = (smile.process_signal(v, 16000).to_numpy() for v in (voice, np.minimum(voice, LOUDEST)))
     assert np.abs(raw - safe).max() > 0.1
@@ -100,7 +100,7 @@ def test_a_sample_of_plus_one_does_not_turn_over(tmp_path):
 
 def test_resampling_first(made):
     found = Egemaps(rate=8000).extract(Clip("a", made / "voice.wav"))
-    sound = container.resample(container.decode_audio(made / "voice.wav"), 8000)
+    sound = audio.resample(audio.decode_audio(made / "voice.wav"), 8000)
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors)
     np.testing.assert_allclose(found.features, smile.process_signal(sound.samples[0], 8000), rtol=1e-6, atol=1e-7)
 
@@ -117,7 +117,7 @@ def test_too_short_is_a_reason_and_no_warning(tmp_path, seconds, level):
 
 
 def test_segment(made):
-    whole = container.decode_audio(made / "voice.wav").samples[0]
+    whole = audio.decode_audio(made / "voice.wav").samples[0]
     found = Egemaps(level="functionals").extract(Clip("a", made / "voice.wav", 0.5, 1.25))
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     np.testing.assert_allclose(found.features, smile.process_signal(whole[8000:20000], 16000), rtol=1e-6, atol=1e-7)

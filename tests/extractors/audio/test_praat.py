@@ -13,7 +13,7 @@ from conftest import tone, write_wav
 from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.audio.praat import FRAMES, FUNCTIONALS, Praat
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 
 parselmouth = pytest.importorskip("parselmouth")
@@ -22,7 +22,7 @@ FILES = ["opensmile.wav", "deepspeech_LDC93S1_pcms16le_1_8000.wav", "jfk.flac", 
 
 
 def praat_sound(path):
-    sound = container.decode_audio(path)
+    sound = audio.decode_audio(path)
     return parselmouth.Sound(sound.samples.astype(float).mean(axis=0).astype(np.float32).astype(float), sound.rate)
 
 
@@ -225,7 +225,7 @@ def test_options(made):
     clip = Clip("a", made / "voice.wav")
     assert len(Praat(hop=0.005).extract(clip)) == 400
     assert np.nanmax(Praat(pitch_ceiling=150.0).extract(clip).features[:, 0]) <= 150
-    slow = container.resample(container.decode_audio(made / "voice.wav"), 8000)
+    slow = audio.resample(audio.decode_audio(made / "voice.wav"), 8000)
     expected = by_commands(parselmouth.Sound(slow.samples[0].astype(float), 8000), highest=4000)
     found = make_extractor("praat[rate=8000,formant_ceiling=4000]").extract(clip).features
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-4, equal_nan=True)

@@ -13,7 +13,7 @@ from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.audio import spectral
 from featzoo.extractors.audio.spectral import Spectral
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 
 librosa = pytest.importorskip("librosa")
@@ -130,7 +130,7 @@ def test_just_long_enough(tmp_path, seconds):
 
 
 def test_segment(made):
-    samples = container.decode_audio(made / "voice.wav", 0.5, 1.25).samples[0]
+    samples = audio.decode_audio(made / "voice.wav", 0.5, 1.25).samples[0]
     samples = librosa.resample(samples, orig_sr=16000, target_sr=22050)
     found = Spectral().extract(Clip("a", made / "voice.wav", 0.5, 1.25))
     expected = librosa.feature.mfcc(y=samples, sr=22050, n_mfcc=20, htk=True).T

@@ -11,7 +11,7 @@ from featzoo.errors import ClipError, InvalidOption, MissingWeights
 from featzoo.extractors.audio.speech import Hubert, Wav2Vec2, WavLM
 from featzoo.extractors.audio.speech_pieces import convolutions, pieces
 from featzoo.extractors.contract import make_extractor
-from featzoo.media import container
+from featzoo.media import audio
 from featzoo.media.clip import Clip
 from featzoo.sequence import concatenate
 
@@ -45,7 +45,7 @@ def forward(folder, samples):
 
 
 def sound(clip):
-    return container.decode_audio(clip.path).samples[0]
+    return audio.decode_audio(clip.path).samples[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,7 +233,7 @@ def test_one_frame_is_enough(tmp_path, random_speech):
 
 def test_resampled_first(tmp_path, random_speech):
     path = write_wav(tmp_path / "a.wav", tone(1.0, 44100), 44100)
-    heard = container.resample(container.decode_audio(path), 16000).samples[0]
+    heard = audio.resample(audio.decode_audio(path), 16000).samples[0]
     found = Hubert(model=str(random_speech / "hubert")).extract(Clip("a", path))
     np.testing.assert_allclose(found.features, forward(random_speech / "hubert", heard)[-1], atol=1e-5)
 

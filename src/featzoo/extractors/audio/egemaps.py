@@ -12,6 +12,7 @@ import numpy as np
 
 from featzoo.errors import ClipError, InvalidOption, suggestion
 from featzoo.extractors.contract import Extractor
+from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
 from featzoo.weights.imports import check, require
@@ -32,19 +33,23 @@ class Egemaps(Extractor):
             one row (1, 88) over the clip.
         feature_set: Any of openSMILE's sets: eGeMAPSv02, GeMAPSv01b, ComParE_2016, emobase ...
         rate: Resample to this rate in Hz first; None keeps the recording's own.
+        channel: The `mix` of all channels (stereo: their mean; surround sound: as ffmpeg mixes it), the `first`, or the
+            number of one, from 1.
 
     Reference:
         Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set (GeMAPS)", IEEE TAFFC 2016.
 
     Differences:
-        Samples of +1.0 are lowered to 32767/32768, because openSMILE's wrapper turns them into -32768.
-        All channels are averaged first. Sound too short for one frame (about 60 ms) is a failure
+        openSMILE takes 16-bit samples: louder ones are clipped (and noted), those of +1.0 lowered to 32767/32768,
+        because its wrapper turns them into -32768. Of several channels `smile.process_file` uses the first, as
+        does `channel=first`; the default here is their mix. Sound too short for one frame (about 60 ms) is a failure
         `too-short` where openSMILE gives a row of NaN.
     """
 
     name = "egemaps"
     modality = "audio"
     reads = ("audio",)
+    version = 2
     licence = "openSMILE: research and private use only (audEERING)"
     extra = "egemaps"
     variants = {"functionals": {"level": "functionals"}}
@@ -52,6 +57,7 @@ class Egemaps(Extractor):
     level: Literal["lld", "lld_de", "functionals"] = "lld"
     feature_set: str = "eGeMAPSv02"
     rate: int | None = None
+    channel: Channel = "mix"
 
     def prepare(self) -> None:
         """Check the package and the feature set's name."""
@@ -69,9 +75,11 @@ class Egemaps(Extractor):
 
     def extract(self, clip: Clip) -> FeatureSequence:
         """(T, 25) at 100 Hz, or (1, 88) functionals."""
-        sound = clip.audio(rate=self.rate)
+        sound = clip.audio(self.rate, self.channel)
         smile = _smile(self.feature_set, self.level, threading.get_ident())
         samples = np.clip(sound.samples, np.float32(-1.0), LOUDEST)
+        if clipped := int((np.abs(sound.samples) > 1).sum()):
+            clip.notes["clipped"] = f"{clipped} samples above full scale were clipped: openSMILE takes 16-bit sound"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "too short" comes back as NaN, and is reported below

@@ -9,8 +9,9 @@ import numpy as np
 
 from featzoo.errors import ClipError
 from featzoo.extractors.contract import Extractor
+from featzoo.media.audio import resample
+from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
-from featzoo.media.container import resample
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check, require
 
@@ -54,6 +55,8 @@ class Praat(Extractor):
         pitch_ceiling: Highest pitch sought, Hz.
         formant_ceiling: Highest formant sought, Hz: 5500 fits women, 5000 men, 8000 a small child.
         rate: Resample to this rate in Hz first; None keeps the recording's own.
+        channel: The `mix` of all channels (stereo: their mean; surround sound: as ffmpeg mixes it), the `first`, or the
+            number of one, from 1.
 
     Reference:
         Boersma & Weenink, Praat, through parselmouth (Jadoul et al., J. Phonetics 2018). Pitch and HNR:
@@ -68,12 +71,12 @@ class Praat(Extractor):
         HNR are those of the nearest Praat frame, so that no undefined value is interpolated; pitch and
         formants are interpolated linearly as by `Get value at time`. Formants are also measured in
         unvoiced frames: mask by pitch. Of the functionals, formants are means over the voiced frames.
-        All channels are averaged first.
     """
 
     name = "praat"
     modality = "audio"
     reads = ("audio",)
+    version = 2
     licence = "parselmouth: GPL-3.0-or-later"
     extra = "praat"
     variants = {"functionals": {"level": "functionals"}}
@@ -84,6 +87,7 @@ class Praat(Extractor):
     pitch_ceiling: float = 600.0
     formant_ceiling: float = 5500.0
     rate: int | None = None
+    channel: Channel = "mix"
 
     def __post_init__(self) -> None:
         if not 0 < self.pitch_floor < self.pitch_ceiling:
@@ -102,7 +106,7 @@ class Praat(Extractor):
             ClipError: With reason `too-short`, if not one intensity window fits.
         """
         parselmouth = require("parselmouth", self.extra)
-        sound = clip.audio()
+        sound = clip.audio(channel=self.channel)
         seconds = sound.samples.shape[1] / sound.rate
         needed = max(PERIODS / self.pitch_floor, self.hop)
         if seconds < needed:

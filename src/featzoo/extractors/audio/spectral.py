@@ -15,6 +15,7 @@ import numpy as np
 
 from featzoo.errors import ClipError
 from featzoo.extractors.contract import Extractor
+from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check, require
@@ -37,6 +38,8 @@ class Spectral(Extractor):
 
     Attributes:
         rate: Sample rate in Hz that the sound is brought to first; the recipe's is 22050.
+        channel: The `mix` of all channels (stereo: their mean; surround sound: as ffmpeg mixes it), the `first`, or the
+            number of one, from 1.
 
     Reference:
         Yu et al., "CH-SIMS", ACL 2020, section 4.1 ("log F0" there is the zero crossing rate); the
@@ -53,9 +56,11 @@ class Spectral(Extractor):
     name = "spectral"
     modality = "audio"
     reads = ("audio",)
+    version = 2
     extra = "spectral"
 
     rate: int = 22050
+    channel: Channel = "mix"
 
     def __post_init__(self) -> None:
         if self.rate < 11025:
@@ -71,7 +76,7 @@ class Spectral(Extractor):
         Raises:
             ClipError: With reason `too-short`, if the sound is shorter than one frame.
         """
-        sound = clip.audio()
+        sound = clip.audio(channel=self.channel)
         seconds = sound.samples.shape[1] / sound.rate
         if seconds * self.rate < FRAME:
             raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {FRAME / self.rate:.3f} s")

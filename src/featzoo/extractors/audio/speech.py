@@ -13,8 +13,9 @@ import numpy as np
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
 from featzoo.extractors.audio.speech_pieces import Piece, convolutions, normalised, pieces
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
+from featzoo.media.audio import resample
+from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
-from featzoo.media.container import resample
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check, transformers_module
 from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate, read_settings
@@ -36,6 +37,8 @@ class Speech(ModelExtractor):
             used unchanged (apply a softmax first for weights as in SUPERB).
         window_seconds: Longer clips are cut into equal windows of at most this length.
         context_seconds: Sound that a window sees on either side and whose frames are dropped.
+        channel: The `mix` of all channels (stereo: their mean; surround sound: as ffmpeg mixes it), the `first`, or the
+            number of one, from 1.
         batch_seconds: Sound per forward pass, padding included; does not change the features.
 
     Reference:
@@ -53,6 +56,7 @@ class Speech(ModelExtractor):
 
     modality = "audio"
     reads = ("audio",)
+    version = 2
     extra = "speech"
     window = 3000  # frames: a minute of sound
     model_type: ClassVar[str] = ""
@@ -62,6 +66,7 @@ class Speech(ModelExtractor):
     layer_weights: tuple[float, ...] = ()
     window_seconds: float = 30.0
     context_seconds: float = 1.0
+    channel: Channel = "mix"
     batch_seconds: float = field(default=32.0, metadata=UNKEYED)
 
     def __post_init__(self) -> None:
@@ -108,7 +113,7 @@ class Speech(ModelExtractor):
         Raises:
             ClipError: With reason `too-short`, if no frame fits (25 ms).
         """
-        sound = clip.audio()
+        sound = clip.audio(channel=self.channel)
         seconds = sound.samples.shape[1] / sound.rate
         settings = read_settings(self.model, self.name, PREPROCESSOR)
         rate = int(settings.get("sampling_rate", 16000))

@@ -11,7 +11,8 @@ import numpy as np
 
 from featzoo.errors import ClipError
 from featzoo.extractors.contract import UNKEYED, Extractor
-from featzoo.media import container
+from featzoo.media import audio
+from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
     """What an analysis depends on beside the sound."""
 
     rate: int | None
-    channel: str
+    channel: Channel
     corrected: bool
     weights: str
     digest: str
@@ -46,7 +47,8 @@ class Covarep(Extractor):
     Attributes:
         rate: Resample to this rate in Hz first; None keeps the recording's own, at which many of the
             features are others.
-        channel: `first`, as COVAREP does, or `mono`, the mean of all.
+        channel: `first`, as COVAREP does, the `mix` of all channels (stereo: their mean; surround sound: as ffmpeg
+            mixes it), or the number of one, from 1.
         compat: `covarep` gives the newest COVAREP's numbers with its faults, as the features published with
             CMU-MOSI and MOSEI have them; `corrected` what the papers define, NaN where nothing was observed.
         creak_weights: COVAREP's network of creaky voice, which may not be distributed with featzoo: a .mat file, or
@@ -79,12 +81,12 @@ class Covarep(Extractor):
     modality = "audio"
     reads = ("audio",)
     extra = "covarep"
-    version = 2
+    version = 3
     # On request only: it needs ten times the time of eGeMAPS, which serves new work as well.
     usual = ()
 
     rate: int | None = 16000
-    channel: Literal["first", "mono"] = "first"
+    channel: Channel = "first"
     compat: Literal["covarep", "corrected"] = "covarep"
     creak_weights: str = field(default="", metadata=UNKEYED)
     whole_recording: bool = True
@@ -120,7 +122,8 @@ class Covarep(Extractor):
     def extract(self, clip: Clip) -> FeatureSequence:
         """(T, 74) float32; row i spans 10 i to 10 (i + 1) ms."""
         if self.whole_recording and (clip.start > 0 or clip.end is not None):
-            features, intervals = _whole(clip.file, _stamp(clip.file), self._settings())
+            features, intervals, notes = _whole(clip.file, _stamp(clip.file), self._settings())
+            clip.notes.update(notes)
             end = float("inf") if clip.end is None else clip.end
             middle = intervals.mean(axis=1)
             inside = (middle >= clip.start) & (middle < end)
@@ -153,20 +156,20 @@ def _network(path: str, _digest: str) -> Network:
 
 
 @lru_cache(maxsize=2)
-def _whole(path: Path, _stamp: tuple[int, int], settings: Settings) -> tuple[Array, Array]:
+def _whole(path: Path, _stamp: tuple[int, int], settings: Settings) -> tuple[Array, Array, dict[str, str]]:
     """Features of a whole recording, kept for its next segment."""
-    return _analysed(Clip(path.name, path), settings)
+    recording = Clip(path.name, path)
+    return *_analysed(recording, settings), recording.notes
 
 
 def _analysed(clip: Clip, settings: Settings) -> tuple[Array, Array]:
     from featzoo.extractors.audio.covarep.analysis import analyse, grid
 
-    sound = clip.audio(mono=settings.channel == "mono")
-    sound = container.Audio(sound.samples[:1], sound.rate)
+    sound = clip.audio(channel=settings.channel)
     if not np.isfinite(sound.samples).all():
-        sound = container.Audio(np.nan_to_num(sound.samples, posinf=0.0, neginf=0.0), sound.rate)
+        sound = audio.Audio(np.nan_to_num(sound.samples, posinf=0.0, neginf=0.0), sound.rate)
     if settings.rate is not None:
-        sound = container.resample(sound, settings.rate)
+        sound = audio.resample(sound, settings.rate)
     samples, hertz = sound.samples[0], sound.rate
     network = _network(settings.weights, settings.digest) if settings.weights else None
     features = analyse(samples, hertz, settings.corrected, network).astype(np.float32)
