@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import operator
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
 
+from featzoo.cache.failures import Failure, Failures
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id, mapped, read_header, read_notes, write_shard
-from featzoo.durable import refused, write
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
-from featzoo.vocabulary import is_lasting
-
-if TYPE_CHECKING:
-    from featzoo.cache.store import FeatureStore
-
 
 # Times that a read looks for a clip again whose shard another process has packed away.
 TRIES = 3
 
 
-class Failure(NamedTuple):
-    """Why a clip gave no features.
+class Owner(Protocol):
+    """The store that a feature set needs: its folder, what its clips are now, and its sets by key, for pickling."""
 
-    Attributes:
-        clip: Its id.
-        source: The digest of what the features would have been made from.
-        reason: A short code, see `featzoo.vocabulary.LASTING`.
-        message: What was wrong.
-        attempts: Number of times that the clip has failed.
-        retry: Whether the extractor asked for another attempt.
-    """
+    path: Path
 
-    clip: str
-    source: str
-    reason: str
-    message: str
-    attempts: int
-    retry: bool = False
+    def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
+        """The digest of what of a clip is read; None if it is unknown."""
 
-    @property
-    def lasting(self) -> bool:
-        """Whether the clip is not tried again while it is unchanged."""
-        return is_lasting(self.reason, self.retry)
+    def __getitem__(self, request: str) -> FeatureSet: ...
 
 
 class FeatureSet:
@@ -65,7 +46,7 @@ class FeatureSet:
         provenance: Versions, licence, host, date.
     """
 
-    def __init__(self, store: FeatureStore, folder: Path) -> None:
+    def __init__(self, store: Owner, folder: Path) -> None:
         self.store, self.folder = store, folder
         try:
             document = json.loads((folder / "set.json").read_text(encoding="utf-8"))
@@ -75,9 +56,10 @@ class FeatureSet:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder / 'set.json'} is damaged: {error}") from error
         self.key = folder.name
+        self._failures = Failures(folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_reopen, (self.store.path, self.key))
+        return (operator.getitem, (self.store, self.key))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -243,11 +225,6 @@ class FeatureSet:
         self.index.take(write_shard(self.folder / "shards", self.digest, entries, created))
         self.settle(entry.clip_id for entry in entries)
 
-    # The failures ledger: one small file a clip, so that no two processes write to the same one.
-
-    def _ledger(self, clip_id: str) -> Path:
-        return self.folder / "failures" / f"{hashlib.sha256(clip_id.encode()).hexdigest()[:24]}.json"
-
     def fail(self, clip_id: str, source: str, reason: str, message: str, retry: bool = False) -> None:
         """Record why a clip gave no features.
 
@@ -255,51 +232,20 @@ class FeatureSet:
             StoreError: If the store cannot be written.
         """
         check_id(clip_id)
-        before = self.failure(clip_id)
-        place = self._ledger(clip_id)
-        entry = {
-            "clip": clip_id,
-            "source": source,
-            "reason": reason,
-            "message": message,
-            "attempts": before.attempts + 1 if before else 1,
-            "retry": retry,
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        }
-        try:
-            place.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise refused(self.folder, error) from error
-        write(place, json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
+        self._failures.add(clip_id, source, reason, message, retry)
 
     def settle(self, clip_ids: Iterable[str]) -> None:
         """Forget the failures of clips that are stored now."""
-        for clip_id in clip_ids:
-            self._ledger(clip_id).unlink(missing_ok=True)
+        self._failures.remove(clip_ids)
 
     def failure(self, clip_id: str) -> Failure | None:
         """Why a clip failed the last time, if it did."""
-        return _read_failure(self._ledger(clip_id))
+        return self._failures.get(clip_id)
 
     def failures(self) -> list[Failure]:
         """All recorded failures, by clip."""
-        found = [_read_failure(place) for place in (self.folder / "failures").glob("*.json")]
-        return sorted(failure for failure in found if failure is not None)
+        return self._failures.all()
 
 
-# So many shards stay mapped between reads.
+# Number of shards that stay mapped between reads.
 _views = lru_cache(maxsize=1024)(mapped)
-
-
-def _read_failure(place: Path) -> Failure | None:
-    try:
-        entry = json.loads(place.read_text(encoding="utf-8"))
-        return Failure(**{name: entry[name] for name in Failure._fields if name in entry})
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _reopen(path: Path, key: str) -> FeatureSet:
-    from featzoo.cache.store import FeatureStore
-
-    return FeatureStore(path)[key]

@@ -79,13 +79,13 @@ def find_garbage(
         if found.key in whole:
             yield Garbage("set", found.key, found.folder, _size_of_set(found.folder), found.ids())
             continue
-        unused = _unused(found)
+        unused = _unused(store, found)
         for shard, places in unused.items():
-            yield from _rows(found, shard, places)
-        for place in sweepable(found, grace, partial(_is_used, found)):
+            yield from _rows(store, found, shard, places)
+        for place in sweepable(found, grace, partial(_is_used, store, found)):
             yield Garbage("merged", found.key, place, place.stat().st_size)
         for failure in found.failures():
-            if found.holds(failure.clip, failure.source) or failure.clip in found.store.catalogue.forgotten():
+            if found.holds(failure.clip, failure.source) or failure.clip in store.catalogue.forgotten():
                 yield Garbage("failure", found.key, found.folder / "failures", 0, [failure.clip])
         for place in sorted((found.folder / ASIDE).glob("*.h5")):
             if _recovered(place, found):
@@ -113,48 +113,48 @@ def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float
         else:
             _delete(each.place)
     for key, names in shards.items():
-        _shrink(store[key], names - {""}, grace)
+        _shrink(store, store[key], names - {""}, grace)
 
 
 # Sequences
 
 
-def _unused(found: FeatureSet) -> dict[str, list[Place]]:
+def _unused(store: FeatureStore, found: FeatureSet) -> dict[str, list[Place]]:
     """The sequences that no reading gives, by shard. Merged shards that wait for their grace are no matter here."""
     found.index.refresh()
     merged = merged_shards(found)
     unused: dict[str, list[Place]] = defaultdict(list)
-    forgotten = found.store.catalogue.forgotten()
+    forgotten = store.catalogue.forgotten()
     for clip_id in sorted({*found.index.repeated(), *(clip_id for clip_id in found.ids() if clip_id in forgotten)}):
         places = [place for place in found.index.places(clip_id) if place.shard not in merged]
-        kept = _kept(found, clip_id, places)
+        kept = _kept(store, found, clip_id, places)
         for place in places:
             if place not in kept:
                 unused[place.shard].append(place)
     return unused
 
 
-def _kept(found: FeatureSet, clip_id: str, places: list[Place]) -> Collection[Place]:
-    if clip_id in found.store.catalogue.forgotten():
+def _kept(store: FeatureStore, found: FeatureSet, clip_id: str, places: list[Place]) -> Collection[Place]:
+    if clip_id in store.catalogue.forgotten():
         return []
     # Of several copies made from the same, the newest.
     newest = {place.source: place for place in places}
     if len(newest) < 2:
         return newest.values()
-    record = found.store.records().get(clip_id)
+    record = store.records().get(clip_id)
     if record is None or (record.clip.path and not record.media and {"audio", "video"} & {*found.reads}):
         return newest.values()
-    current = found.store.source(clip_id, found.reads)
+    current = store.source(clip_id, found.reads)
     return [newest[current] if current in newest else places[-1]]
 
 
-def _is_used(found: FeatureSet, clip_id: str, source: str) -> bool:
-    return source in {place.source for place in _kept(found, clip_id, found.index.places(clip_id))}
+def _is_used(store: FeatureStore, found: FeatureSet, clip_id: str, source: str) -> bool:
+    return source in {place.source for place in _kept(store, found, clip_id, found.index.places(clip_id))}
 
 
-def _rows(found: FeatureSet, shard: str, places: list[Place]) -> Iterator[Garbage]:
+def _rows(store: FeatureStore, found: FeatureSet, shard: str, places: list[Place]) -> Iterator[Garbage]:
     size, clips = _weigh(found, shard, places)
-    forgotten = [clip for clip in clips if clip in found.store.catalogue.forgotten()]
+    forgotten = [clip for clip in clips if clip in store.catalogue.forgotten()]
     of_forgotten = size * len(forgotten) // len(clips)
     place = found.index.path(shard)
     if forgotten:
@@ -172,25 +172,25 @@ def _weigh(found: FeatureSet, shard: str, places: list[Place]) -> tuple[int, lis
     return rows * row, [clip_ids[place.number] for place in places]
 
 
-def _shrink(found: FeatureSet, shards: Collection[str], grace: float) -> None:
+def _shrink(store: FeatureStore, found: FeatureSet, shards: Collection[str], grace: float) -> None:
     """Write shards anew without what is not used now, and delete those that others replace."""
     written = []
-    for shard, places in _unused(found).items():
+    for shard, places in _unused(store, found).items():
         if shard not in shards:
             continue
         numbers = {place.number for place in places}
         with suppress(VanishedShard):  # another process is packing this set: the next `feat gc` will do
-            _verify_kept(found, shard, numbers)
+            _verify_kept(store, found, shard, numbers)
             kept = [e for number, e in enumerate(entries_of(found.index.path(shard))) if number not in numbers]
             if kept:
                 write_verified(found, kept, found.index.header(shard).created)
             written.append(shard)
     if written:
         note_merged(found, written)
-    sweep(found, grace, partial(_is_used, found))
+    sweep(found, grace, partial(_is_used, store, found))
 
 
-def _verify_kept(found: FeatureSet, shard: str, numbers: Collection[int]) -> None:
+def _verify_kept(store: FeatureStore, found: FeatureSet, shard: str, numbers: Collection[int]) -> None:
     """Make sure that what is kept of some clips can be read, before another copy of them goes.
 
     Raises:
@@ -200,7 +200,7 @@ def _verify_kept(found: FeatureSet, shard: str, numbers: Collection[int]) -> Non
     merged = merged_shards(found)
     for clip_id in {clip_ids[number] for number in numbers}:
         places = [place for place in found.index.places(clip_id) if place.shard not in merged]
-        for place in _kept(found, clip_id, places):
+        for place in _kept(store, found, clip_id, places):
             got = found.sequence(found.index.path(place.shard), found.index.header(place.shard), place.number)
             if clip_digest(got.features, got.intervals) != place.digest:
                 raise DamagedShard(

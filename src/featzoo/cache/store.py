@@ -62,6 +62,9 @@ class FeatureStore:
         self.catalogue = Catalogue(self.path)
         self.contents = ContentDigests(self.path / "index")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FeatureStore, (self.path,))
+
     @classmethod
     def create(cls, path: str | Path) -> FeatureStore:
         """The store at `path`, made if there is none.

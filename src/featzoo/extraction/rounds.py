@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from featzoo.cache.featureset import Failure, FeatureSet
+from featzoo.cache.failures import Failure
+from featzoo.cache.featureset import FeatureSet
 from featzoo.errors import FeatzooError
 from featzoo.extraction.engines import Engine, WorkersLost
 from featzoo.extraction.watchdog import Death, suspects

@@ -1,0 +1,92 @@
+"""The failures of a feature set: one small file for each clip, so that no two processes write to the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from featzoo.durable import refused, write
+from featzoo.vocabulary import is_lasting
+
+
+class Failure(NamedTuple):
+    """Why a clip gave no features.
+
+    Attributes:
+        clip: Its id.
+        source: The digest of what the features would have been made from.
+        reason: A short code, see `featzoo.vocabulary.LASTING`.
+        message: What was wrong.
+        attempts: Number of times that the clip has failed.
+        retry: Whether the extractor asked for another attempt.
+    """
+
+    clip: str
+    source: str
+    reason: str
+    message: str
+    attempts: int
+    retry: bool = False
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the clip is not tried again while it is unchanged."""
+        return is_lasting(self.reason, self.retry)
+
+
+class Failures:
+    """The failures recorded in a set's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "failures"
+
+    def add(self, clip_id: str, source: str, reason: str, message: str, retry: bool) -> None:
+        """Record a failure, one attempt more than before.
+
+        Raises:
+            StoreError: If the folder cannot be written.
+        """
+        before = self.get(clip_id)
+        entry = {
+            "clip": clip_id,
+            "source": source,
+            "reason": reason,
+            "message": message,
+            "attempts": before.attempts + 1 if before else 1,
+            "retry": retry,
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise refused(self._folder.parent, error) from error
+        write(self._place(clip_id), json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
+
+    def remove(self, clip_ids: Iterable[str]) -> None:
+        """Forget the failures of these clips, where there are any."""
+        for clip_id in clip_ids:
+            self._place(clip_id).unlink(missing_ok=True)
+
+    def get(self, clip_id: str) -> Failure | None:
+        """Why a clip failed the last time; None if it did not."""
+        return _read(self._place(clip_id))
+
+    def all(self) -> list[Failure]:
+        """All recorded failures, by clip."""
+        found = [_read(place) for place in self._folder.glob("*.json")]
+        return sorted(failure for failure in found if failure is not None)
+
+    def _place(self, clip_id: str) -> Path:
+        return self._folder / f"{hashlib.sha256(clip_id.encode()).hexdigest()[:24]}.json"
+
+
+def _read(place: Path) -> Failure | None:
+    try:
+        entry = json.loads(place.read_text(encoding="utf-8"))
+        return Failure(**{name: entry[name] for name in Failure._fields if name in entry})
+    except (OSError, ValueError, TypeError):
+        return None
