@@ -182,7 +182,7 @@ def test_frames_of_a_segment_are_those_on_display(made):
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(1, 20), st.floats(0.2, 60))
 def test_count_and_rate_choose_what_is_on_display(gaps, count, rate):
     edges = np.cumsum([0, *gaps]) / 1000
-    index = frames.FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]))
+    index = frames.FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]), np.array([1]))
 
     def shown(time):
         return max([n for n in range(len(gaps)) if edges[n] <= time], default=0)

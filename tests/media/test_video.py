@@ -47,7 +47,7 @@ def test_every_word_finds_rows_of_sampled_frames(made):
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.floats(0.2, 60), st.integers(1, 20))
 def test_the_spans_of_sampled_frames_cover_the_clip_in_order(gaps, rate, step):
     edges = np.cumsum([0, *gaps]) / 1000
-    index = FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]))
+    index = FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]), np.array([1]))
     for chosen, spans in (
         (index.sampled(rate), index.spans(index.sampled(rate), rate)),
         (np.arange(0, len(gaps), step), index.spans(np.arange(0, len(gaps), step))),

@@ -22,6 +22,10 @@ JUMP = 16
 RETRIES = 5
 # After this many retries in one pass, the rest is decoded without jumps.
 PATIENCE = 20
+# Containers without an index: a search in them lands somewhere near, and may give the first packets wrong times.
+SEARCHED = ("mpeg", "mpegts")
+# Frames before a key frame at which such a search is aimed.
+MARGIN = 8
 # Before and after all time stamps.
 START, END = -(1 << 63), (1 << 63) - 1
 
@@ -52,7 +56,9 @@ class _Pass:
         self.failed: list[Exception] = []
         self._files, self._path, self._index = files, path, index
         self._needed = set(index.pts[wanted].tolist())
-        self._keys = set(index.keys.tolist())
+        self._keys = dict(zip(index.keys.tolist(), index.sizes.tolist(), strict=True))
+        # Frames decoded ahead in threads are lost at each jump.
+        self._threads = "SLICE" if 2 * _jumps(index, wanted) >= len(wanted) else "AUTO"
         self._retries = 0
         self._open()
 
@@ -61,7 +67,7 @@ class _Pass:
         self._files.close()
         self._container = self._files.enter_context(opened(self._path))
         self._stream = stream_of(self._container, "video", self._path)
-        self._stream.thread_type = "AUTO"
+        self._stream.thread_type = self._threads
         self._run(packets_of(self._container, self._stream, self._path), None)
 
     def _run(self, packets: Iterator[Any], key: int | None) -> None:
@@ -108,18 +114,23 @@ class _Pass:
         from av.error import FFmpegError
 
         back = 1
+        margin = MARGIN * self._index.step if self._container.format.name in SEARCHED else 0
         while key > 0:
             try:
-                self._container.seek(int(self._index.keys[key]), stream=self._stream)
+                self._container.seek(int(self._index.keys[key]) - margin, stream=self._stream)
             except FFmpegError:  # a bare stream has no index to seek by
                 break
             packets = packets_of(self._container, self._stream, self._path)
-            first = next((packet for packet in packets if packet.is_keyframe and packet.pts in self._keys), None)
+            first = next((packet for packet in packets if self._is_key(packet)), None)
             if first is not None and first.pts <= target:
                 self._run(chain([first], packets), key)
                 return
             key, back = key - back, 2 * back
         self._open()
+
+    def _is_key(self, packet: Any) -> bool:
+        """Whether it is one of the key frames of the index. The size tells if its time is right."""
+        return bool(packet.is_keyframe and packet.size == self._keys.get(packet.pts))
 
     def _lightened(self, packets: Iterator[Any]) -> Iterator[Any]:
         """The packets; those that neither the caller nor other frames need are told to the decoder."""
@@ -132,3 +143,10 @@ class _Pass:
             unneeded = packet.pts is not None and packet.pts not in self._needed
             context.skip_frame = "NONREF" if unneeded else "DEFAULT"
             yield packet
+
+
+def _jumps(index: FrameIndex, wanted: Array) -> int:
+    """About how many jumps the way to the wanted frames takes."""
+    keys = np.searchsorted(index.keys, index.pts[wanted], side="right")
+    far = np.diff(index.pts[wanted]) > JUMP * index.step
+    return int((far & (np.diff(keys) > 0)).sum())

@@ -34,6 +34,7 @@ class FrameIndex(NamedTuple):
         start: (F,) seconds on the clip's clock.
         end: (F,) seconds on the clip's clock.
         keys: pts of the key frames, ascending; empty where the decoder must start at the beginning.
+        sizes: Bytes of each key frame's packet.
         counted: Whether frames are identified by number, since their packets do not tell their times.
         aspect: Width of a pixel over its height.
         step: The usual distance between frames, in units of `pts`.
@@ -43,6 +44,7 @@ class FrameIndex(NamedTuple):
     start: Array
     end: Array
     keys: Array
+    sizes: Array
     counted: bool = False
     aspect: float = 1.0
     step: int = 1
@@ -88,11 +90,12 @@ class FrameIndex(NamedTuple):
         return np.arange(self.start[0], self.end[-1] - 1e-9, 1.0 / rate)
 
 
-class _Recording(NamedTuple):
+class Recording(NamedTuple):
     """What a recording says of its pictures: `listed` holds the stamp and duration of each, ascending."""
 
     listed: list[tuple[int, int]]
     keys: Array
+    sizes: Array
     counted: bool
     unit: float
     zero: float
@@ -109,7 +112,7 @@ def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> Fr
     """
     if end is None:
         refuse_cut_file(path)
-    found = _recording(path, *_version(path))
+    found = recording(path, *_version(path))
     if not found.listed:
         refuse_truncated(path, 0.0, found.declared)
         raise ClipError("empty", f"{path.name} has a video stream without frames")
@@ -126,7 +129,7 @@ def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> Fr
     final = np.minimum(ends[inside] - start, np.inf if end is None else end - start)
     first = np.maximum(shown[inside] - start, 0.0)
     names, step = (np.arange(len(pts)), 1) if found.counted else (pts, max(1, round(usual)))
-    return FrameIndex(names[inside], first, final, found.keys, found.counted, found.aspect, step)
+    return FrameIndex(names[inside], first, final, found.keys, found.sizes, found.counted, found.aspect, step)
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -140,11 +143,20 @@ def _version(path: Path) -> tuple[int, int]:
 
 # The segments of a recording come one after another.
 @lru_cache(maxsize=4)
-def _recording(path: Path, _size: int, _changed: int) -> _Recording:
+def recording(path: Path, _size: int, _changed: int) -> Recording:
+    """What the packets of a file say, or its decoded frames where packets do not tell.
+
+    Raises:
+        ClipError: If it has no pictures, or they have no times.
+    """
     with opened(path) as container:
         stream = stream_of(container, "video", path)
         # Packets hold the compressed pictures: what is said of each is kept, not the packet.
-        packets = [(p.pts, p.duration or 0, p.is_keyframe) for p in packets_of(container, stream, path) if _shown(p)]
+        packets = [
+            (packet.pts, packet.duration or 0, packet.size if packet.is_keyframe else 0)
+            for packet in packets_of(container, stream, path)
+            if not packet.is_discard
+        ]
         stamps = [stamp for stamp, _, _ in packets]
         counted = None in stamps or len(set(stamps)) != len(stamps) or not _has_times(container, stream)
         fields = stream.codec_context.name in FIELD_CODECS and stream.codec_context.field_order not in PROGRESSIVE
@@ -155,18 +167,17 @@ def _recording(path: Path, _size: int, _changed: int) -> _Recording:
             declared_seconds(stream, container),
             float(stream.sample_aspect_ratio or 1),
         )
-    keys = [] if counted else sorted(stamp for stamp, _, key in packets if key)
+    keys = sorted((stamp, size) for stamp, _, size in packets if size and not counted)
     if counted or fields:
-        listed = _decoded_times(path)
-        keys = sorted({stamp for stamp, _ in listed}.intersection(keys))
+        listed, complete = _decoded_times(path)
+        counted = counted or not complete
+        shown = {stamp for stamp, _ in listed}
+        keys = [key for key in keys if key[0] in shown and not counted]
     else:
         # A recording that was cut from a longer one may begin with frames that need what is gone.
-        listed = sorted((stamp, duration) for stamp, duration, _ in packets if not keys or stamp >= keys[0])
-    return _Recording(listed, np.array(keys, dtype=np.int64), counted, *facts)
-
-
-def _shown(packet: Any) -> bool:
-    return not packet.is_discard
+        listed = sorted((stamp, duration) for stamp, duration, _ in packets if not keys or stamp >= keys[0][0])
+    stamps_and_sizes = np.array(keys, dtype=np.int64).reshape(-1, 2)  # (K, 2)
+    return Recording(listed, stamps_and_sizes[:, 0], stamps_and_sizes[:, 1], counted, *facts)
 
 
 def _has_times(container: Any, stream: Any) -> bool:
@@ -174,26 +185,35 @@ def _has_times(container: Any, stream: Any) -> bool:
     return container.format.name != "avi" or stream.codec_context.name not in REORDERED
 
 
-def _decoded_times(path: Path) -> list[tuple[int, int]]:
-    """Time stamp and duration of each decoded frame, in stream units and in the order of presentation."""
+def _decoded_times(path: Path) -> tuple[list[tuple[int, int]], bool]:
+    """Time stamp and duration of each decoded frame in the order of presentation, and whether all have a `pts`."""
     with opened(path) as container:
         stream = stream_of(container, "video", path)
         stream.thread_type = "AUTO"
-        times: list[tuple[int, int]] = []
+        usual = max(1, round(1 / (float(stream.time_base) * float(stream.average_rate or stream.guessed_rate or 25))))
         # Frames leave the decoder in step with AVI's decoding times, the only ones it has.
         kinds = ("dts", "pts") if container.format.name == "avi" else ("pts", "dts")
-        for frame in decoded(packets_of(container, stream, path), stream):
-            stamp = next((stamp for kind in kinds if (stamp := getattr(frame, kind)) is not None), None)
-            if stamp is None:
-                raise ClipError(
-                    "no-times",
-                    f"{path.name} does not say when its frames are shown: put it in a "
-                    f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)",
-                )
-            if times:
-                stamp = max(stamp, times[-1][0] + 1)
-            times.append((stamp, frame.duration or 0))
-        return times
+        frames = [
+            (next((stamp for kind in kinds if (stamp := getattr(frame, kind)) is not None), None), frame.duration or 0)
+            for frame in decoded(packets_of(container, stream, path), stream)
+        ]
+    first = next((number for number, (stamp, _) in enumerate(frames) if stamp is not None), None)
+    if frames and first is None:
+        raise ClipError(
+            "no-times",
+            f"{path.name} does not say when its frames are shown: put it in a "
+            f"container that does (ffmpeg -i {path.name} -c copy {path.stem}.mkv)",
+        )
+    complete = all(stamp is not None for stamp, _ in frames)
+    times: list[tuple[int, int]] = []
+    for stamp, duration in frames:
+        if times:
+            before, lasts = times[-1]
+            stamp = before + (lasts or usual) if stamp is None else max(stamp, before + 1)
+        elif stamp is None:  # as far before the first known time as there are frames
+            stamp = (frames[first or 0][0] or 0) - (first or 0) * usual
+        times.append((stamp, duration))
+    return times, complete
 
 
 def decoded(packets: Iterable[Any], stream: Any, failed: list[Exception] | None = None) -> Iterator[Any]:
