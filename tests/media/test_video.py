@@ -7,6 +7,7 @@ from ffmpeg import ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featzoo.errors import ClipError
 from featzoo.media.clip import Clip
 from featzoo.media.video import FrameIndex, index_frames
 from featzoo.sequence import FeatureSequence
@@ -68,3 +69,23 @@ def test_times_of_segments_are_cut_at_its_ends(tmp_path):
     np.testing.assert_allclose(part.start, np.maximum(whole.start[inside] - 1.5, 0), atol=1e-9)
     np.testing.assert_allclose(part.end, np.minimum(whole.end[inside], 2.5) - 1.5, atol=1e-9)
     np.testing.assert_array_equal(part.pts, whole.pts[inside])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_recordings_joined_byte_by_byte_are_refused(tmp_path, suffix):
+    """Their clocks restart: frames of both would be shown at the same times."""
+    part = tmp_path / f"a.{suffix}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2", "-c:v", "mpeg2video", part)
+    (tmp_path / f"b.{suffix}").write_bytes(2 * part.read_bytes())
+    with pytest.raises(ClipError, match="several recordings") as caught:
+        index_frames(tmp_path / f"b.{suffix}")
+    assert caught.value.reason == "clock-restarts"
+    assert len(index_frames(part).pts) == 50
+
+
+def test_frames_without_times_have_the_usual_distance(tmp_path):
+    """H.264 in MPEG-PS as PyAV writes it: some frames have no time at all."""
+    path = write_video(tmp_path / "a.mpg", count=50, options={"g": "1"})
+    index = index_frames(path)
+    assert len(index.pts) == 50
+    np.testing.assert_allclose(np.diff(index.start), 0.04, atol=2e-3)
