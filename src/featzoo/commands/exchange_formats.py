@@ -123,6 +123,36 @@ def imotions(path: Path, store: Path, **options: Any) -> None:
     print_account(_function("import", "imotions")(path, store, **options))
 
 
+@click.command(name="elan")
+@click.argument("path", type=FOLDER)
+@STORE
+@DRY_RUN
+def import_elan(path: Path, store: Path, **options: Any) -> None:
+    """Import ELAN annotation files (.eaf).
+
+    PATH is one file or a folder of them. Each utterance becomes a clip with its words; tiers of numbers become labels.
+
+    \b
+    feat import elan annotations/ -o features
+    """
+    print_account(_function("import", "elan")(path, store, **options))
+
+
+@click.command(name="elan")
+@click.argument("path", type=FOLDER)
+@STORE
+@DRY_RUN
+def export_elan(path: Path, store: Path, dry_run: bool) -> None:
+    """Export ELAN annotation files (.eaf).
+
+    The folder PATH gets one file for each recording, with its clips' texts, timed words and labels as tiers.
+
+    \b
+    feat export elan annotations/ -o features
+    """
+    click.echo("\n".join(_function("export", "elan")(store, path, dry_run=dry_run)))
+
+
 PARQUET = "columns clip, start and end, and one column for each feature"
 WEBDATASET = "for each clip, key.features.npy, key.intervals.npy and key.json"
 
@@ -151,6 +181,7 @@ IMPORT_FORMATS = (
     import_audformat,
     openface,
     imotions,
+    import_elan,
 )
 EXPORT_FORMATS = (
     _exporter(
@@ -184,4 +215,5 @@ EXPORT_FORMATS = (
         "Export an audformat table.\n\nFEATURE_SET is written to PATH (.csv or .parquet) with the columns file, start "
         "and end, and one column for each feature.\n\n\b\nfeat export audformat egemaps egemaps.csv",
     ),
+    export_elan,
 )
