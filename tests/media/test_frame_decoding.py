@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import damage, moving_picture, write_video
 from ffmpeg import ffmpeg, times
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from featzoo.errors import ClipError
@@ -60,6 +60,8 @@ def test_frames_and_times_are_those_of_ffmpeg(tmp_path_factory, recording, data)
     path = tmp_path_factory.mktemp("any") / f"a.{suffix}"
     ffmpeg("-f", "lavfi", "-i", f"testsrc=s={WIDTH}x{HEIGHT}:r=25:d=2.4", *options, path)
     right, shown = coded(path), times(path, "v")[:, 0]
+    # FFmpeg gives some frames at the end of an MPEG-PS the time of another
+    assume((np.diff(shown) > 0).all())
     index = index_frames(path)
     # MPEG's clock counts milliseconds to a few microseconds, Matroska's and FLV's whole milliseconds
     np.testing.assert_allclose(index.start - index.start[0], shown - shown[0], atol=2e-3)

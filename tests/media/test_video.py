@@ -89,3 +89,13 @@ def test_frames_without_times_have_the_usual_distance(tmp_path):
     index = index_frames(path)
     assert len(index.pts) == 50
     np.testing.assert_allclose(np.diff(index.start), 0.04, atol=2e-3)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "flv", "wmv", "mov"])
+def test_a_recording_whose_clock_starts_late_is_not_taken_for_half_a_file(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    codec = ("-c:v", "wmv2") if suffix == "wmv" else ("-c:v", "libx264")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2", *codec, "-output_ts_offset", 20, path)
+    index = index_frames(path)
+    assert len(index.pts) == 50
+    assert index.start[0] == pytest.approx(0, abs=0.1)

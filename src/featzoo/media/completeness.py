@@ -45,7 +45,11 @@ def declared_seconds(stream: Any, container: Any) -> Declared | None:
         return None
     if stream.duration and container.format.name not in ONE_DURATION:
         return Declared(float(stream.duration * stream.time_base), own=True)
-    return Declared(container.duration / 1_000_000, own=False) if container.duration else None
+    if not container.duration:
+        return None
+    # ffmpeg writes the time at which such a file ends, also where it does not start at 0.
+    late = max(0.0, origin(container)) if container.format.name in ONE_DURATION else 0.0
+    return Declared(container.duration / 1_000_000 - late, own=False)
 
 
 def refuse_truncated(path: Path, seconds: float, declared: Declared | None) -> None:

@@ -56,7 +56,8 @@ class FrameIndex(NamedTuple):
 
     def spread(self, count: int) -> Array:
         """`count` frames at the middles of as many equal parts; frames repeat where there are fewer."""
-        return self.at(self.parts(count).mean(axis=1))
+        span = self.end[-1] - self.start[0]
+        return self.at(self.start[0] + (np.arange(count) + 0.5) * span / count)
 
     def parts(self, count: int) -> Array:
         """(count, 2) start and end of `count` equal parts."""
