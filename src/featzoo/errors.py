@@ -30,7 +30,15 @@ class MissingPackage(FeatzooError):
 
 
 class MissingWeights(FeatzooError):
-    """Model weights that are not on this machine."""
+    """Model weights that are not on this machine.
+
+    Attributes:
+        models: Names of the missing models that can be downloaded; empty for damaged weights, or those of one's own.
+    """
+
+    def __init__(self, message: str, models: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.models = tuple(models)
 
 
 class MissingFeatures(FeatzooError):

@@ -168,7 +168,7 @@ def test_what_got_no_answer_is_asked_again_by_the_next_run(api, run, source):
     assert done.exit_code == 1
     assert table(done.output) == {"fr": (1, 0, 0, 1)}
     assert "refused, http-500: 1" in done.output
-    assert "asked again by the same command" in done.output
+    assert "run the same command again to ask for what got no answer" in done.output
     assert len(api.seen) == 3
     api.always.clear()
     assert table(run(english, "--method", "piga", "--languages", "fr").output) == {"fr": (1, 1, 0, 0)}

@@ -13,8 +13,15 @@ import featzoo
 from featzoo.commands.options import STORE, Commands, comma_list
 from featzoo.errors import MissingFeatures
 
-# Packages whose messages still name options, and the commands, which may.
-UNFINISHED = {"commands", "weights", "zoo", "extractors", "augment"}
+# Of the source: the commands' own words, and the options of other programs.
+ALLOWED = (
+    "commands/",
+    "cli.py",
+    "extraction/engines.py",
+    "media/whisper.py",
+    "extractors/text/glove.py",
+    "zoo/files.py",
+)
 
 
 @click.command()
@@ -70,12 +77,10 @@ def test_help_shows_only_the_present_spellings() -> None:
 def test_messages_of_the_library_name_no_option_of_the_command_line() -> None:
     """The commands add what to type; a caller from Python has no options to type."""
     source = Path(featzoo.__file__).parent
-    allowed = {"cli.py", "extraction/engines.py", "media/whisper.py"}  # other programs' command lines
-    modules = [path for path in source.rglob("*.py") if path.relative_to(source).parts[0] not in UNFINISHED]
     named = [
         f"{path.relative_to(source)}:{number}: {line.strip()}"
-        for path in modules
-        if str(path.relative_to(source)) not in allowed
+        for path in source.rglob("*.py")
+        if not path.relative_to(source).as_posix().startswith(ALLOWED)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if re.search(r"(?<!-)--[a-z]", line)
     ]

@@ -210,7 +210,7 @@ def test_get_from_an_archive(home, server, tmp_path):
     assert place == tmp_path / "to" / "v.300d.txt"
     assert {path.name: path.read_text() for path in (tmp_path / "to").iterdir()} == {n: f"the {n}\n" for n in files}
     bad = Weights("v", "archive", address, "x", ("glove",), digests={"v.zip": "0" * 64}, files=files)
-    with pytest.raises(MissingWeights, match="is not what it was"):
+    with pytest.raises(MissingWeights, match="does not match the digest"):
         download._from_archive(bad, tmp_path / "bad")
     assert list((tmp_path / "bad").iterdir()) == []
 
@@ -224,7 +224,7 @@ def test_get_a_checkpoint(home, server, tmp_path):
     server.files = {good: content, bad: content}
     address = f"http://127.0.0.1:{server.server_port}"
     assert download._checkpoint(f"{address}/{good}", tmp_path / "to").read_bytes() == content
-    with pytest.raises(MissingWeights, match="is not what its name says"):
+    with pytest.raises(MissingWeights, match="does not match the digest in its name"):
         download._checkpoint(f"{address}/{bad}", tmp_path / "to")
     assert [path.name for path in (tmp_path / "to").iterdir()] == [good]
 

@@ -163,7 +163,7 @@ class Endpoint:
         try:
             body = self._create(model=question.model, messages=messages, **extra).text
         except errors.APITimeoutError:
-            failure = _Failed("timeout", f"no byte within {self.service.timeout:g} s (--timeout)")
+            failure = _Failed("timeout", f"no byte within {self.service.timeout:g} s")
         except errors.APIStatusError as error:
             failure = self._judge(error.status_code, error.response.text, error.response.headers)
         except (errors.OpenAIError, UnicodeDecodeError) as error:
@@ -188,7 +188,7 @@ class Endpoint:
         if status == 401:
             # Its words often repeat part of the key.
             advice = f"put a valid one into {self.service.key_name}" if self.service.key else "it wants a key"
-            raise EndpointError(f"{self.service.shown} refuses the key ({status}): {advice} (--key-env names another)")
+            raise EndpointError(f"{self.service.shown} refuses the key ({status}): {advice}")
         if status in FATAL or code == "insufficient_quota":
             why = "the quota is used up" if status == 429 else FATAL.get(status) or "it refuses"
             raise EndpointError(f"{self.service.shown}: {why} ({status} {said}); most addresses end in /v1")

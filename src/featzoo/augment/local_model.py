@@ -74,7 +74,7 @@ class Translator:
 
     def __init__(self, model: str, languages: Sequence[str], device: str = "auto") -> None:
         transformers = transformers_module()
-        folder = locate(model, "zoo augment --translator")
+        folder = locate(model, "")
         self.name = model
         self.digest = folder_digest(folder, FILES)
         self.device = choose_devices(device)[0]

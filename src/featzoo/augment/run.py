@@ -73,11 +73,16 @@ class _Unknown(Exception):
     """The answer to a question is not cached."""
 
 
+class LabelsLeak(InvalidOption):
+    """The translator would see labels of the test split."""
+
+
 def choose(rows: Sequence[Row], method: Method, splits: Sequence[str], include_test: bool) -> list[Row]:
     """The rows to translate.
 
     Raises:
-        InvalidOption: If PIGA would see test rows without `include_test`, or a split is missing.
+        LabelsLeak: If PIGA would see test rows without `include_test`.
+        InvalidOption: If a split is missing.
     """
     if splits:
         present = {row.split for row in rows}
@@ -87,11 +92,10 @@ def choose(rows: Sequence[Row], method: Method, splits: Sequence[str], include_t
         rows = [row for row in rows if row.split in splits]
     test = sum(row.split == "test" for row in rows)
     if method == "piga" and test and not include_test:
-        raise InvalidOption(
+        raise LabelsLeak(
             f"PIGA shows each text's gold labels to the model that translates it, and {test} of {len(rows)} texts are "
             "test ones: their labels can leak into the texts that a classifier is tested on. Translate them with "
-            "--method toga into another file (and these with --splits train,valid); --include-test makes the "
-            "'paper-like' test set all the same"
+            "the method toga into another file, or leave the test split out"
         )
     return list(rows)
 

@@ -132,13 +132,20 @@ def _request(options: Options) -> Request:
     from featzoo.augment.answer_cache import AnswerCache
     from featzoo.augment.languages import parse
     from featzoo.augment.rows import check_output, read_sources
-    from featzoo.augment.run import choose
+    from featzoo.augment.run import LabelsLeak, choose
     from featzoo.augment.translate import Task
 
     codes = parse(options.languages)
     check_output(options.output, options.method)
     found = read_sources(options.source)
-    rows = choose(found.rows, options.method, comma_list(options.splits), options.include_test)[: options.limit]
+    try:
+        rows = choose(found.rows, options.method, comma_list(options.splits), options.include_test)[: options.limit]
+    except LabelsLeak as error:
+        error.hint = (
+            "zoo augment --method toga -o FILE translates them without labels, --splits train,valid leaves them out; "
+            "--include-test makes the 'paper-like' test set all the same"
+        )
+        raise
     others = f", {found.left_aside} in other languages ignored" if found.left_aside else ""
     click.echo(f"{count(len(rows), 'English text')}{others}")
     task = Task(

@@ -10,6 +10,7 @@ from importlib import metadata
 import click
 
 from featzoo import plugins
+from featzoo.commands.options import without_network
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import FeatzooError, MissingWeights
 from featzoo.wording import count
@@ -44,7 +45,6 @@ def examine() -> Iterator[str]:
 
 def _extractors() -> Iterator[str]:
     from featzoo.extractors.contract import make_extractor
-    from featzoo.weights.locate import NO_NETWORK
 
     refused: dict[str, list[str]] = {}
     without_weights = False
@@ -63,7 +63,7 @@ def _extractors() -> Iterator[str]:
     if without_weights:
         yield ""
         yield "All models, with sizes and licences: feat weights list"
-        yield from NO_NETWORK
+        yield without_network(["MODEL"])
 
 
 def _heads() -> Iterator[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.errors import FeatzooError
+from featzoo.errors import FeatzooError, MissingWeights
 
 if TYPE_CHECKING:
     from featzoo.exchange.importing import Account
@@ -76,8 +76,9 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except FeatzooError as error:
             click.secho(f"error: {error}", err=True, fg="red")
-            if error.hint:
-                click.echo(error.hint, err=True)
+            hint = error.hint or (without_network(error.models) if isinstance(error, MissingWeights) else "")
+            if hint:
+                click.echo(hint, err=True)
             ctx.exit(1)
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
@@ -89,6 +90,15 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
             ctx.exit(130)
+
+
+def without_network(models: Iterable[str]) -> str:
+    """How to get models onto a machine that has no network; empty if there are no models to get."""
+    commands = " && ".join(f"feat weights get {model} --to weights" for model in models)
+    return commands and (
+        f"Without a network: run {commands} on a machine that has one; copy the folder `weights` here, and add "
+        "--weights weights or set FEATZOO_WEIGHTS to it"
+    )
 
 
 def extra_with(module: str, preferred: str = "") -> str | None:

@@ -14,7 +14,7 @@ import click
 
 from featzoo import plugins
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, InvalidClips, InvalidOption
+from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, MissingWeights
 from featzoo.extraction.plan import runnable
 from featzoo.extraction.shares import share
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
@@ -178,12 +178,13 @@ def _for_role(
     if imported:
         click.echo(f"{role}: {imported} is in the store")
         return None
-    reasons = []
+    reasons, models = [], list[str]()
     for request in requests:
         try:
             extractor = make_extractor(request)
             extractor.prepare()
         except FeatzooError as error:
+            models += error.models if isinstance(error, MissingWeights) else ()
             reasons.append(f"  {request}: {error}")
             continue
         click.echo(f"{role}: {extractor.label}")
@@ -192,7 +193,8 @@ def _for_role(
     if stored:  # the extractor that made it is not installed here, or has to be named, as a trained run
         click.echo(f"{role}: {stored} is in the store; clips that are missing from it cannot be computed here")
         return None
-    raise FeatzooError(f"none of the features that {recipe} accepts as '{role}' can run here:\n" + "\n".join(reasons))
+    said = f"none of the features that {recipe} accepts as '{role}' can run here:\n" + "\n".join(reasons)
+    raise MissingWeights(said, dict.fromkeys(models)) if models else FeatzooError(said)
 
 
 def _imported(store: FeatureStore | None, requests: Sequence[str], clips: Sequence[Clip]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from featzoo.commands.options import FOLDER, Commands
+from featzoo.commands.options import FOLDER, Commands, without_network
 
 
 def takes_weights(function: Callable[..., None]) -> Callable[..., None]:
@@ -108,7 +108,6 @@ def get(model: str, to: Path | None) -> None:
 def listing() -> Iterator[str]:
     """Lines for each model: state, name, size and users; licence; path, or the command that gets it."""
     from featzoo.weights.catalogue import KNOWN
-    from featzoo.weights.locate import NO_NETWORK
     from featzoo.weights.search import ABSENT, hub_caches, places, torch_folder
 
     for entry in KNOWN:
@@ -130,7 +129,7 @@ def listing() -> Iterator[str]:
             yield f"     feat weights get {entry.name}"
     yield ""
     yield f"Searched {', '.join(map(str, hub_caches()))} and {torch_folder()}."
-    yield from NO_NETWORK
+    yield without_network(["MODEL"])
 
 
 def looked(model: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from featzoo.durable import replacing
-from featzoo.errors import FeatzooError, InvalidOption, MissingWeights, suggestion
+from featzoo.errors import InvalidOption, MissingWeights, suggestion
 from featzoo.weights.catalogue import KNOWN, Weights, known
 from featzoo.weights.imports import installed, require, torchvision_module
 from featzoo.weights.locate import file_digest
@@ -28,7 +28,7 @@ TORCH = "https://download.pytorch.org"
 SETTINGS = ("*.json", "*.txt", "*.model")
 
 
-class NoNetwork(FeatzooError):
+class NoNetwork(MissingWeights):
     """A source does not answer, or the environment forbids the network."""
 
 
@@ -111,22 +111,19 @@ def reach(url: str, name: str) -> None:
     probe.start()
     probe.join(PROBE_SECONDS)
     if answers != [""]:
-        raise NoNetwork(_without(name, f"{address[0]} does not answer ({''.join(answers) or 'no reply'})"))
-
-
-def _without(name: str, why: str) -> str:
-    """The error message for a machine without a network."""
-    return (
-        f"cannot download {name}: {why}. On a machine with a network: feat weights get {name} --to weights. Copy the "
-        "folder `weights` to this machine, and add `--weights weights` to feat extract (or set FEATZOO_WEIGHTS to it)"
-    )
+        raise NoNetwork(
+            f"cannot download {name}: {address[0]} does not answer ({''.join(answers) or 'no reply'})", (name,)
+        )
 
 
 def _from_hub(entry: Weights, to: Path | None) -> Path:
     endpoint = os.environ.get("HF_ENDPOINT") or HUB
     off = [name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if _is_set(name)]
     if off:
-        raise NoNetwork(_without(entry.name, f"{off[0]} is set, which keeps the hub's library off the network"))
+        raise NoNetwork(
+            f"cannot download {entry.name}: {off[0]} is set, which keeps the hub's library off the network",
+            (entry.name,),
+        )
     reach(endpoint, entry.name)
     hub = require("huggingface_hub", "bert")
     # Its errors derive from those of its HTTP library, which differs between its versions.

@@ -22,16 +22,12 @@ TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model",
     "tokenizer_config.json", "special_tokens_map.json",
 )  # fmt: skip
-NO_NETWORK = (
-    "No network on this machine? On one that has it: feat weights get MODEL --to weights. Copy the folder `weights`",
-    "here, and add `--weights weights` to feat extract and feat doctor, or set FEATZOO_WEIGHTS to it for all commands.",
-)
 # Git leaves a file that starts like this in place of a large file if its extension LFS is not installed.
 POINTER = b"version https://git-lfs.github.com"
 
 
 def locate(model: str, extractor: str = "bert") -> Path:
-    """Find a model's folder or file: in `--weights`, at a given path, in a package, or in the libraries' caches.
+    """Find a model's folder or file: in FEATZOO_WEIGHTS, at a given path, in a package, or in the libraries' caches.
 
     Args:
         model: Folder or name.
@@ -57,12 +53,13 @@ def locate(model: str, extractor: str = "bert") -> Path:
     size = f" ({entry.amount})" if entry and entry.size else ""
     raise MissingWeights(
         f"no weights of '{model}'{size} on this machine{torn}: {how_to_get(model, extractor)}\n"
-        f"List all places that were searched: feat weights where {model}"
+        f"List all places that were searched: feat weights where {model}",
+        () if entry and entry.source == "own" else (model,),
     )
 
 
 def how_to_get(model: str, extractor: str = "") -> str:
-    """The commands that get a missing model: one line for a machine with a network, one for a machine without.
+    """How to get a missing model: the command that downloads it, and the extractor's option for a copy.
 
     Args:
         model: The model's name.
@@ -72,13 +69,8 @@ def how_to_get(model: str, extractor: str = "") -> str:
     option = entry.option if entry else "model=/path/to/folder"
     if entry and entry.source == "own":
         return f"it cannot be downloaded; give your own copy: {entry.used_by[0].split()[0]}[{option}]"
-    use = "copy the folder `weights` here and add --weights weights" + (
-        f"; or give {extractor}[{option}]" if extractor and option else ""
-    )
-    return (
-        f"feat weights get {model}\n"
-        f"Without a network: run feat weights get {model} --to weights on a machine that has one; {use}"
-    )
+    copy = f"\nOr give a copy: {extractor}[{option}]" if extractor and option else ""
+    return f"feat weights get {model}{copy}"
 
 
 def read_settings(model: str, extractor: str, name: str) -> dict[str, Any]:
@@ -116,7 +108,7 @@ def locate_file(path: str) -> Path:
 
 
 def locate_checkpoint(name: str, model: str, option: str) -> Path:
-    """Find a checkpoint by its file name, in the folder of `--weights` or in torch's cache.
+    """Find a checkpoint by its file name, in the folder FEATZOO_WEIGHTS or in torch's cache.
 
     Args:
         name: The file name, such as `resnet50-11ad3fa6.pth`.
@@ -134,8 +126,8 @@ def locate_checkpoint(name: str, model: str, option: str) -> Path:
     wanted = entry.name if entry else model
     raise MissingWeights(
         f"no weights of {model}{size} on this machine ({torch_folder() / name}): feat weights get {wanted}\n"
-        f"Without a network: run feat weights get {wanted} --to weights on a machine that has one; copy the folder "
-        f"`weights` here and add --weights weights; or give {option}"
+        f"Or give a copy: {option}",
+        (wanted,),
     )
 
 

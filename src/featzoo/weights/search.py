@@ -65,7 +65,7 @@ def _given(model: str) -> Place:
 
 
 def chosen_folder() -> Path | None:
-    """The user's folder of models by name: `--weights` or FEATZOO_WEIGHTS."""
+    """The user's folder of models by name: that which FEATZOO_WEIGHTS names."""
     chosen = os.environ.get("FEATZOO_WEIGHTS")
     return Path(chosen).expanduser() if chosen else None
 

@@ -114,7 +114,7 @@ class Training:
         average: Dev and test are predicted by a running average of the weights of which each step keeps this share
             (0.99 is about the last 100 steps); 0 takes the weights as they are.
         group_by_length: Batch clips of like length (in shuffled pools): less padding.
-        checkpoint_seconds: After how long the state that `zoo train --resume` needs is written again.
+        checkpoint_seconds: Seconds between the checkpoints that a resumed run starts from.
         device_cache: Keep train and dev on the device and pad there: no copying in the loop. `auto` does it on
             a GPU where they take at most a quarter of its free memory. The numbers are the same.
         gradient_checkpointing: The layers of an encoder keep their inputs alone and are computed again for the

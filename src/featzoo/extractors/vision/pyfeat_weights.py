@@ -57,7 +57,7 @@ def pyfeat_weights(detector: str, groups: Sequence[str]) -> tuple[tuple[str, str
             else:
                 found.append((repository, path.name, str(path)))
     if missing:
-        raise MissingWeights(_how_to_get(detector, missing))
+        raise _missing(detector, missing)
     return tuple(found)
 
 
@@ -80,13 +80,12 @@ def _file(repository: str, names: Sequence[str]) -> Path | None:
     return None
 
 
-def _how_to_get(detector: str, missing: Sequence[tuple[str, str]]) -> str:
+def _missing(detector: str, missing: Sequence[tuple[str, str]]) -> MissingWeights:
     repositories = list(dict.fromkeys(repository for repository, _ in missing))
     commands = " && ".join(f"feat weights get {repository}" for repository in repositories)
     files = ", ".join(f"{repository}/{name}" for repository, name in missing)
-    return (
+    return MissingWeights(
         f"no weights of py-feat's detector {detector} on this machine: {', '.join(repositories)}: {commands}\n"
-        f"Missing: {files}. Looked in {', '.join(map(str, _roots()))}.\n"
-        "Without a network: run these commands on a machine that has one, each with --to weights; copy the folder "
-        "`weights` here and add --weights weights"
+        f"Missing: {files}. Looked in {', '.join(map(str, _roots()))}.",
+        repositories,
     )

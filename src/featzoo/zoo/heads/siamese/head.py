@@ -130,7 +130,7 @@ class Siamese(Head):
         if not self.given or (options.until == "unimodal" and len(self.given) > 1):
             raise InvalidOption(
                 f"head siamese: until = {options.until} with {', '.join(self.given) or 'no modality'}: it takes "
-                f"{'exactly one' if options.until == 'unimodal' else 'one or more'}; `--without` leaves others out"
+                f"{'exactly one' if options.until == 'unimodal' else 'one or more'}; no `features` leaves one out"
             )
         q, count = options.hidden, len(self.given)
         self.mean: Tensor
