@@ -252,3 +252,45 @@ def test_any_segment_of_sound_with_holes_is_the_cut_of_the_whole(filmed, tmp_pat
         end = round(start + data.draw(st.floats(0.05, 0.9)), 3)
         cut = whole.samples[:, round(start * whole.rate) : round(end * whole.rate)]
         np.testing.assert_array_equal(decode_audio(path, start, end).samples, cut)
+
+
+# Random files
+
+MADE = st.tuples(
+    st.sampled_from(
+        ["aac.mkv", "aac.mp4", "aac.ts", "libopus.webm", "libvorbis.mkv", "flac.mkv", "libmp3lame.flv", "pcm_s16le.mkv"]
+    ),
+    st.sampled_from([0.0, 0.37, 1.5]),  # when the pictures start
+    st.sampled_from([0.0, 0.21, 2.0]),  # when the sound starts
+    st.lists(st.tuples(st.floats(1.0, 5.0), st.floats(0.1, 1.2)), max_size=2),  # holes
+)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MADE)
+def test_sound_is_where_ffmpeg_has_it(tmp_path, made):
+    """Each decoded frame of ffmpeg's, which leaves holes out, lies in ours at ffmpeg's own time of it."""
+    name, pictures, sounds, holes = made
+    codec, container = name.split(".")
+    codecs = {"webm": "libvpx", "flv": "flv"}.get(container, "mpeg2video")
+    whole, path = tmp_path / f"whole.{container}", tmp_path / f"made.{container}"
+    ffmpeg.ffmpeg(
+        "-itsoffset", pictures, "-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=7",
+        "-itsoffset", sounds, "-f", "lavfi", "-i", "aevalsrc='0.4*sin(2*PI*(200+90*t)*t)':s=44100:d=7",
+        "-c:v", codecs, "-deadline", "realtime", "-c:a", codec, whole,
+    )  # fmt: skip
+    lose(whole, path, lambda _, time: not any(first <= time < first + length for first, length in holes))
+    ours = decode_audio(path)
+    theirs, times = ffmpeg.sound(path), ffmpeg.times(path, "a")
+    with av.open(str(path)) as opened:
+        zero = opened.start_time / 1e6
+    ends = np.cumsum(np.round(times[:, 1] * ours.rate).astype(int))
+    slack = round(0.016 * ours.rate)  # what time stamps may be off before they count
+    for number in range(0, len(times), 9):
+        place, end = round((times[number, 0] - zero) * ours.rate), ends[number]
+        frame = theirs[0, end - round(times[number, 1] * ours.rate) : end]
+        if np.abs(frame).max(initial=0) < 0.05 or place < slack:
+            continue
+        around = ours.samples[0, place - slack : place + len(frame) + slack]
+        shifts = np.lib.stride_tricks.sliding_window_view(around, len(frame))
+        assert np.abs(shifts - frame).max(axis=1).min() < 1e-3, (name, times[number])

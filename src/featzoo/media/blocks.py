@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.errors import ClipError
-from featzoo.media.container import opened, origin, packets_of, stream_of
+from featzoo.media.container import one_clock, opened, origin, packets_of, stream_of
 from featzoo.sequence import Array
 
 # Time stamps are rounded (Matroska: to 1 ms) and those of live recordings jitter by some ms. The shortest packets that
@@ -24,10 +24,6 @@ from featzoo.sequence import Array
 HOLE_SECONDS = 0.015
 # Sound that comes this much too early, by its time stamps, is cut at its start; ffmpeg's aresample does the same.
 OVERLAP_SECONDS = 0.1
-# Time stamps that go back by more than this are a second recording, appended to the first.
-RESTART_SECONDS = 0.5
-# A longer hole is a damaged time stamp or two recordings, not lost sound.
-LONGEST_HOLE_SECONDS = 3600.0
 # Frames are joined to blocks of this length.
 BLOCK_SECONDS = 0.5
 # Sound kept behind a pass, so that the next segment may overlap this one.
@@ -87,7 +83,7 @@ class Pass:
         self.lost: list[int] = []
         self.ended, self.end = False, 0
         self._kind: tuple[str, int, int] | None = None
-        self._stamp, self._direct = 0, False
+        self._direct = False
         self._blocks = self._decode()
         self._kept: deque[Block] = deque()
         self._forgotten: int | None = None
@@ -176,7 +172,8 @@ class Pass:
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         import av
 
-        for packet in packets_of(container, stream, self._path):
+        packets = packets_of(container, stream, self._path)
+        for packet in one_clock(packets, self._path) if container.format.name in CLOCKED else packets:
             try:
                 yield from packet.decode()
             except av.error.InvalidDataError:
@@ -187,9 +184,8 @@ class Pass:
         """Where the next frame belongs, after the one that ended at `due` or after a hole, and what of it."""
         stamp, samples = ahead[0]
         if due is None:
-            due = self._stamp = stamp or 0
+            due = stamp or 0
         if stamp is not None:
-            self._refuse_jump(stamp, due)
             late = self._lateness(ahead, due)
             if late > HOLE_SECONDS * self.rate:
                 self.holes.append((due, late))
@@ -207,19 +203,6 @@ class Pass:
                 delays.append(stamp - due)
             due += samples.shape[1]
         return min(delays) if delays[0] > 0 else delays[0]
-
-    def _refuse_jump(self, stamp: int, due: int) -> None:
-        before, self._stamp = self._stamp, stamp
-        if stamp < before - RESTART_SECONDS * self.rate:
-            raise ClipError(
-                "clock-restarts",
-                f"the time stamps of {self._path.name} go back from {before / self.rate:.2f} to "
-                f"{stamp / self.rate:.2f} s: it is several recordings in one file. Give them new time stamps: "
-                "ffmpeg -f concat",
-            )
-        if stamp - due > LONGEST_HOLE_SECONDS * self.rate:
-            jump = f"from {due / self.rate:.2f} to {stamp / self.rate:.2f} s"
-            raise ClipError("damaged", f"the time stamps of {self._path.name} jump {jump}")
 
     def _check(self, frame: Any) -> bool:
         """Whether this is the first frame. One sample format, number of channels and rate for the whole recording.

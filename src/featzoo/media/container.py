@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from featzoo.errors import ClipError
 from featzoo.stand_ins import stand_in
+
+# Time stamps that go back by more than this are a second recording, appended to the first.
+RESTART_SECONDS = 0.5
+# A longer hole is a damaged time stamp, not a pause or lost packets.
+LONGEST_HOLE_SECONDS = 3600.0
 
 
 @contextmanager
@@ -70,6 +75,30 @@ def packets_of(container: Any, stream: Any, path: Path) -> Iterator[Any]:
             if packet.has_sidedata("encryption_info"):
                 raise ClipError("encrypted", f"{path.name} is encrypted (DRM): featzoo cannot decode it")
             yield packet
+
+
+def one_clock(packets: Iterable[Any], path: Path) -> Iterator[Any]:
+    """The packets of one stream, from the start of a recording that is one recording.
+
+    Raises:
+        ClipError: With reason `clock-restarts`, if their time stamps go back: recordings appended to each other
+            would lie on top of each other; `damaged`, if they jump ahead by more than an hour.
+    """
+    before: float | None = None
+    for packet in packets:
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is not None:
+            time = float(stamp * packet.time_base)
+            if before is not None and time < before - RESTART_SECONDS:
+                raise ClipError(
+                    "clock-restarts",
+                    f"the time stamps of {path.name} go back from {before:.2f} to {time:.2f} s: it is several "
+                    "recordings in one file. Give them new time stamps: ffmpeg -f concat",
+                )
+            if before is not None and time > before + LONGEST_HOLE_SECONDS:
+                raise ClipError("damaged", f"the time stamps of {path.name} jump from {before:.2f} to {time:.2f} s")
+            before = time
+        yield packet
 
 
 def decode_stream(container: Any, stream: Any, path: Path) -> Iterator[Any]:

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.errors import ClipError
-from featzoo.media.blocks import LONGEST_HOLE_SECONDS, RESTART_SECONDS
 from featzoo.media.completeness import Declared, declared_seconds, refuse_cut_file, refuse_truncated
-from featzoo.media.container import opened, origin, packets_of, stream_of
+from featzoo.media.container import one_clock, opened, origin, packets_of, stream_of
 from featzoo.sequence import Array
 
 # AVI has no presentation times: FFmpeg guesses them, and wrongly where frames are reordered.
@@ -156,7 +155,7 @@ def recording(path: Path, _size: int, _changed: int) -> Recording:
         # Packets hold the compressed pictures: what is said of each is kept, not the packet.
         packets = [
             (packet.pts, packet.duration or 0, packet.size if packet.is_keyframe else 0)
-            for packet in _one_clock(packets_of(container, stream, path), float(stream.time_base), path)
+            for packet in one_clock(packets_of(container, stream, path), path)
             if not packet.is_discard
         ]
         stamps = [stamp for stamp, _, _ in packets]
@@ -180,24 +179,6 @@ def recording(path: Path, _size: int, _changed: int) -> Recording:
         listed = sorted((stamp, duration) for stamp, duration, _ in packets if not keys or stamp >= keys[0][0])
     stamps_and_sizes = np.array(keys, dtype=np.int64).reshape(-1, 2)  # (K, 2)
     return Recording(listed, stamps_and_sizes[:, 0], stamps_and_sizes[:, 1], counted, *facts)
-
-
-def _one_clock(packets: Iterable[Any], unit: float, path: Path) -> Iterator[Any]:
-    """The packets, whose decoding times must not jump: two recordings in one file have no common clock."""
-    before: float | None = None
-    for packet in packets:
-        if packet.dts is not None:
-            now = packet.dts * unit
-            if before is not None and now < before - RESTART_SECONDS:
-                raise ClipError(
-                    "clock-restarts",
-                    f"the time stamps of {path.name} go back from {before:.2f} to {now:.2f} s: it is several "
-                    "recordings in one file. Give them new time stamps: ffmpeg -f concat",
-                )
-            if before is not None and now > before + LONGEST_HOLE_SECONDS:
-                raise ClipError("damaged", f"the time stamps of {path.name} jump from {before:.2f} to {now:.2f} s")
-            before = now
-        yield packet
 
 
 def _has_times(container: Any, stream: Any) -> bool:
