@@ -9,7 +9,7 @@ from featzoo.errors import FeatzooError
 
 
 def stand_in(path: Path) -> str:
-    """What a file is in place of the data that its name promises; empty if it is nothing of the kind."""
+    """A description of a pointer or web page found in place of a data file; empty for any other file."""
     try:
         with path.open("rb") as file:
             start = file.read(512)

@@ -1,4 +1,4 @@
-"""What the row of a table says of a clip: its split, text and labels."""
+"""Splits, texts and labels of clips, from the rows of a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featzoo.wording import count
 
 # Columns of a manifest that are not labels.
 COLUMNS = ("id", "path", "start", "end", "text", "split")
-# Those of MMSA's label.csv; `mode` is the split, and `annotation` says the label again in words.
+# The same for MMSA's label.csv; `mode` is the split, and `annotation` repeats the label in words.
 MMSA_COLUMNS = ("video_id", "clip_id", "text", "mode", "annotation")
 # MMSA's columns, and what `feat import mmsa` calls its labels.
 MMSA_LABELS = {
@@ -78,7 +78,7 @@ def match(clips: Sequence[Clip], table: Table) -> Mapping[str, Row]:
 
 
 def account(table: Table, columns: Collection[str], said: str = "") -> list[str]:
-    """What a table gives, and what of it is left out, by column."""
+    """Lines that say which labels a table has, and for each column how many values are left out."""
     labels, aside = [], []
     for column in table.columns:
         if column in columns:

@@ -21,7 +21,7 @@ from featzoo.media.transcripts.encoding import UnknownEncoding, decode
 from featzoo.stand_ins import refuse_stand_in
 
 DELIMITERS = ",;\t|"
-# What is written for a number that is not known.
+# Spellings of a missing number.
 MISSING = {"na", "n/a", "nan", "null", "none"}
 
 
@@ -143,7 +143,7 @@ def _text(path: Path, text: str, known: Collection[str]) -> Table:
 
 
 def _delimiter(text: str, known: Collection[str]) -> str:
-    """What parts the names of the first line: first into known ones, then into many."""
+    """The delimiter that gives the most known column names in the first line, or else the most columns."""
 
     def fits(delimiter: str) -> tuple[int, int]:
         names = _names(next(csv.reader(io.StringIO(text), delimiter=delimiter), []), known)

@@ -81,6 +81,11 @@ def test_segments_share_their_time_out_where_no_word_has_one(tmp_path):
     assert read(tmp_path, {"chunks": [{"text": "red fox ran", "timestamp": [0, 3]}]}) == expected
 
 
+def test_whisper_cpps_passages_of_chinese_are_not_joined(tmp_path):
+    document = {"transcription": [whisper_cpp(" 今天", 0, 1), whisper_cpp("天气", 1, 2)]}
+    assert read(tmp_path, document) == [("今天", 0, 1), ("天气", 1, 2)]
+
+
 def test_a_text_alone_gives_words_without_times(tmp_path):
     for document in ({"text": "red fox"}, {"text": "red fox", "segments": []}, {"text": "red fox", "words": []}):
         assert [text for text, _, _ in read(tmp_path, document)] == ["red", "fox"]

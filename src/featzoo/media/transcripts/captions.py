@@ -25,14 +25,14 @@ BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 # Marks of direction and width that are not seen, and would be words or parts of words.
 UNSEEN = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 COMMENT = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
-# A cue that repeats the line before it for this long, seconds, only moves it up.
+# A cue that repeats the line before it for at most this long, in seconds, only moves it up.
 BLINK = 0.05
 # Captions roll if this share of the cues repeats what the one before shows.
 ROLLING = 1 / 3
 
 
 class Cue(NamedTuple):
-    """What is shown between two times, seconds: its lines, each of words and when they start at the earliest."""
+    """Text shown between two times in seconds: its lines, each with its words and their earliest start."""
 
     start: float
     end: float

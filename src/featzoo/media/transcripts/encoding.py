@@ -1,4 +1,4 @@
-"""The text of files that do not say their encoding.
+"""Decoding of text files that do not declare their encoding.
 
 Where there is no byte order mark and the bytes are not UTF-8, every encoding in use that explains the bytes is
 compared by how usual its characters are: letters by their frequency in one of the languages that charset-normalizer
@@ -23,13 +23,13 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Encodings in use, each with how rare it is: a natural logarithm.
+# Encodings in use, each with a penalty for its rarity, a natural logarithm.
 RARITY = {
     "cp1252": 0, "gb18030": 0, "cp932": 0, "cp1251": 0, "cp949": 0, "big5": 1, "cp1250": 3, "euc_jp": 3, "cp1253": 3,
     "cp1254": 3, "cp1255": 3, "cp1256": 3, "koi8_r": 4, "cp874": 5, "cp866": 5, "cp1257": 5, "cp1258": 6,
     "mac_roman": 10, "mac_cyrillic": 10,
 }  # fmt: skip
-# How much likelier than all others an encoding must be: a natural logarithm.
+# An encoding must be likelier than all others by this natural logarithm.
 CLEAR = 4.0
 # A standard, the lead bytes of the characters that it counts as usual, and the language.
 LEVELS = {
@@ -109,7 +109,7 @@ def _detected(raw: bytes) -> str:
 
 
 def _likelihood(text: str, encoding: str) -> float:
-    """How usual the characters of a text are: the natural logarithm of a likelihood, but for a constant."""
+    """The log-likelihood of the characters of a text, up to a constant; higher is more usual."""
     total, before, letters = 0.0, " ", Counter[str]()
     for sign in text:
         if _is_east_asian(sign):

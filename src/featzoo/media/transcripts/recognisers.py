@@ -14,6 +14,9 @@ from typing import Any
 from featzoo.errors import ClipError
 from featzoo.media.transcripts.words import Word, words_of
 
+# From here on, scripts that write words without spaces between them.
+EAST_ASIAN = "\u2e80"
+
 
 class NotATranscript(ClipError):
     """JSON of something else than a recogniser."""
@@ -111,7 +114,7 @@ def _whisper_cpp(passages: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
     spaced = any(text.startswith(" ") for text, _, _ in pieces)
     joined: list[tuple[str, float, float]] = []
     for text, start, end in pieces:
-        if joined and spaced and text and not text[0].isspace():
+        if joined and spaced and text and not text[0].isspace() and text[0] < EAST_ASIAN:
             text, start = joined[-1][0] + text, joined.pop()[1]
         joined.append((text, start, end))
     for text, start, end in joined:

@@ -21,7 +21,7 @@ OF_NEITHER = {
     "notes", "phon", "phone", "phoneme", "phonemes", "phones", "phonetic", "pos", "sampa", "seg", "segment",
     "segments", "syl", "syll", "syllable", "syllables", "tobi", "tone", "tones",
 }  # fmt: skip
-# What aligners put where nothing is said, or no word: MFA, P2FA, WebMAUS, and anything in <> or {}.
+# Labels that aligners (MFA, P2FA, WebMAUS) give to silence and noise, and anything in <> or {}.
 NO_WORD = re.compile(r"sp|sil|spn|silence|#|_|<[^<>]*>|\{[^{}]*\}", re.IGNORECASE)
 
 
