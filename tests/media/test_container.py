@@ -3,13 +3,10 @@
 Sources: the standard library's wave, NumPy, and PyAV run plainly.
 """
 
-import subprocess
-import sys
-
 import av
 import numpy as np
 import pytest
-from conftest import UNEVEN, moving_picture, tone, turn, write_video, write_wav
+from conftest import tone, write_video, write_wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,134 +112,6 @@ def test_a_title_that_is_not_utf8_does_not_stop_decoding(tmp_path):
     assert media.decode_audio(path).samples.shape[1] >= 16000
 
 
-# Pictures
-
-
-def test_frame_times_are_the_containers(made):
-    index = frames.index_frames(made / "uneven.mkv")
-    np.testing.assert_allclose(index.start, UNEVEN, atol=1e-9)  # written in whole milliseconds
-    np.testing.assert_allclose(index.end[:-1], UNEVEN[1:], atol=1e-9)
-    assert index.end[-1] > index.start[-1]
-    with av.open(str(made / "uneven.mkv")) as container:
-        shown = [frame.time for frame in container.decode(video=0)]
-    np.testing.assert_allclose(index.start, shown, atol=1e-9)
-
-
-def plainly(path):
-    """Every frame in order, by PyAV alone."""
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-@pytest.mark.parametrize("name", ["talk.mp4", "uneven.mkv"])
-@settings(max_examples=20, deadline=None)
-@given(st.data())
-def test_seeking_gives_the_frames_of_a_sequential_pass(made, name, data):
-    expected = plainly(made / name)
-    index = frames.index_frames(made / name)
-    wanted = np.array(sorted(data.draw(st.sets(st.integers(0, len(expected) - 1), min_size=1))))
-    found = list(frame_decoding.decode_frames(made / name, index, wanted))
-    assert [number for number, _ in found] == wanted.tolist()
-    for number, frame in found:
-        np.testing.assert_array_equal(frame.to_ndarray(format="rgb24"), expected[number])
-
-
-def test_packets_are_not_held(tmp_path):
-    """An hour of video is gigabytes of packets; here they are 100 MB, of which the times alone are kept."""
-    rest = np.random.default_rng(0).integers(0, 256, (500, 500), dtype=np.uint8)
-    path = write_video(tmp_path / "a.mkv", count=400, codec="rawvideo", pixels="gray", picture=lambda _: rest)
-    assert path.stat().st_size > 95e6
-    code = (
-        "import sys; from pathlib import Path; from featzoo.media.video import index_frames\n"
-        "import av\n"
-        "status = Path('/proc/self/status')\n"
-        "peak = lambda: int(status.read_text().split('VmHWM:')[1].split()[0]) >> 10\n"
-        "before = peak(); count = len(index_frames(Path(sys.argv[1])).pts); print(count, peak() - before)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    count, grown = map(int, done.stdout.split())
-    assert count == 400
-    assert grown < 30
-
-
-def test_frames_of_a_segment_are_those_on_display(made):
-    shots = list(Clip("a", made / "uneven.mkv", 1.0, 2.0).frames())
-    ends = np.append(UNEVEN[1:], np.inf)
-    inside = (ends > 1.0) & (UNEVEN < 2.0)
-    assert len(shots) == inside.sum()
-    np.testing.assert_allclose([s.start for s in shots], np.maximum(UNEVEN[inside] - 1.0, 0), atol=1e-9)
-    np.testing.assert_allclose([s.end for s in shots], np.minimum(ends[inside], 2.0) - 1.0, atol=1e-9)
-    expected = [image for image, kept in zip(plainly(made / "uneven.mkv"), inside, strict=True) if kept]
-    for shot, image in zip(shots, expected, strict=True):
-        # our scaler rounds as FFmpeg's AREA filter does; RGB differs by a few levels from bicubic chroma
-        assert np.abs(shot.image.astype(int) - image).mean() < 3
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(1, 20), st.floats(0.2, 60))
-def test_count_and_rate_choose_what_is_on_display(gaps, count, rate):
-    edges = np.cumsum([0, *gaps]) / 1000
-    index = frames.FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]), np.array([1]))
-
-    def shown(time):
-        return max([n for n in range(len(gaps)) if edges[n] <= time], default=0)
-
-    middles = [(k + 0.5) * edges[-1] / count for k in range(count)]
-    near = [any(abs(m - edge) < 1e-9 for edge in edges) for m in middles]
-    for got, middle, doubtful in zip(index.spread(count), middles, near, strict=True):
-        assert doubtful or got == shown(middle)
-    chosen = index.sampled(rate)
-    assert len(chosen) <= np.ceil(edges[-1] * rate + 1e-6)
-    assert (np.diff(chosen) > 0).all()
-    ticks = [k / rate for k in range(int(edges[-1] * rate) + 2)]
-    expected = {shown(t) for t in ticks if t < edges[-1] - 1e-9}
-    assert len(expected ^ set(chosen.tolist())) <= sum(any(abs(t - e) < 1e-9 for e in edges) for t in ticks)
-
-
-def test_fewer_frames_than_asked_for_repeat(made):
-    shots = list(Clip("a", made / "talk.mp4", 0.0, 0.12).frames(count=6))
-    assert [round(s.time, 3) for s in shots] == [0.0, 0.0, 0.04, 0.04, 0.08, 0.08]
-
-
-def test_rotated_video_comes_upright(tmp_path):
-    def left_white(_):
-        image = np.zeros((48, 64, 3), np.uint8)
-        image[:, :32] = 255
-        return image
-
-    path = turn(write_video(tmp_path / "phone.mp4", count=3, picture=left_white))
-    image = next(Clip("a", path).frames()).image
-    assert image.shape == (64, 48, 3)
-    # a quarter turn clockwise takes the left edge to the top
-    assert image[:28].min() > 240
-    assert image[36:].max() < 15
-    cut = next(Clip("a", path).frames(size=(20, 30), grey=True)).image
-    assert cut.shape == (20, 30)
-    assert cut[:6].min() > 230
-    assert cut[-6:].max() < 25
-
-
-@pytest.mark.parametrize("size", [(48, 64), (24, 64), (48, 20), (96, 128), (7, 13)])
-def test_scaled_picture_covers_and_is_cut_at_the_centre(tmp_path, size):
-    def marked(_):
-        image = np.zeros((48, 64, 3), np.uint8)
-        image[20:28, 28:36] = 255
-        return image
-
-    path = write_video(tmp_path / "a.mkv", count=1, picture=marked, codec="ffv1", pixels="bgr0")
-    image = next(Clip("a", path).frames(size=size, grey=True)).image.astype(float)
-    assert image.shape == size
-    rows, columns = np.indices(size) + 0.5
-    assert abs((image * rows).sum() / image.sum() - size[0] / 2) < 0.75
-    assert abs((image * columns).sum() / image.sum() - size[1] / 2) < 0.75
-
-
-def test_lossless_pictures_are_exact(tmp_path):
-    path = write_video(tmp_path / "a.mkv", count=5, codec="ffv1", pixels="bgr0")
-    for number, shot in enumerate(Clip("a", path).frames()):
-        np.testing.assert_array_equal(shot.image, moving_picture(number))
-
-
 # Bad media, each with its reason
 
 
@@ -329,20 +198,6 @@ def test_odd_files_of_the_world(data, name, sound, pictures):
         else:
             assert len(result) if isinstance(result, list) else result.samples.shape[1]
         assert expected is None or found == expected
-
-
-@pytest.mark.data
-@pytest.mark.parametrize(
-    "name", ["decord_unordered.mov", "torchcodec_nasa_13013.mp4", "moviepy_no_duration.webm", "small_webm.webm"]
-)
-def test_seeking_in_real_files(data, name):
-    path = data / "media" / "odd" / name
-    index = frames.index_frames(path)
-    every = np.arange(min(len(index.pts), 150))
-    whole = {n: f.to_ndarray(format="gray").copy() for n, f in frame_decoding.decode_frames(path, index, every)}
-    for number in range(0, len(every), 7):
-        ((_, frame),) = frame_decoding.decode_frames(path, index, np.array([number]))
-        np.testing.assert_array_equal(frame.to_ndarray(format="gray"), whole[number], err_msg=f"frame {number}")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

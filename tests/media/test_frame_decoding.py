@@ -1,8 +1,9 @@
 """The frames of any file are those that ffmpeg decodes, at its times. Source: the ffmpeg program."""
 
+import av
 import numpy as np
 import pytest
-from conftest import damage, moving_picture, write_video
+from conftest import UNEVEN, damage, moving_picture, write_video
 from ffmpeg import ffmpeg, times
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -135,3 +136,49 @@ def test_a_damaged_sample_is_replaced_by_the_nearest_frame_of_its_part(tmp_path)
     assert clip.notes["damaged-frames"] == "4 of 100 frames (4.0%) are damaged"
     right = {round(s.time * 25): s.image for s in Clip("a", whole).frames(grey=True)}
     np.testing.assert_array_equal(shots[0].image, right[23])
+
+
+def plainly(path):
+    """Every frame in order, by PyAV alone."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("name", ["talk.mp4", "uneven.mkv"])
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_seeking_gives_the_frames_of_a_sequential_pass(made, name, data):
+    expected = plainly(made / name)
+    index = index_frames(made / name)
+    wanted = np.array(sorted(data.draw(st.sets(st.integers(0, len(expected) - 1), min_size=1))))
+    found = list(decode_frames(made / name, index, wanted))
+    assert [number for number, _ in found] == wanted.tolist()
+    for number, frame in found:
+        np.testing.assert_array_equal(frame.to_ndarray(format="rgb24"), expected[number])
+
+
+def test_frames_of_a_segment_are_those_on_display(made):
+    shots = list(Clip("a", made / "uneven.mkv", 1.0, 2.0).frames())
+    ends = np.append(UNEVEN[1:], np.inf)
+    inside = (ends > 1.0) & (UNEVEN < 2.0)
+    assert len(shots) == inside.sum()
+    np.testing.assert_allclose([s.start for s in shots], np.maximum(UNEVEN[inside] - 1.0, 0), atol=1e-9)
+    np.testing.assert_allclose([s.end for s in shots], np.minimum(ends[inside], 2.0) - 1.0, atol=1e-9)
+    expected = [image for image, kept in zip(plainly(made / "uneven.mkv"), inside, strict=True) if kept]
+    for shot, image in zip(shots, expected, strict=True):
+        # our scaler rounds as FFmpeg's AREA filter does; RGB differs by a few levels from bicubic chroma
+        assert np.abs(shot.image.astype(int) - image).mean() < 3
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name", ["decord_unordered.mov", "torchcodec_nasa_13013.mp4", "moviepy_no_duration.webm", "small_webm.webm"]
+)
+def test_seeking_in_real_files(data, name):
+    path = data / "media" / "odd" / name
+    index = index_frames(path)
+    every = np.arange(min(len(index.pts), 150))
+    whole = {n: f.to_ndarray(format="gray").copy() for n, f in decode_frames(path, index, every)}
+    for number in range(0, len(every), 7):
+        ((_, frame),) = decode_frames(path, index, np.array([number]))
+        np.testing.assert_array_equal(frame.to_ndarray(format="gray"), whole[number], err_msg=f"frame {number}")

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from conftest import moving_picture, turn, write_video
 from ffmpeg import ffmpeg
 from PIL import Image, ImageCms, ImageOps
 
@@ -85,3 +86,42 @@ def test_a_picture_with_a_colour_profile_does_not_crash(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "[(64, 48, 3)]\n" * 3)
+
+
+def test_rotated_video_comes_upright(tmp_path):
+    def left_white(_):
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[:, :32] = 255
+        return image
+
+    path = turn(write_video(tmp_path / "phone.mp4", count=3, picture=left_white))
+    image = next(Clip("a", path).frames()).image
+    assert image.shape == (64, 48, 3)
+    # a quarter turn clockwise takes the left edge to the top
+    assert image[:28].min() > 240
+    assert image[36:].max() < 15
+    cut = next(Clip("a", path).frames(size=(20, 30), grey=True)).image
+    assert cut.shape == (20, 30)
+    assert cut[:6].min() > 230
+    assert cut[-6:].max() < 25
+
+
+@pytest.mark.parametrize("size", [(48, 64), (24, 64), (48, 20), (96, 128), (7, 13)])
+def test_scaled_picture_covers_and_is_cut_at_the_centre(tmp_path, size):
+    def marked(_):
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[20:28, 28:36] = 255
+        return image
+
+    path = write_video(tmp_path / "a.mkv", count=1, picture=marked, codec="ffv1", pixels="bgr0")
+    image = next(Clip("a", path).frames(size=size, grey=True)).image.astype(float)
+    assert image.shape == size
+    rows, columns = np.indices(size) + 0.5
+    assert abs((image * rows).sum() / image.sum() - size[0] / 2) < 0.75
+    assert abs((image * columns).sum() / image.sum() - size[1] / 2) < 0.75
+
+
+def test_lossless_pictures_are_exact(tmp_path):
+    path = write_video(tmp_path / "a.mkv", count=5, codec="ffv1", pixels="bgr0")
+    for number, shot in enumerate(Clip("a", path).frames()):
+        np.testing.assert_array_equal(shot.image, moving_picture(number))

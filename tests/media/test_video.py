@@ -1,10 +1,14 @@
 """When frames are shown, and the time that a sampled one stands for. Source: the ffmpeg program; closed forms."""
 
+import subprocess
+import sys
+
+import av
 import numpy as np
 import pytest
-from conftest import write_video
+from conftest import UNEVEN, write_video
 from ffmpeg import ffmpeg
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featzoo.errors import ClipError
@@ -99,3 +103,57 @@ def test_a_recording_whose_clock_starts_late_is_not_taken_for_half_a_file(tmp_pa
     index = index_frames(path)
     assert len(index.pts) == 50
     assert index.start[0] == pytest.approx(0, abs=0.1)
+
+
+def test_frame_times_are_the_containers(made):
+    index = index_frames(made / "uneven.mkv")
+    np.testing.assert_allclose(index.start, UNEVEN, atol=1e-9)  # written in whole milliseconds
+    np.testing.assert_allclose(index.end[:-1], UNEVEN[1:], atol=1e-9)
+    assert index.end[-1] > index.start[-1]
+    with av.open(str(made / "uneven.mkv")) as container:
+        shown = [frame.time for frame in container.decode(video=0)]
+    np.testing.assert_allclose(index.start, shown, atol=1e-9)
+
+
+def test_packets_are_not_held(tmp_path):
+    """An hour of video is gigabytes of packets; here they are 100 MB, of which the times alone are kept."""
+    rest = np.random.default_rng(0).integers(0, 256, (500, 500), dtype=np.uint8)
+    path = write_video(tmp_path / "a.mkv", count=400, codec="rawvideo", pixels="gray", picture=lambda _: rest)
+    assert path.stat().st_size > 95e6
+    code = (
+        "import sys; from pathlib import Path; from featzoo.media.video import index_frames\n"
+        "import av\n"
+        "status = Path('/proc/self/status')\n"
+        "peak = lambda: int(status.read_text().split('VmHWM:')[1].split()[0]) >> 10\n"
+        "before = peak(); count = len(index_frames(Path(sys.argv[1])).pts); print(count, peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    count, grown = map(int, done.stdout.split())
+    assert count == 400
+    assert grown < 30
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(1, 20), st.floats(0.2, 60))
+def test_count_and_rate_choose_what_is_on_display(gaps, count, rate):
+    edges = np.cumsum([0, *gaps]) / 1000
+    index = FrameIndex(np.arange(len(gaps)), edges[:-1], edges[1:], np.array([0]), np.array([1]))
+
+    def shown(time):
+        return max([n for n in range(len(gaps)) if edges[n] <= time], default=0)
+
+    middles = [(k + 0.5) * edges[-1] / count for k in range(count)]
+    near = [any(abs(m - edge) < 1e-9 for edge in edges) for m in middles]
+    for got, middle, doubtful in zip(index.spread(count), middles, near, strict=True):
+        assert doubtful or got == shown(middle)
+    chosen = index.sampled(rate)
+    assert len(chosen) <= np.ceil(edges[-1] * rate + 1e-6)
+    assert (np.diff(chosen) > 0).all()
+    ticks = [k / rate for k in range(int(edges[-1] * rate) + 2)]
+    expected = {shown(t) for t in ticks if t < edges[-1] - 1e-9}
+    assert len(expected ^ set(chosen.tolist())) <= sum(any(abs(t - e) < 1e-9 for e in edges) for t in ticks)
+
+
+def test_fewer_frames_than_asked_for_repeat(made):
+    shots = list(Clip("a", made / "talk.mp4", 0.0, 0.12).frames(count=6))
+    assert [round(s.time, 3) for s in shots] == [0.0, 0.0, 0.04, 0.04, 0.08, 0.08]
