@@ -157,3 +157,12 @@ def test_count_and_rate_choose_what_is_on_display(gaps, count, rate):
 def test_fewer_frames_than_asked_for_repeat(made):
     shots = list(Clip("a", made / "talk.mp4", 0.0, 0.12).frames(count=6))
     assert [round(s.time, 3) for s in shots] == [0.0, 0.0, 0.04, 0.04, 0.08, 0.08]
+
+
+def test_a_hole_round_which_frames_are_reordered_is_not_taken_for_half_a_file(tmp_path):
+    path, hole = tmp_path / "a.mp4", "select='not(between(n,1,15))'"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2.4", "-c:v", "libx264", "-g", 2, "-bf", 1, "-vf", hole,
+           "-fps_mode", "vfr", "-output_ts_offset", 7.25, path)  # fmt: skip
+    index = index_frames(path)
+    assert len(index.pts) == 45
+    assert index.start[1] - index.start[0] == pytest.approx(0.64, abs=1e-3)

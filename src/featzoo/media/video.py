@@ -92,7 +92,10 @@ class FrameIndex(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What a recording says of its pictures: `listed` holds the stamp and duration of each, ascending."""
+    """What a recording says of its pictures.
+
+    `listed` holds the stamp and duration of each, ascending; `lasting` is the duration of all packets, seconds.
+    """
 
     listed: list[tuple[int, int]]
     keys: Array
@@ -102,6 +105,7 @@ class Recording(NamedTuple):
     zero: float
     rate: float
     declared: Declared | None
+    lasting: float
     aspect: float
 
 
@@ -122,7 +126,8 @@ def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> Fr
     usual = float(np.median(np.diff(pts))) if len(pts) > 1 else 1.0 / (found.rate * found.unit)
     ends = np.append(shown[1:], shown[-1] + (found.listed[-1][1] or usual) * found.unit)
     if end is None:
-        refuse_truncated(path, float(ends[-1]), found.declared)
+        # Declared durations are often those of all packets, which are longer where frames are reordered round a hole.
+        refuse_truncated(path, max(float(ends[-1]), found.lasting), found.declared)
     # A frame belongs to a segment if it is on display inside it.
     inside = (ends > start) & (shown < (np.inf if end is None else end))
     if not inside.any():
@@ -166,6 +171,7 @@ def recording(path: Path, _size: int, _changed: int) -> Recording:
             origin(container),
             float(stream.average_rate or stream.guessed_rate or 25),
             declared_seconds(stream, container),
+            float(sum(duration for _, duration, _ in packets) * stream.time_base),
             float(stream.sample_aspect_ratio or 1),
         )
     keys = sorted((stamp, size) for stamp, _, size in packets if size and not counted)
