@@ -12,7 +12,6 @@ from conftest import same_features, tone, write_wav
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.extraction import driver as runner
-from featzoo.extraction.devices import choose_devices
 from featzoo.extraction.driver import extract_all
 from featzoo.extraction.plan import make_plan, runnable
 from featzoo.extractors.audio.egemaps import Egemaps
@@ -242,13 +241,6 @@ def test_usual_extractors_that_cannot_run_are_left_out_with_the_reason(made, tmp
     assert "feat weights get bert-base-uncased" in why["bert"]
     assert "no weights of resnet50" in why["resnet50"]
     assert "transcript" in why["bert.minilm"]
-
-
-def test_devices():
-    assert choose_devices("cpu") == ["cpu"]
-    for device in ("tpu", "cuda:x", "cuda:99"):
-        with pytest.raises(FeatzooError, match=device):
-            choose_devices(device)
 
 
 def test_missing_weights_stop_the_run_with_their_text(store, tmp_path, monkeypatch):

@@ -355,7 +355,7 @@ def test_sizes(text, size):
 
 CLAIM = """
 import sys
-from featzoo.extraction.devices import claim_device
+from featzoo.extraction.device_claims import claim_device
 names = ["gpu0", "gpu1", "gpu2"]
 print(claim_device(sys.argv[1], names), flush=True)
 for line in sys.stdin:

@@ -383,8 +383,10 @@ def test_options_that_do_not_fit(models):
         Whisper(str(models["english"]), "cpu", language="de")
     with pytest.raises(InvalidOption, match="does not know the language 'xx'"):
         Whisper(str(models["many"]), "cpu", language="xx")
-    with pytest.raises(InvalidOption, match="none of auto, cpu, cuda"):
+    with pytest.raises(InvalidOption, match="expected auto, cpu, cuda"):
         Whisper(str(models["many"]), "gpu")
+    with pytest.raises(InvalidOption, match="cannot use Apple GPUs; use cpu"):
+        Whisper(str(models["many"]), "mps")
 
 
 def test_a_given_language_is_recorded(models, folder):

@@ -11,8 +11,8 @@ from featzoo.augment.answer_cache import Answer, AnswerCache
 from featzoo.augment.chunks import join, split
 from featzoo.augment.languages import LANGUAGES, SOURCE
 from featzoo.augment.prompt import Question
+from featzoo.devices import choose_devices
 from featzoo.errors import InvalidOption
-from featzoo.extraction.devices import choose_devices
 from featzoo.weights.imports import require, transformers_module
 from featzoo.weights.locate import TOKENIZER_FILES, WEIGHT_FILES, folder_digest, locate
 
@@ -65,7 +65,7 @@ class Translator:
     Args:
         model: A folder, or a hub name that is in the local cache.
         languages: What it must know.
-        device: auto, cpu, cuda or cuda:N; one device is used.
+        device: auto, cpu, cuda, cuda:N or mps; one device is used.
 
     Raises:
         MissingWeights: If it is not on this machine.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.errors import FeatzooError, MissingWeights
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ STORE = click.option(
     "-o", "--store", "store", cls=Option, older=("--output", "--features"), type=FOLDER, default=Path("features"),
     show_default=True, help="Feature store to use.",
 )  # fmt: skip
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+DEVICE = click.option("--device", default="auto", show_default=True, help=f"{DEVICE_NAMES}.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 
 

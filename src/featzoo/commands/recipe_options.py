@@ -25,7 +25,7 @@ class RecipeOptions:
         runs: Where run folders are made.
         changes: Dotted recipe field to value.
         jobs: Trainings at the same time.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda, cuda:N or mps.
     """
 
     store: Path

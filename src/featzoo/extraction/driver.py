@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
-from featzoo.extraction.devices import choose_devices
+from featzoo.devices import choose_devices
 from featzoo.extraction.engines import Engine, make_engine
 from featzoo.extraction.options import ExtractOptions
 from featzoo.extraction.plan import Plan, make_plan

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from featzoo.devices import parse_device
+
 
 @dataclass(frozen=True)
 class ExtractOptions:
@@ -11,13 +13,16 @@ class ExtractOptions:
 
     Attributes:
         jobs: Worker processes; -1 is one for each core. A Dask cluster uses all its workers.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`; for model extractors.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; for extractors that run a model.
         retry: Whether to try clips again that are known to fail.
         timeout: Seconds that one clip may take before its worker is killed.
         memory: Bytes that a worker may use before it is killed, model included; see `watchdog.memory_taken`.
         max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         backend: Where workers run: `loky` (this machine), `dask` or `ray`.
         scheduler: Address of the Dask scheduler or the Ray cluster.
+
+    Raises:
+        InvalidOption: If there is no device of that name.
     """
 
     jobs: int = -1
@@ -28,3 +33,6 @@ class ExtractOptions:
     max_damage: float = 0.1
     backend: str = "loky"
     scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        parse_device(self.device)  # also where no extractor runs a model

@@ -16,9 +16,10 @@ from typing import Any, Literal, NamedTuple
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import Entry
 from featzoo.cache.store import BUFFER_BYTES, FeatureStore
+from featzoo.devices import choose_devices
 from featzoo.errors import ClipError, FeatzooError
 from featzoo.extraction.batching import Window
-from featzoo.extraction.devices import choose_devices, claim_device
+from featzoo.extraction.device_claims import claim_device
 from featzoo.extraction.watchdog import Watch, begin
 from featzoo.extractors.contract import Extractor, ModelExtractor
 from featzoo.media.clip import Clip, Decoder
@@ -39,7 +40,7 @@ class Setup:
         scratch: A folder of this run, seen by all workers and the driver.
         timeout: Seconds that a clip may take.
         memory: Bytes that a worker process may take; None is no limit.
-        device: Where models run: auto, cpu, cuda or cuda:N of the worker's machine.
+        device: Where models run: auto, cpu, cuda, cuda:N or mps, on the worker's machine.
         max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         jobs: Clips in work at the same time on one machine; None where each core has a worker of its own.
     """

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from featzoo.devices import parse_device
 from featzoo.errors import ClipError, FeatzooError, InvalidOption, MissingWeights, suggestion
 from featzoo.media import audio as media
 from featzoo.sequence import Array
 from featzoo.weights.imports import check, require
 from featzoo.weights.locate import folder_digest, locate
 from featzoo.weights.search import is_path, places
+from featzoo.wording import count
 
 RATE = 16000
 # Whisper sees half a minute at a time, and aligns no more than that.
@@ -238,19 +240,21 @@ def _load(folder: Path, device: str) -> tuple[str, Any]:
     import joblib
 
     number = engine.get_cuda_device_count()
-    chosen = device if device != "auto" else ("cuda:0" if number else "cpu")
-    kind, _, index = chosen.partition(":")
-    if kind not in ("cpu", "cuda") or not (index or "0").isdigit():
-        raise InvalidOption(f"device '{device}' is none of auto, cpu, cuda, cuda:N")
-    if kind == "cuda" and int(index or 0) >= number:
-        raise FeatzooError(f"no device '{device}': CTranslate2 sees {number} CUDA devices; use cpu")
-    offered = engine.get_supported_compute_types(kind, int(index or 0))
+    kind, index = parse_device(device)
+    if kind == "mps":
+        raise InvalidOption("device 'mps': CTranslate2, which runs Whisper, cannot use Apple GPUs; use cpu")
+    if kind == "auto":
+        kind = "cuda" if number else "cpu"
+    if kind == "cuda" and index >= number:
+        raise InvalidOption(f"no device '{device}' here: CTranslate2 sees {count(number, 'CUDA device')}; use cpu")
+    chosen = f"cuda:{index}" if kind == "cuda" else kind
+    offered = engine.get_supported_compute_types(kind, index)
     wanted = "float16" if kind == "cuda" else "int8"
     # Where the variable is set, the user has said how many; faster-whisper's own default is 4.
     threads = 0 if "OMP_NUM_THREADS" in os.environ else joblib.cpu_count(only_physical_cores=True)
     try:
         model = whisper.WhisperModel(
-            str(folder), kind, int(index or 0), wanted if wanted in offered else "float32", threads,
+            str(folder), kind, index, wanted if wanted in offered else "float32", threads,
             local_files_only=True,
         )  # fmt: skip
         if kind == "cuda":

@@ -296,7 +296,7 @@ def test_a_training_on_kept_layers_is_the_same_training(splits, frozen, monkeypa
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:99", "cpu0"])
 def test_unknown_devices(device):
-    with pytest.raises(InvalidOption, match=f"no device '{device}'"):
+    with pytest.raises(InvalidOption, match=f"device '{device}'"):
         accelerator_on(device, "no")
 
 

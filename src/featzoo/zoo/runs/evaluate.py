@@ -54,7 +54,7 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
         store: A feature store, of the same or another data set; by default the one that the run was trained on, whose
             train split gives the constant predictors where `store` has none.
         split: train, valid (or dev) or test.
-        device: auto, cpu, cuda, cuda:<number> or mps.
+        device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
         StoreError: If the store does not hold exactly the feature sets that the run was trained on.

@@ -78,7 +78,7 @@ def predict(
         store: Where to keep the features; by default they are thrown away.
         without: Roles to mask, for features that cannot be extracted here.
         jobs: Worker processes; -1 is one for each core.
-        device: auto, cpu, cuda or cuda:1.
+        device: auto, cpu, cuda, cuda:N or mps.
         on_outcome: Called for each clip of each feature set.
 
     Raises:

@@ -79,7 +79,7 @@ def train_recipe(
         store: The feature store.
         runs: Where the run's folder is made.
         overrides: Dotted recipe field to value, such as `training.epochs` to 3.
-        device: auto, cpu, cuda, cuda:<number> or mps.
+        device: auto, cpu, cuda, cuda:N or mps.
         folder: The run's folder in `runs`; by default recipe, date and a random suffix.
 
     Raises:
@@ -99,7 +99,7 @@ def resume_run(run: Path, device: str = "auto") -> Run:
 
     Args:
         run: The folder of the stopped run.
-        device: auto, cpu, cuda, cuda:<number> or mps.
+        device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
         FeatzooError: If the folder is not that of a run, the run is finished, or the store does not hold the same

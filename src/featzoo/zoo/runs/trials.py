@@ -106,7 +106,7 @@ def run_trials(
         folder: Where the runs' folders are made.
         wanted: Variant to changes of the recipe.
         seeds: Seeds of each variant's trainings.
-        device: auto, cpu, cuda, cuda:<number> or mps.
+        device: auto, cpu, cuda, cuda:N or mps.
         jobs: Trainings at the same time, on the CPU: each with its share of the cores.
         on_trial: Called with each trial as soon as it is done.
 

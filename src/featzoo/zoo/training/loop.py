@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
 from torch import Tensor
 
+from featzoo.devices import choose_devices
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.zoo.data.split import Array, Split, held
 from featzoo.zoo.head import Head
@@ -248,20 +249,14 @@ def evaluate(
 
 
 def accelerator_on(device: str, precision: str) -> Accelerator:
-    """An Accelerator on `auto`, `cpu`, `cuda` or `cuda:1`.
+    """An Accelerator on a device as `choose_devices` reads it; of several GPUs, each process gets its own.
 
     Raises:
         InvalidOption: If there is no such device here.
     """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not number.isdigit()):
-        raise InvalidOption(f"no device '{device}': auto, cpu, cuda, cuda:<number> or mps")
-    if kind == "cuda":
-        if not torch.cuda.is_available() or int(number or 0) >= torch.cuda.device_count():
-            raise InvalidOption(
-                f"no device '{device}' here: torch {torch.__version__} sees {torch.cuda.device_count()}"
-            )
-        torch.cuda.set_device(int(number or 0))
+    chosen = choose_devices(device)
+    if device not in ("auto", "cpu", "mps"):
+        torch.cuda.set_device(chosen[0])
     if not AcceleratorState._shared_state or AcceleratorState().num_processes == 1:
         # Accelerate keeps one state per process; a second training here may choose anew.
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -271,7 +266,7 @@ def accelerator_on(device: str, precision: str) -> Accelerator:
         # A modality that no clip of a batch has leaves its layers without a gradient.
         DistributedDataParallelKwargs(find_unused_parameters=True),
     ]
-    return Accelerator(cpu=kind == "cpu", mixed_precision=precision, kwargs_handlers=handlers)
+    return Accelerator(cpu=chosen == ["cpu"], mixed_precision=precision, kwargs_handlers=handlers)
 
 
 def seed_everything(seed: int) -> None:

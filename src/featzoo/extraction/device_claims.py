@@ -1,4 +1,4 @@
-"""Which device a process runs models on: all GPUs are used, and each process keeps to one."""
+"""Which GPU a process runs models on: all of them are used, and each process keeps to one."""
 
 from __future__ import annotations
 
@@ -20,27 +20,6 @@ class _Claim(NamedTuple):
 
 _claim: _Claim | None = None
 _claiming = threading.Lock()
-
-
-def choose_devices(device: str) -> list[str]:
-    """The devices of this machine to run models on: all GPUs for `auto`, else the one named.
-
-    Raises:
-        FeatzooError: If it is not there.
-    """
-    if device == "cpu":
-        return ["cpu"]
-    import torch
-
-    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return [f"cuda:{i}" for i in range(number)] or ["cpu"]
-    name, _, index = device.partition(":")
-    if name != "cuda" or not (index or "0").isdigit():
-        raise FeatzooError(f"device '{device}' is none of auto, cpu, cuda, cuda:N")
-    if int(index or 0) >= number:
-        raise FeatzooError(f"no device '{device}': this machine has {number} CUDA devices; use cpu")
-    return [f"cuda:{index or 0}"]
 
 
 def claim_device(run: str, devices: Sequence[str]) -> str:
