@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from importlib import metadata
 
 import click
 
@@ -13,9 +12,9 @@ from featzoo import plugins
 from featzoo.commands.options import without_network
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import FeatzooError, MissingWeights
+from featzoo.versions import PACKAGES, package_versions
 from featzoo.wording import count
 
-PACKAGES = ("featzoo", "torch", "torchvision", "transformers", "opensmile", "av", "h5py", "numpy")
 HEAD_PACKAGES = ("torch", "transformers", "accelerate", "safetensors")
 
 
@@ -34,7 +33,8 @@ def examine() -> Iterator[str]:
     """The lines that `feat doctor` prints."""
     cores = count(os.cpu_count() or 1, "core")
     yield f"Python {platform.python_version()} on {platform.platform()}, {cores}; {_devices()}"
-    yield "packages: " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    versions = package_versions()
+    yield "packages: " + ", ".join(f"{name} {versions.get(name, '(not installed)')}" for name in PACKAGES)
     yield ""
     yield "extractors"
     yield from _extractors()
@@ -93,10 +93,3 @@ def _devices() -> str:
     number = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = [torch.cuda.get_device_name(device) for device in range(number)]
     return f"{count(number, 'CUDA device')} ({', '.join(names)})" if names else "no CUDA device"
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "(not installed)"

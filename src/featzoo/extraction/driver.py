@@ -14,7 +14,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +28,7 @@ from featzoo.extraction.watchdog import memory_taken
 from featzoo.extraction.worker import Job, Receipt, Setup
 from featzoo.extractors.contract import Extractor, class_path
 from featzoo.media.clip import Clip
+from featzoo.versions import package_versions
 from featzoo.weights.catalogue import licence
 
 
@@ -180,19 +180,12 @@ def _absolute(path: Path) -> Path:
 
 def _provenance(extractor: Extractor) -> dict[str, Any]:
     """How a set was made, for people; none of it enters the key."""
-    packages = ("featzoo", "av", "numpy", "opensmile", "torch", "torchvision", "transformers")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         **extractor.provenance(),
         "class": class_path(type(extractor)),
         "modality": extractor.modality,
         "licence": licence(str(extractor.provenance().get("model", "")), extractor.licence),
-        "versions": versions,
+        "versions": package_versions(),
         "python": platform.python_version(),
         "host": platform.node(),
         "platform": platform.platform(),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import importlib.metadata
 import io
 import json
 import math
@@ -25,9 +23,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from featzoo.durable import write
+from featzoo.versions import package_versions
 from featzoo.zoo.data.split import Array, Split, Statistics
-
-PACKAGES = ("featzoo", "torch", "transformers", "accelerate", "safetensors", "numpy", "h5py")
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
@@ -89,10 +86,6 @@ def predictions_csv(columns: Sequence[str], splits: Sequence[tuple[Split, Array]
 
 def environment(device: str, store: Path) -> dict[str, Any]:
     """Where, with what and by which command a run was made."""
-    versions = {}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     cuda = torch.cuda.get_device_name() if device.startswith("cuda") else ""
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -104,7 +97,7 @@ def environment(device: str, store: Path) -> dict[str, Any]:
         "device": f"{device} {cuda}".strip(),
         "threads": torch.get_num_threads(),
         "processes": PartialState().num_processes,
-        "versions": versions,
+        "versions": package_versions(),
     }
 
 
