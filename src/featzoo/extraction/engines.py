@@ -222,9 +222,7 @@ class Ray:
             ray.init(**there, log_to_driver=False)
         register_ray()
         held = ray.cluster_resources()
-        gpus = (
-            int(held.get("GPU", 0)) if setup.needs_device and setup.device not in ("cpu", "mps") else 0
-        )
+        gpus = int(held.get("GPU", 0)) if setup.needs_device and setup.device not in ("cpu", "mps") else 0
         workers = gpus or int(held["CPU"])
         if workers < 2 and not gpus:
             raise FeatzooError("joblib cannot use a Ray cluster with only one CPU: use the backend loky")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 from featzoo.config import build
@@ -56,7 +57,7 @@ class InputSpec:
 
     Attributes:
         width: D.
-        ids: Whether the values are whole numbers.
+        ids: Whether the values are token ids, see `holds_token_ids`.
         model: The transformers model whose tokenizer or weights made the set, "" if none did.
         given: Whether there is a set; the recipe may go without.
     """
@@ -65,6 +66,14 @@ class InputSpec:
     ids: bool = False
     model: str = ""
     given: bool = True
+
+
+def holds_token_ids(dtype: np.dtype[Any], width: int) -> bool:
+    """Whether a feature set of this type and width holds token ids: integers in one column.
+
+    Bytes are pixels, and several columns of integers are features such as counts.
+    """
+    return dtype.kind in "iu" and dtype != np.uint8 and width == 1
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,13 @@ def test_shorten_cuts_or_averages():
     assert shorten(ids, 3, "mean").ravel().tolist() == [101, 7, 102]
 
 
+@pytest.mark.parametrize("counts", [np.arange(10).reshape(5, 2), np.arange(0, 10, 2, dtype=np.uint8)[:, None]])
+def test_integers_that_are_not_token_ids_are_shortened_like_other_features(counts):
+    assert shorten(counts, 2, "cut")[:, 0].tolist() == [0, 2]
+    # Spans start at 0 and 2.
+    assert shorten(counts, 2, "mean")[:, 0].tolist() == [1.0, 6.0]
+
+
 def test_a_range_is_that_of_the_observed_values():
     features = {"audio": [np.array([[1.0, 5.0, np.nan]]), None, np.array([[3.0, 5.0, np.nan], [np.nan, 5.0, np.nan]])]}
     found = statistics_of(features, {"audio": InputSpec(3)}, {"audio"})

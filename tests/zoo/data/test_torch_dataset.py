@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from torch.utils.data import DataLoader
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidOption, MissingFeatures
 from featzoo.media.clip import Clip
+from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.data.torch_dataset import StoreDataset
+from featzoo.zoo.head import InputSpec
+from featzoo.zoo.recipe import Input, find_recipe
 
 COUNT = 12
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "train-your-own-model.md"
@@ -122,3 +126,19 @@ def test_the_how_to_runs_as_written(tmp_path):
     store.record(Clip(f"c{i}", split="train", labels={"sentiment": i / 3}) for i in range(9))
     (code,) = re.findall(r"```python\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), flags=re.DOTALL)
     subprocess.run([sys.executable, "-c", code + "assert loss.item() < 9"], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "width", "ids"),
+    [(np.int64, 1, True), (np.int32, 1, True), (np.uint16, 1, True), (np.uint8, 1, False), (np.int64, 2, False)],
+)
+def test_token_ids_are_one_column_of_integers_other_than_bytes(tmp_path, dtype, width, ids):
+    store = FeatureStore.create(tmp_path / "features")
+    found = store.add("x", {"a": np.arange(4 * width, dtype=dtype).reshape(4, width)})
+    dataset = StoreDataset(store, {"t": "x"})
+    values = dataset[0].inputs["t"].values
+    assert values.tolist() == np.arange(4 * width).reshape((1, 4) if ids else (1, 4, width)).tolist()
+    assert values.dtype == (torch.int64 if ids else torch.float32)
+    # A recipe reads the set in the same way.
+    recipe = replace(find_recipe("text-alone"), inputs={"text": Input(("x",))})
+    assert choose(store, recipe)["text"].spec == dataset.specs["t"] == InputSpec(width, ids), found.key

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from featzoo.errors import InvalidOption, MissingFeatures, StoreError
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.head import InputSpec, holds_token_ids
 from featzoo.zoo.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -85,9 +83,8 @@ def _same_targets(role: str, features: FeatureSet, columns: Sequence[str]) -> No
 def _spec(features: FeatureSet) -> InputSpec:
     first = features[features.ids()[0]].features
     model = str(features.provenance.get("model", "") or features.spec.get("model", ""))
-    # Bytes are pictures, not token ids.
-    ids = first.dtype.kind in "iu" and first.dtype != np.uint8
-    return InputSpec(math.prod(first.shape[1:]), ids=ids, model=model)
+    width = math.prod(first.shape[1:])
+    return InputSpec(width, ids=holds_token_ids(first.dtype, width), model=model)
 
 
 def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:

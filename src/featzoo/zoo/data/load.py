@@ -15,7 +15,7 @@ from featzoo.vocabulary import SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.head import InputSpec, holds_token_ids
 from featzoo.zoo.recipe import Input, Recipe
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def shorten(array: Array, steps: int, how: str) -> Array:
 
     Token ids keep their last one when cut: it is the separator that encoders expect.
     """
-    if array.dtype.kind in "iu":
+    if holds_token_ids(array.dtype, array.shape[1]):
         return np.concatenate([array[: steps - 1], array[-1:]])  # (steps, D)
     if how == "cut":
         return array[:steps]
@@ -233,7 +233,7 @@ def shorten(array: Array, steps: int, how: str) -> Array:
     total = np.add.reduceat(np.where(seen, array, 0.0), starts, axis=0, dtype=np.float64)  # (steps, D)
     count = np.add.reduceat(seen, starts, axis=0, dtype=np.int64)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return mean.astype(array.dtype)
+    return mean.astype(array.dtype if array.dtype.kind == "f" else np.float32)
 
 
 def _missing(features: Mapping[str, list[Array | None]]) -> dict[str, int]:

@@ -29,7 +29,7 @@ from featzoo.errors import InvalidOption, MissingFeatures, suggestion
 from featzoo.sequence import Array
 from featzoo.zoo.data.padding import has_gaps, pad
 from featzoo.zoo.data.split import Batch
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.head import InputSpec, holds_token_ids
 
 # State of a clip's values: not read yet, all observed, some NaN.
 UNKNOWN, WHOLE, GAPS = 0, 1, 2
@@ -137,7 +137,7 @@ def _spec(found: FeatureSet) -> InputSpec:
     if kind is None:
         raise MissingFeatures(f"nothing is stored in {found.key}")
     width = math.prod(kind[2])
-    return InputSpec(width, ids=kind[1].kind in "iu" and width == 1)
+    return InputSpec(width, ids=holds_token_ids(kind[1], width))
 
 
 def _values(store: FeatureStore, labels: Sequence[str], split: str | None) -> dict[str, list[float]]:
