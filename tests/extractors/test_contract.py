@@ -12,7 +12,7 @@ from featzoo.media.clip import Clip
 
 def test_key_is_the_digest_of_canonical_json():
     spec = {
-        "extractor": "frames", "version": 1, "reads": ["video"], "digests": {},
+        "extractor": "frames", "version": 2, "reads": ["video"], "digests": {},
         "options": {"count": 6, "rate": None, "height": 140, "width": 248},
     }  # fmt: skip
     assert Frames().spec() == spec
@@ -24,7 +24,7 @@ def test_key_is_the_digest_of_canonical_json():
 # SHA-256 of the canonical JSON, by hand: options in order of name, no spaces.
 GOLDEN = {
     "frames": ('{"count":6,"height":140,"rate":null,"width":248}', "video"),
-    "egemaps": ('{"feature_set":"eGeMAPSv02","level":"lld","rate":null}', "audio"),
+    "egemaps": ('{"channel":"mix","feature_set":"eGeMAPSv02","level":"lld","rate":null}', "audio"),
     "motion-energy": ('{"height":90,"hop":0.5,"threshold":16,"width":120,"window":1.0}', "video"),
 }
 
@@ -33,7 +33,7 @@ GOLDEN = {
 def test_golden_keys(name):
     """Keys are names on other people's disks: one that changes without a new version orphans their features."""
     options, reads = GOLDEN[name]
-    text = f'{{"digests":{{}},"extractor":"{name}","options":{options},"reads":["{reads}"],"version":1}}'
+    text = f'{{"digests":{{}},"extractor":"{name}","options":{options},"reads":["{reads}"],"version":2}}'
     assert make_extractor(name).key == f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
