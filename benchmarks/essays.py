@@ -23,8 +23,8 @@ from featzoo.cache.store import FeatureStore
 from featzoo.commands.extract import run as extract
 from featzoo.commands.selection import Selection
 from featzoo.exchange.texts.essays import import_essays
-from featzoo.exchange.texts.tables import TRAITS
 from featzoo.extraction.options import ExtractOptions
+from featzoo.vocabulary import TRAITS
 from featzoo.zoo.metrics.binary import Cells
 from featzoo.zoo.metrics.tables import text_table
 from featzoo.zoo.runs.compare import intervals

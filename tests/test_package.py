@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
+import statistics
 import subprocess
 import sys
 from importlib import metadata
@@ -30,6 +33,32 @@ def test_version_stands_in_one_place():
     assert metadata.version("featzoo") == featzoo.__version__
     assert f"version: {featzoo.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     assert re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == featzoo.__version__
+
+
+def test_files_and_functions_are_short():
+    """At most 300 lines a file, and 130 in the median; at most 45 lines a function, its docstring included."""
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "src" / "featzoo").rglob("*.py")}
+    lines = {path: text.count("\n") for path, text in sources.items()}
+    assert statistics.median(lines.values()) <= 130
+    assert not {str(path): count for path, count in lines.items() if count > 300}
+    functions = {
+        f"{path}: {node.name}": node.end_lineno - node.lineno + 1
+        for path, text in sources.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert not {name: count for name, count in functions.items() if count > 45}
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_names_that_a_benchmark_imports_exist(script):
+    """Those that it imports while it runs too."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "featzoo":
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")
 
 
 BARE = """

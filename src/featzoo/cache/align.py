@@ -14,7 +14,7 @@ from featzoo.cache.shard import Entry
 from featzoo.cache.store import BUFFER_BYTES, FeatureStore
 from featzoo.errors import ClipError, InvalidOption
 from featzoo.media.clip import Clip
-from featzoo.sequence import Array
+from featzoo.sequence import Array, FeatureSequence
 
 WORDS = "words"
 
@@ -63,18 +63,14 @@ def align_set(store: FeatureStore, request: str, onto: str = WORDS, how: How = "
     clips = store.clips()
     done, waiting, size = Aligned(target.key), [], 0
     for clip_id in features.ids():
-        current = store.source(clip_id, features.reads) if features.reads else None
-        done.stale += current is not None and not features.holds(clip_id, current)
+        done.stale += _is_stale(store, features, clip_id)
         try:
             intervals = _intervals(clip_id, clips, other)
             source = _source(features.place(clip_id).digest, intervals)
             if target.holds(clip_id, source):
                 done.cached += 1
                 continue
-            sequence = features[clip_id]
-            if np.isnan(sequence.intervals).any(axis=1).all():
-                raise ClipError("no-times", f"the rows of {features.key} have no times")
-            entry = Entry(clip_id, source, sequence.pool(intervals, how), features.notes(clip_id))
+            entry = Entry(clip_id, source, _timed(features, clip_id).pool(intervals, how), features.notes(clip_id))
         except ClipError as error:
             done.refused[clip_id] = f"{error.reason}: {error}"
             target.fail(clip_id, "", error.reason, str(error))
@@ -88,6 +84,23 @@ def align_set(store: FeatureStore, request: str, onto: str = WORDS, how: How = "
     if waiting:
         target.write(waiting)
     return done
+
+
+def _is_stale(store: FeatureStore, features: FeatureSet, clip_id: str) -> bool:
+    current = store.source(clip_id, features.reads) if features.reads else None
+    return current is not None and not features.holds(clip_id, current)
+
+
+def _timed(features: FeatureSet, clip_id: str) -> FeatureSequence:
+    """A clip's features.
+
+    Raises:
+        ClipError: If no times of its rows are known.
+    """
+    sequence = features[clip_id]
+    if np.isnan(sequence.intervals).any(axis=1).all():
+        raise ClipError("no-times", f"the rows of {features.key} have no times")
+    return sequence
 
 
 def _open(store: FeatureStore, features: FeatureSet, other: FeatureSet | None, how: How) -> FeatureSet:

@@ -140,9 +140,12 @@ class FeatureStore:
             unasked = COMMON_OPTIONS - wanted.options.keys()
             fitting = [found for found in fitting if not unasked & found.options.keys()] or fitting
         if len(fitting) > 1:
-            keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
-            raise StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
+            raise self._several(request, fitting)
         return fitting[0] if fitting else None
+
+    def _several(self, request: str, fitting: Sequence[FeatureSet]) -> StoreError:
+        keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
+        return StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
 
     def __getitem__(self, request: str) -> FeatureSet:
         found = self.find(request)

@@ -180,20 +180,11 @@ class Clip:
             ClipError: If it has no pictures that can be decoded, or too many of them are damaged.
         """
         index = self.source.index(self)
-        if count is not None:
-            chosen, spans = index.spread(count), index.parts(count)
-        else:
-            chosen = index.sampled(rate) if rate is not None else np.arange(0, len(index.pts), step)
-            spans = index.spans(chosen, rate)
-        wanted, first, copies = np.unique(chosen, return_index=True, return_counts=True)
-        places = {
-            number: slice(at, at + n)
-            for number, at, n in zip(*map(np.ndarray.tolist, (wanted, first, copies)), strict=True)
-        }
+        times = _choose(index, count, rate, step)
         converter, given = Converter(size, grey, index.aspect), 0
         damaged: set[int] | None = None
-        for number, frame in self.source.pictures(self, index, wanted):
-            parts = spans[places[number]]
+        for number, frame in self.source.pictures(self, index, np.array(list(times))):
+            parts = times[number]
             if frame is None:
                 damaged = self._damaged(index) if damaged is None else damaged
                 number, frame = self._instead_of(number, index, damaged, parts[0, 0], parts[-1, 1])
@@ -203,7 +194,7 @@ class Clip:
                     yield Frame(image, start, end, float(index.start[number]))
                 given += 1
         if not given:
-            raise ClipError("damaged", f"none of the {len(wanted)} frames looked at in {self.file.name} can be decoded")
+            raise ClipError("damaged", f"none of the {len(times)} frames looked at in {self.file.name} can be decoded")
 
     def _damaged(self, index: FrameIndex) -> set[int]:
         """The numbers of the clip's damaged frames, whose share is noted.
@@ -227,6 +218,18 @@ class Clip:
         shown = np.flatnonzero((index.end > start) & (index.start < end)).tolist()
         near = sorted(set(shown) - damaged - {number}, key=lambda other: abs(other - number))
         return next(decode_frames(self.file, index, np.array(near[:1])), (number, None)) if near else (number, None)
+
+
+def _choose(index: FrameIndex, count: int | None, rate: float | None, step: int) -> dict[int, Array]:
+    """The numbers of the frames to decode, in order, each with the times that it stands for, (n, 2) seconds."""
+    if count is not None:
+        chosen, spans = index.spread(count), index.parts(count)
+    else:
+        chosen = index.sampled(rate) if rate is not None else np.arange(0, len(index.pts), step)
+        spans = index.spans(chosen, rate)
+    numbers, first, copies = np.unique(chosen, return_index=True, return_counts=True)
+    rows = zip(*map(np.ndarray.tolist, (numbers, first, copies)), strict=True)
+    return {number: spans[at : at + n] for number, at, n in rows}
 
 
 def file_beside(media_file: Path, suffix: str) -> Path | None:
