@@ -55,8 +55,7 @@ def align_set(store: FeatureStore, request: str, onto: str = WORDS, how: How = "
         InvalidOption: If there is no such way to pool.
         StoreError: If the store cannot be written.
     """
-    if how not in HOWS:
-        raise InvalidOption(f"pooling is one of {', '.join(HOWS)}; got '{how}'")
+    _check(how)
     features = store[request]
     other = store.find(onto) if onto == WORDS else store[onto]
     target = _open(store, features, other, how)
@@ -101,6 +100,11 @@ def _timed(features: FeatureSet, clip_id: str) -> FeatureSequence:
     if np.isnan(sequence.intervals).any(axis=1).all():
         raise ClipError("no-times", f"the rows of {features.key} have no times")
     return sequence
+
+
+def _check(how: str) -> None:
+    if how not in HOWS:
+        raise InvalidOption(f"pooling is one of {', '.join(HOWS)}; got '{how}'")
 
 
 def _open(store: FeatureStore, features: FeatureSet, other: FeatureSet | None, how: How) -> FeatureSet:
