@@ -159,9 +159,11 @@ def test_fewer_frames_than_asked_for_repeat(made):
     assert [round(s.time, 3) for s in shots] == [0.0, 0.0, 0.04, 0.04, 0.08, 0.08]
 
 
-def test_a_hole_round_which_frames_are_reordered_is_not_taken_for_half_a_file(tmp_path):
-    path, hole = tmp_path / "a.mp4", "select='not(between(n,1,15))'"
-    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2.4", "-c:v", "libx264", "-g", 2, "-bf", 1, "-vf", hole,
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_hole_round_which_frames_are_reordered_is_healthy(tmp_path, suffix):
+    """Declared durations are longer than what is shown, and decoding times as FFmpeg makes them up go back."""
+    path, hole = tmp_path / f"a.{suffix}", "select='not(between(n,1,15))'"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=2.4", "-c:v", "libx264", "-g", 5, "-bf", 2, "-vf", hole,
            "-fps_mode", "vfr", "-output_ts_offset", 7.25, path)  # fmt: skip
     index = index_frames(path)
     assert len(index.pts) == 45

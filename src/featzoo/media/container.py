@@ -86,10 +86,10 @@ def one_clock(packets: Iterable[Any], path: Path) -> Iterator[Any]:
     """
     before: float | None = None
     for packet in packets:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is not None:
-            time = float(stamp * packet.time_base)
-            if before is not None and time < before - RESTART_SECONDS:
+        if packet.pts is not None:
+            time = float(packet.pts * packet.time_base)
+            # Key frames are shown after all that precede them; others may be shown seconds before, round a hole.
+            if packet.is_keyframe and before is not None and time < before - RESTART_SECONDS:
                 raise ClipError(
                     "clock-restarts",
                     f"the time stamps of {path.name} go back from {before:.2f} to {time:.2f} s: it is several "
@@ -97,7 +97,7 @@ def one_clock(packets: Iterable[Any], path: Path) -> Iterator[Any]:
                 )
             if before is not None and time > before + LONGEST_HOLE_SECONDS:
                 raise ClipError("damaged", f"the time stamps of {path.name} jump from {before:.2f} to {time:.2f} s")
-            before = time
+            before = time if before is None else max(before, time)
         yield packet
 
 
