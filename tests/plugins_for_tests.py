@@ -57,7 +57,10 @@ class WordLengths(Extractor):
 
 @dataclass(frozen=True)
 class Trouble(Extractor):
-    """Does what a clip's id says: raise, die, sleep, memory, exit, nothing, wide; else loudness. Deaths go to `log`."""
+    """Does what a clip's id says: raise, die, sleep, memory, exit, nothing, huge, wide; else loudness.
+
+    Deaths go to `log`.
+    """
 
     name = "trouble"
     modality = "audio"
@@ -80,6 +83,8 @@ class Trouble(Extractor):
             sys.exit(3)
         if deed == "nothing":
             return None
+        if deed == "huge":
+            return FeatureSequence(np.full((1, 1), 1e6, np.float32), np.zeros((1, 2)), ("rms",))
         if deed == "wide":
             return FeatureSequence(np.zeros((1, 2), np.float32), np.zeros((1, 2)), ("a", "b"))
         return loudness(clip)

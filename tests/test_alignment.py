@@ -81,6 +81,23 @@ def test_what_belongs_to_an_interval():
     np.testing.assert_allclose(pool(features, intervals, onto[:1], "weighted"), [[(5 * 1 + 1 * 10) / 6]], rtol=1e-6)
 
 
+def test_rows_that_only_touch_an_interval_do_not_belong_to_it():
+    """Quarters of a second are exact: the rows end where the interval starts, and start where it ends."""
+    intervals = np.array([[0.0, 0.25], [0.25, 0.5], [0.5, 0.75]])
+    features = np.array([[1.0], [10.0], [100.0]])
+    for how in HOWS:
+        assert pool(features, intervals, np.array([[0.25, 0.5]]), how).item() == (0.0 if how == "std" else 10.0)
+    # A row that shares exactly 1 ms does not count either, one that shares more does.
+    for end, expected in ((0.001, math.nan), (0.0011, 1.0)):
+        np.testing.assert_array_equal(pool(features[:1], np.array([[0.0, end]]), np.array([[0.0, 0.5]])), [[expected]])
+
+
+def test_instants_belong_to_the_interval_that_starts_with_them():
+    at = np.array([[0.25, 0.25], [0.5, 0.5]])
+    onto = np.array([[0.0, 0.25], [0.25, 0.5], [0.5, 0.75]])
+    np.testing.assert_array_equal(pool(np.array([[1.0], [2.0]]), at, onto)[:, 0], [math.nan, 1.0, 2.0])
+
+
 def test_rows_inside_each_other_and_out_of_order():
     intervals = np.array([[3.0, 4.0], [0.0, 10.0], [1.0, 2.0]])
     found = pool(np.array([[1.0], [2.0], [4.0]]), intervals, np.array([[1.5, 1.8], [3.5, 9.0], [8.0, 9.0]]))

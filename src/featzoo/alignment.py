@@ -49,12 +49,13 @@ def members(intervals: Array, onto: Array) -> Members:
     low, high = onto[:, 0], onto[:, 1]
     wide = (high - low) >= SHORTEST  # NaN is not
     first = np.where(wide, np.searchsorted(reached, low, "left"), 0)
+    # A row that starts where the interval ends lies outside, an instant as well.
     count = np.where(wide, np.maximum(np.searchsorted(start, high, "left") - first, 0), 0)
     interval = np.repeat(np.arange(len(onto)), count)  # (P,)
     place = np.arange(len(interval)) + np.repeat(first - (np.cumsum(count) - count), count)  # (P,)
     since, until = np.maximum(start[place], low[interval]), np.minimum(end[place], high[interval])
     seconds = until - since
-    instant = (start[place] == end[place]) & (seconds == 0) & (start[place] < high[interval])
+    instant = (start[place] == end[place]) & (seconds == 0)
     kept = (seconds > SHORTEST) | instant
     # An instant weighs as little as can be: it decides only where nothing else is.
     seconds = np.where(instant, np.finfo(np.float64).eps, seconds)

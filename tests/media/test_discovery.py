@@ -195,6 +195,18 @@ def test_manifest_segments_and_their_words(tmp_path, kind):
     assert (third.path, third.text, third.split, third.labels) == (None, "so it goes", None, {"valence": 2.0})
 
 
+def test_a_word_whose_middle_is_a_boundary_belongs_to_the_segment_that_begins_there(tmp_path):
+    touch(tmp_path, "long.mp4")
+    (tmp_path / "long.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nmiddle\n")
+    table(tmp_path / "clips.csv", [
+        {"id": "before", "path": "long.mp4", "start": "0", "end": "1"},
+        {"id": "after", "path": "long.mp4", "start": "1", "end": "2"},
+    ])  # fmt: skip
+    before, after = find_clips(tmp_path / "clips.csv").clips
+    assert [word.text for word in before.words] == []
+    assert [(word.text, word.start, word.end) for word in after.words] == [("middle", -0.5, 0.5)]
+
+
 def test_words_without_times_go_with_the_word_before_them(tmp_path):
     touch(tmp_path, "long.mp4", "text.mp4")
     words = [{"word": "in", "start": 0, "end": 0.4}, {"word": "1999"}, {"word": "we", "start": 2, "end": 2.4}]

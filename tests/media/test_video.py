@@ -75,6 +75,16 @@ def test_times_of_segments_are_cut_at_its_ends(tmp_path):
     np.testing.assert_array_equal(part.pts, whole.pts[inside])
 
 
+def test_frames_that_only_touch_a_segment_are_not_in_it(tmp_path):
+    """At 8 frames per second all times are exact: frame 8 is shown from 1 s to 1.125 s."""
+    path = write_video(tmp_path / "a.mp4", count=24, rate=8)
+    whole, part = index_frames(path), index_frames(path, 1.0, 2.0)
+    assert (whole.end[7], whole.start[16]) == (1.0, 2.0)
+    np.testing.assert_array_equal(part.pts, whole.pts[8:16])
+    np.testing.assert_array_equal(part.start, np.arange(8) / 8)
+    np.testing.assert_array_equal(part.end, np.arange(1, 9) / 8)
+
+
 @pytest.mark.parametrize("suffix", ["ts", "mpg"])
 def test_recordings_joined_byte_by_byte_are_refused(tmp_path, suffix):
     """Their clocks restart: frames of both would be shown at the same times."""

@@ -141,9 +141,11 @@ def _check_outputs(trial: Trial, outputs: Outputs, count: int) -> None:
 
 
 def _check_missing(trial: Trial, stage: str) -> None:
-    """Every role missing in all clips, alone and together; and each missing in a few."""
+    """Every role missing in all clips, alone, all but one and together; and each missing in a few."""
     head = trial.head
-    for missing in [(), *((role,) for role in head.specs), tuple(head.specs)]:
+    roles = tuple(head.specs)
+    single = [tuple(other for other in roles if other != role) for role in roles]
+    for missing in dict.fromkeys([(), *((role,) for role in roles), *single, roles]):
         for training in (True, False):
             head.train(training)
             head.zero_grad()

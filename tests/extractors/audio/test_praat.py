@@ -221,6 +221,16 @@ def test_just_long_enough(tmp_path, seconds, level):
     assert len(found) == (1 if level == "functionals" else int(seconds * 100 + 1e-9))
 
 
+@pytest.mark.parametrize("hundredths", [29, 57, 58])
+def test_a_clip_of_a_whole_number_of_frames_has_that_many(tmp_path, hundredths):
+    """0.29 / 0.01 is less than 29 in floating point."""
+    seconds = hundredths / 100
+    found = Praat().extract(Clip("a", write_wav(tmp_path / "a.wav", tone(seconds))))
+    assert len(found) == hundredths
+    np.testing.assert_allclose(found.intervals[-1], [seconds - 0.01, seconds], rtol=1e-12)
+    assert found.intervals[-1, 1] <= seconds
+
+
 def test_options(made):
     clip = Clip("a", made / "voice.wav")
     assert len(Praat(hop=0.005).extract(clip)) == 400
