@@ -59,7 +59,7 @@ def test_a_dry_run_says_what_the_import_then_does_and_writes_nothing(files, kind
     audio = next(line for line in wet if "x 5 columns" in line)
     assert audio.endswith("2 clips x 5 columns, 1 refused")
     assert FeatureStore(files / "s").find(audio.partition(":")[0]).ids() == ["a$_$1", "a$_$2"]
-    assert "    1 infinite values became NaN (not observed)" in wet
+    assert "    1 infinite value became NaN (not observed)" in wet
     assert any(line.startswith("    refused b$_$1: ") and "6" in line for line in wet)
     if kind != "csd":
         assert wet[0] == "clips: 3 (3 train)"

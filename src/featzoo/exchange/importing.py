@@ -17,6 +17,7 @@ from featzoo.errors import InvalidClips, StoreError
 from featzoo.extractors.contract import spec_digest
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
+from featzoo.wording import count
 
 
 class Rows(NamedTuple):
@@ -101,14 +102,15 @@ class Account(NamedTuple):
         if self.dry_run:
             yield "dry run: nothing is written. It would be:"
         if self.clips:
-            splits = ", ".join(f"{count} {split}" for split, count in self.clips.items())
+            splits = ", ".join(f"{number} {split}" for split, number in self.clips.items())
             yield f"clips: {sum(self.clips.values())} ({splits})"
         for each in self.sets:
-            yield f"{each.key}: {each.clips} clips x {len(each.columns)} columns, {len(each.refused)} refused"
+            size = f"{count(each.clips, 'clip')} x {count(len(each.columns), 'column')}"
+            yield f"{each.key}: {size}, {len(each.refused)} refused"
             if each.columns:
                 yield f"    columns: {_shortened(each.columns)}"
             if each.infinite:
-                yield f"    {each.infinite} infinite values became NaN (not observed)"
+                yield f"    {count(each.infinite, 'infinite value')} became NaN (not observed)"
             yield from (f"    refused {entry}: {reason}" for entry, reason in each.refused.items())
         yield from (f"refused {entry}: {reason}" for entry, reason in self.refused.items())
         yield from self.notes

@@ -9,6 +9,7 @@ from pathlib import Path
 from featzoo.errors import InvalidClips
 from featzoo.media.clip import Clip
 from featzoo.media.discovery import SOUNDS, VIDEOS
+from featzoo.wording import count, some
 
 
 def link_media(clips: Sequence[Clip], folder: Path, parts: bool = False) -> tuple[list[Clip], list[str]]:
@@ -40,8 +41,7 @@ def link_media(clips: Sequence[Clip], folder: Path, parts: bool = False) -> tupl
     without = [clip.id for clip in linked if clip.path is None]
     notes = [f"media: {len(linked) - len(without)} of {len(linked)} clips are linked to files below {folder}"]
     if without:
-        some = ", ".join(without[:3]) + (" ..." if len(without) > 3 else "")
-        notes.append(f"warning: {len(without)} clips have no file there: {some}")
+        notes.append(f"warning: {count(len(without), 'clip')} without a file there: {some(without)}")
     return linked, notes
 
 

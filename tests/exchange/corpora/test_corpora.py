@@ -106,10 +106,10 @@ def test_mosei_joins_labels_and_times_in_the_order_of_time(tmp_path):
     said = run("import", "mosei", mosei_folder(tmp_path / "in"), "-o", tmp_path / "s")
     assert said.splitlines() == [
         "clips: 4 (3 train, 1 valid)",
-        "2 of 4 clips have times",
-        "2 videos have other utterances in the table of times: w, x",
+        "2 of 4 clips with times",
+        "2 videos with other utterances in the table of times: w, x",
         "1 of 3 videos are not so in standard_folds.json: x",
-        "warning: 3 clips have no words: see docs/how-to/datasets.md for transcripts",
+        "warning: 3 clips without words: see docs/how-to/datasets.md for transcripts",
     ]
     clips = FeatureStore(tmp_path / "s").clips()
     assert [(c.start, c.end) for c in (clips["v_a$_$2"], clips["v_a$_$10"])] == [(0.0, 3.5), (60.5, 64.0)]
@@ -209,7 +209,7 @@ def test_sims_own_table_has_a_label_for_each_modality(tmp_path):
     assert "refused row 5 (video_0002$_$0001): label is 1.8; CH-SIMS' labels are -1 to 1" in said
     assert "refused video_0001$_$0001 (again): its id occurs already in train" in said
     assert "media: 3 of 4 clips are linked" in said
-    assert "warning: 1 clips have no file there: aqgy4_0004$_$00023" in said
+    assert "warning: 1 clip without a file there: aqgy4_0004$_$00023" in said
     clips = FeatureStore(tmp_path / "s").clips()
     assert clips["video_0001$_$0001"].labels == {
         "sentiment": -0.8, "sentiment_text": -0.6, "sentiment_audio": 0.0, "sentiment_vision": -1.0
@@ -388,7 +388,7 @@ def test_mults_clips_get_the_words_of_those_that_the_store_knows_by_their_times(
     part = {"audio": np.ones((3, 2, 5)), "labels": np.ones((3, 1, 1)), "id": np.array(ids)}
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"train": part}))
     said = run("import", "mult", tmp_path / "x.pkl", "-o", tmp_path / "s")
-    assert "1 clips are known to the store by video and times" in said
+    assert "1 clip known to the store by video and times" in said
     store = FeatureStore(tmp_path / "s")
     assert store["mult-audio"].ids() == ["u[0.5,4.0]", "v$_$3", "v[5.0,7.0]"]
     clip = store.clips()["v$_$3"]

@@ -82,7 +82,7 @@ def test_small_files(tmp_path):
     account = import_mfn(tmp_path / "d", tmp_path / "s")
     assert account.clips == {"train": 2, "test": 1}
     assert account.notes == (
-        "mfn-vision: there is no file for split test, 1 clips have none",
+        "mfn-vision: there is no file for split test, 1 clip without it",
         "mfn-vision train: 4 of 6 rows are zero in every column and became NaN; 1 of 2 clips have no other",
     )
     store = FeatureStore(tmp_path / "s")

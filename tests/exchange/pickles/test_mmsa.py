@@ -349,9 +349,9 @@ def test_mmsas_loader_reads_what_was_written(store, tmp_path):
     said = export_mmsa(store.path, tmp_path / "out.pkl", ALL)
     assert "clips: 4 (2 train, 1 valid, 1 test)" in said
     assert {line for line in said if line.startswith("left out")} == {
-        "left out: 1 clips without a split",
-        "left out: 1 clips without the label 'sentiment'",
-        f"left out: 1 clips that {store['my-vision'].key} does not hold",
+        "left out: 1 clip without a split",
+        "left out: 1 clip without the label 'sentiment'",
+        f"left out: 1 clip that {store['my-vision'].key} does not hold",
     }
     assert "    1 values that were not observed (NaN) are written as 0" in said
     loaded = Loader(tmp_path / "out.pkl", "train", sims=True)

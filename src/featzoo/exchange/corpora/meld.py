@@ -14,6 +14,7 @@ from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.exchange.raw_media import link_media
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.wording import count
 
 PARTS = {"train": "train", "dev": "valid", "test": "test"}
 SENTIMENT = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
@@ -46,8 +47,9 @@ def import_meld(folder: Path, store: Path, media: Path | None = None, dry_run: b
     refused: dict[str, str] = {}
     clips = [clip for part, path in tables.items() for clip in _clips(part, path, refused)]
     untimed = sum(math.isnan(clip.words[0].start) for clip in clips if clip.words)
-    notes = ["not taken in: Speaker, Season, Episode"]
-    notes += [f"{untimed} clips end before they start by their table: their words have no times"] if untimed else []
+    notes = ["not imported: Speaker, Season, Episode"]
+    if untimed:
+        notes.append(f"{count(untimed, 'clip')} with an end before the start in the table: the words get no times")
     if media:
         clips, said = link_media(clips, media, parts=True)
         notes += said

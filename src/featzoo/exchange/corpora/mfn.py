@@ -16,6 +16,7 @@ from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_i
 from featzoo.extractors.audio.covarep import NAMES as COVAREP
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array
+from featzoo.wording import count
 
 FILE = re.compile(r"(?:.*_)?(audio|video|text|y)_(train|valid|test)(?:_emb)?\.h5")
 MODALITIES = {"audio": "audio", "video": "vision", "text": "text"}
@@ -51,9 +52,9 @@ def import_mfn(folder: Path, store_path: Path, dry_run: bool = False) -> Account
     clips = _clips(folder.name, files)
     splits = Counter(clip.split for clip in clips)
     notes = [
-        f"mfn-{MODALITIES[kind]}: there is no file for split {split}, {count} clips have none"
+        f"mfn-{MODALITIES[kind]}: there is no file for split {split}, {count(number, 'clip')} without it"
         for kind, places in files.items()
-        for split, count in splits.items()
+        for split, number in splits.items()
         if kind in MODALITIES and split not in places
     ]
     sets = [

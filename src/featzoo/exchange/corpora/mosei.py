@@ -18,6 +18,7 @@ from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.exchange.raw_media import link_media
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.wording import count, some
 
 # The columns of "All Labels".
 LABELS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
@@ -66,7 +67,11 @@ def import_mosei(folder: Path, store: Path, media: Path | None = None, dry_run: 
         texts |= read_transcripts(found, "english")
     clips = [replace(clip, words=words_of(texts.get(clip.id, ""))) for clip in clips]
     silent = sum(not clip.words for clip in clips)
-    notes += [f"warning: {silent} clips have no words: see docs/how-to/datasets.md for transcripts"] if silent else []
+    notes += (
+        [f"warning: {count(silent, 'clip')} without words: see docs/how-to/datasets.md for transcripts"]
+        if silent
+        else []
+    )
     if media:
         clips, said = link_media(clips, media)
         notes += said
@@ -86,10 +91,10 @@ def _of_mertools(rows: Sequence[Labelled], times: Mapping[str, Sequence[Segment]
             spoken = {"start": segment.start, "end": segment.end} if segment else {}
             labels = {"sentiment": utterance.sentiment}
             clips.append(Clip(utterance.id, split=utterance.split, labels=labels, **spoken))  # type: ignore[arg-type]
-    count = sum(clip.end is not None for clip in clips)
-    notes = [f"{count} of {len(clips)} clips have times"]
+    timed = sum(clip.end is not None for clip in clips)
+    notes = [f"{timed} of {count(len(clips), 'clip')} with times"]
     if times and untimed:
-        notes.append(f"{len(untimed)} videos have other utterances in the table of times: {', '.join(untimed[:5])}")
+        notes.append(f"{count(len(untimed), 'video')} with other utterances in the table of times: {some(untimed)}")
     return clips, notes
 
 

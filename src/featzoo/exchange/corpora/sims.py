@@ -15,6 +15,7 @@ from featzoo.media.clip import Clip
 from featzoo.media.labels import MMSA_LABELS
 from featzoo.media.transcripts import words_of
 from featzoo.vocabulary import split_name
+from featzoo.wording import count
 
 Language = Literal["chinese", "english"]
 
@@ -86,6 +87,6 @@ def _of_mertools(folder: Path, language: Language) -> Iterator[Clip]:
 
 def _notes(clips: list[Clip]) -> list[str]:
     lacking = Counter(name for clip in clips for name in MMSA_LABELS.values() if name not in clip.labels)
-    notes = [f"{count} clips have no label {name}" for name, count in lacking.items()]
+    notes = [f"{count(number, 'clip')} without the label {name}" for name, number in lacking.items()]
     silent = sum(not clip.words for clip in clips)
-    return [*notes, f"{silent} clips have no words"] if silent else notes
+    return [*notes, f"{count(silent, 'clip')} without words"] if silent else notes

@@ -34,6 +34,7 @@ from featzoo.exchange.pickles.read import (
 from featzoo.exchange.pickles.write import Chosen, Later, choose, padded, write_pickle
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array
+from featzoo.wording import count
 
 # By the shape of one clip's labels: MOSI; MOSEI with its emotions; IEMOCAP, yes or no in the last axis.
 LABELS = {
@@ -81,7 +82,7 @@ def import_mult(
     sets = [modality(file, key, where, f"{name}-{key}", extent) for key in MODALITIES]
     given = {split: _labels(split, content, labels) for split, content in _all(file)}
     clips = [_labelled(named[place.split][place.number], given[place.split][place.number]) for place in where]
-    notes = chain([f"{found} clips are known to the store by video and times"] if found else [], said(remarks))
+    notes = chain([f"{count(found, 'clip')} known to the store by video and times"] if found else [], said(remarks))
     arrival = Arrival([each for each in sets if each is not None], clips, refused, notes)
     return bring_in(arrival, store_path, dry_run)
 

@@ -17,6 +17,7 @@ from featzoo.errors import MissingFeatures, StoreError
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array
 from featzoo.vocabulary import SPLITS, split_name
+from featzoo.wording import count
 
 
 class Chosen(NamedTuple):
@@ -45,7 +46,7 @@ class Chosen(NamedTuple):
             yield f"{key}: {found.key}, {width} columns, clips of up to {self.longest[key]} rows"
             if self.unobserved[key]:
                 yield f"    {self.unobserved[key]} values that were not observed (NaN) are written as 0"
-        yield from (f"left out: {count} clips {reason}" for reason, count in self.left_out.items())
+        yield from (f"left out: {count(number, 'clip')} {reason}" for reason, number in self.left_out.items())
 
 
 def choose(store: FeatureStore, requests: Mapping[str, str], labels: Sequence[str]) -> Chosen:
