@@ -156,12 +156,12 @@ def test_a_manifest_names_columns_that_are_no_labels(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featzoo.commands import extract as cli_extract
+    from featzoo.commands import extract
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_extract, "run", stop)
+    monkeypatch.setattr(extract, "run", stop)
     done = run("extract", CLIPS, "-o", tmp_path / "f")
     assert done.exit_code == 130
     assert "run the same command again to continue" in done.output
