@@ -203,6 +203,8 @@ def test_ls_show_and_plot(store: Path, tmp_path: Path) -> None:
         assert picture.size[0] > 800
         assert len(picture.convert("L").getcolors() or range(256)) > 50  # something is drawn, not a blank page
     assert "did you mean" in run("plot", "clip02.mp4", "--columns", "Loudnes_sma3", "-o", store).output
+    unwritable = run("plot", "clip02.mp4", "egemaps", "-o", store, "--to", tmp_path / "missing" / "p.png")
+    assert (unwritable.exit_code, "cannot write to" in unwritable.output) == (1, True)
 
 
 def test_doctor_says_what_to_type() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from featzoo.durable import replacing, write
+from featzoo.durable import move, replacing, write
 from featzoo.errors import StoreError
 
 
@@ -135,3 +135,27 @@ def test_a_name_of_the_longest_length_can_be_written(tmp_path):
     for place in (tmp_path / ("x" * 255), tmp_path / ("顔" * 85)):
         write(place, "new")
         assert place.read_text() == "new"
+
+
+@linux
+def test_a_move_is_synced_in_the_new_folder_before_the_old_one(tmp_path, trace):
+    (tmp_path / "shards").mkdir()
+    place, target = tmp_path / "shards" / "a.h5", tmp_path / "damaged" / "a.h5"
+    place.write_bytes(b"1")
+    move(place, target)
+    assert [call[:2] for call in trace] == [
+        ("sync folder", str(tmp_path)),
+        ("rename", str(place)),
+        ("sync folder", str(target.parent)),
+        ("sync folder", str(place.parent)),
+    ]
+    assert target.read_bytes() == b"1"
+
+
+def test_a_move_that_fails_leaves_the_file_where_it_was(tmp_path):
+    place = tmp_path / "a.h5"
+    place.write_bytes(b"1")
+    (tmp_path / "damaged").write_bytes(b"a file of that name")
+    with pytest.raises(StoreError, match="cannot write to"):
+        move(place, tmp_path / "damaged" / "a.h5")
+    assert place.read_bytes() == b"1"

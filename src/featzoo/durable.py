@@ -102,6 +102,25 @@ def probe(folder: Path) -> None:
         )
 
 
+def move(place: Path, target: Path) -> None:
+    """Move a file or folder within a file system; when this returns, the move survives a power cut.
+
+    The folder of `target` is made if it is missing.
+
+    Raises:
+        StoreError: If it cannot be moved. It is then still at `place`, unless only a sync failed.
+    """
+    try:
+        if not target.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
+            _sync(target.parent.parent)
+        place.replace(target)
+        _sync(target.parent)
+        _sync(place.parent)
+    except OSError as error:
+        raise refused(target.parent, error) from error
+
+
 def _sync_all(path: Path) -> None:
     if path.is_dir():
         for inner in path.rglob("*"):

@@ -11,6 +11,7 @@ import numpy as np
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import Header, VanishedShard, clip_digest, mapped, read_header
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import move
 from featzoo.errors import StoreError
 from featzoo.sequence import Array
 
@@ -86,10 +87,5 @@ def _check_clips(header: Header, features: Array, intervals: Array) -> str:
 
 
 def _set_aside(place: Path, found: FeatureSet) -> None:
-    target = found.folder / ASIDE / place.name
-    try:
-        target.parent.mkdir(exist_ok=True)
-        place.replace(target)
-    except OSError as error:
-        raise StoreError(f"cannot move {place} to {target.parent}: {error.strerror or error}") from error
+    move(place, found.folder / ASIDE / place.name)
     found.index.refresh()

@@ -25,7 +25,7 @@ from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, write_verified
 from featzoo.cache.shard import VanishedShard, clip_digest, read_header
 from featzoo.cache.store import FeatureStore
-from featzoo.durable import refused
+from featzoo.durable import move, refused
 from featzoo.errors import DamagedShard, StoreError
 
 # Unfinished files this old belong to no process that still writes them.
@@ -267,11 +267,7 @@ def _delete_set(store: FeatureStore, folder: Path) -> None:
     """First out of sight in one step, so that nobody ever reads half a set."""
     target = store.path / DELETED / f"{folder.name}-{uuid4().hex}"
     if folder.parent.name != DELETED:
-        try:
-            target.parent.mkdir(exist_ok=True)
-            folder.replace(target)
-        except OSError as error:
-            raise refused(store.path, error) from error
+        move(folder, target)
         folder = target
     for pattern in WRITTEN:
         for place in folder.glob(pattern):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from featzoo.cache.store import FeatureStore
+from featzoo.durable import replacing
 from featzoo.errors import ClipError, InvalidOption, MissingFeatures, suggestion
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
@@ -98,7 +99,8 @@ def _draw(clip: Clip, sequences: dict[str, FeatureSequence], columns: Sequence[s
     axes[-1, 0].set_xlabel("seconds from the clip's start")
     axes[-1, 0].set_xlim(0, seconds)
     figure.suptitle(clip.id, fontsize=11)
-    figure.savefig(place, dpi=110)
+    with replacing(place) as temporary:
+        figure.savefig(temporary, format=place.suffix[1:] or "png", dpi=110)
     plt.close(figure)
 
 
