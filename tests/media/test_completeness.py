@@ -47,6 +47,8 @@ def test_part_of_a_file_is_truncated(folder, tmp_path, name, share):
     with pytest.raises(ClipError) as caught:
         decode_audio(part)
     assert caught.value.reason == "truncated"
+    if name in ("ogg", "opus", "ts", "m2ts"):  # their headers declare no size that the message could name
+        assert "that it declares" not in str(caught.value)
     # A segment of what is there is good.
     assert decode_audio(part, 0.25, 0.75).samples.any()
 

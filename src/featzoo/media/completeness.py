@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ MISSING_SECONDS_OF_FILE = 1.0
 MISSING_BYTES = 0.01
 # Sizes that writers to a pipe leave in a header: not known.
 UNKNOWN_SIZE = 0x7FFFF000
+# In place of a size: the file ends within a page or packet, and nothing says how much is missing.
+CUT_SHORT = math.inf
 # Containers whose header has one duration, of the longest stream.
 ONE_DURATION = {"matroska,webm", "flv", "asf"}
 # First bytes of ASF's (WMA's, WMV's) header and of its object that holds the size of the file.
@@ -95,11 +98,15 @@ def refuse_cut_file(path: Path) -> None:
             declared = _declared_bytes(file, size)
     except OSError:
         return  # opening it for decoding says what is wrong
+    if declared == CUT_SHORT:
+        raise ClipError(
+            "truncated", f"{path.name} ends in the middle of a page or packet: the rest of the file is missing"
+        )
     if declared is not None and size < declared * (1 - MISSING_BYTES):
         raise ClipError("truncated", f"{path.name} holds {size} bytes of the {declared} that it declares")
 
 
-def _declared_bytes(file: BinaryIO, size: int) -> int | None:
+def _declared_bytes(file: BinaryIO, size: int) -> float | None:
     """Bytes that the file should have at least; None where its format does not say."""
     head = file.read(4096)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
@@ -118,8 +125,7 @@ def _declared_bytes(file: BinaryIO, size: int) -> int | None:
         return _end_of_ogg(file, size)
     for length, offset in TS_PACKETS:
         if len(head) > 4 * length and all(head[offset + length * number] == 0x47 for number in range(4)):
-            # Ends within a packet: nothing says how much is missing.
-            return None if size % length == 0 else size * 2
+            return None if size % length == 0 else CUT_SHORT
     return None
 
 
@@ -144,7 +150,7 @@ def _end_of(chunks: Iterator[tuple[bytes, int]], names: tuple[bytes, ...]) -> in
     return max((end for name, end in chunks if name in names), default=None)
 
 
-def _end_of_ogg(file: BinaryIO, size: int) -> int | None:
+def _end_of_ogg(file: BinaryIO, size: int) -> float | None:
     """The end of the last page, by its own table of segments."""
     start = max(0, size - 2 * OGG_PAGE)
     file.seek(start)
@@ -155,5 +161,4 @@ def _end_of_ogg(file: BinaryIO, size: int) -> int | None:
     table = tail[place + 27 : place + 27 + tail[place + 26]] if place + 27 <= len(tail) else b""
     cut = place + 27 > len(tail) or len(table) < tail[place + 26]
     end = start + place + 27 + len(table) + sum(table)
-    # Within the page, nothing says how much more there was.
-    return size * 2 if cut or end > size else None
+    return CUT_SHORT if cut or end > size else None
