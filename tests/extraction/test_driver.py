@@ -11,7 +11,7 @@ from conftest import same_features, tone, write_wav
 
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
-from featzoo.extraction import driver as runner
+from featzoo.extraction import driver
 from featzoo.extraction.driver import extract_all
 from featzoo.extraction.plan import make_plan, runnable
 from featzoo.extractors.audio.egemaps import Egemaps
@@ -198,7 +198,7 @@ def test_a_second_run_computes_and_reads_nothing(store, tmp_path, monkeypatch):
     settled()
     assert computed(extract_all(store, [plugins.Loudness()], clips, jobs=1)) == 2
     shards = sorted(p.name for p in store.path.rglob("*.h5"))
-    monkeypatch.setattr(runner, "run_rounds", lambda *a: pytest.fail("a worker was started"))
+    monkeypatch.setattr(driver, "run_rounds", lambda *a: pytest.fail("a worker was started"))
     import hashlib
 
     monkeypatch.setattr(hashlib, "file_digest", lambda *a: pytest.fail("a file was read"))

@@ -1,4 +1,4 @@
-"""What our own files say of the set in them, so that it comes back as it went: one JSON text, whatever the format."""
+"""The description of a feature set inside exported files, as JSON, so that an import restores the same set."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KEY = "featzoo"
 
 
 class Description(NamedTuple):
-    """A feature set in words.
+    """The description of a feature set.
 
     Attributes:
-        name: Such as `egemaps`.
+        name: The set's name, such as `egemaps`.
         names: D column names.
-        dtype: Of the features, as NumPy names it.
+        dtype: NumPy's name of the features' type.
         row: Shape of one row, (..., D).
-        spec: All that decided the features.
+        spec: Everything that decided the features.
         provenance: Versions, licence, date.
     """
 

@@ -1,4 +1,4 @@
-"""Out of the store, the same way for every format: whole or not at all, nothing overwritten, and the dry run."""
+"""Export from a store, the same for every format: files are written whole or not at all, and never overwritten."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Outgoing(NamedTuple):
     """A file (or folder) for another program.
 
     Attributes:
-        path: Where it goes; an existing one is not overwritten.
-        holds: What is in it, in words, a line each.
-        write: Writes it to the path that it is given.
+        path: Its path; an existing file is not overwritten.
+        holds: A description of its contents, as lines.
+        write: Writes it to the given path.
     """
 
     path: Path
@@ -25,7 +25,7 @@ class Outgoing(NamedTuple):
 
 
 def deliver(outgoing: Outgoing, dry_run: bool = False) -> list[str]:
-    """Write a file under a temporary name, then rename it. Returns lines that say what was, or would be, written.
+    """Write a file under a temporary name, then rename it. Returns lines that describe the file.
 
     Raises:
         StoreError: If it exists or cannot be written.

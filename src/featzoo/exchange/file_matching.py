@@ -1,4 +1,4 @@
-"""Which clip a file belongs to: tools name their output after the media, mostly without the folder or the suffix."""
+"""The clip that a file belongs to. Tools name output after the media, mostly without the folder or suffix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featzoo.errors import InvalidClips
 
 
 def files_of(place: Path, suffixes: Iterable[str]) -> list[Path]:
-    """The file itself, or every file of a folder and its folders with one of the suffixes, sorted.
+    """The file itself, or all files with one of the suffixes in a folder and its subfolders, sorted.
 
     Raises:
         InvalidClips: If there is none.
@@ -21,17 +21,17 @@ def files_of(place: Path, suffixes: Iterable[str]) -> list[Path]:
     wanted = tuple(suffixes)
     found = sorted(path for path in place.rglob("*") if path.suffix.lower() in wanted and path.is_file())
     if not found:
-        raise InvalidClips(f"{place} is no file, and holds none called *{' or *'.join(wanted)}")
+        raise InvalidClips(f"{place} is not a file, and contains no *{' or *'.join(wanted)}")
     return found
 
 
 def clip_ids(place: Path, files: Iterable[Path], store_path: Path) -> list[tuple[str, Path]]:
-    """Each file's clip: one that the store knows by the file's path or name without suffixes, or else that path.
+    """The clip of each file: one in the store with the file's path or name without suffixes, or else that path.
 
     Args:
-        place: The folder that was asked for, or the file.
-        files: In it.
-        store_path: Need not exist.
+        place: The folder or file to import.
+        files: The files in it.
+        store_path: The store; it need not exist.
 
     Raises:
         InvalidClips: If two files belong to one clip.

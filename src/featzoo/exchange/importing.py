@@ -1,4 +1,4 @@
-"""Into the store, the same way for every format: what is taken in, what is refused and why, and the dry run."""
+"""Import into a store, the same for every format: entries are checked, counted, stored or refused with the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from featzoo.wording import count
 
 
 class Rows(NamedTuple):
-    """One entry as a file holds it; infinite values and columns without a name are put right later.
+    """One entry as a file holds it; infinite values and unnamed columns are corrected later.
 
     Attributes:
         features: (T, ..., D), or (T,) for one column.
@@ -38,12 +38,12 @@ class Incoming(NamedTuple):
     """One feature set that a file holds.
 
     Attributes:
-        name: Of the set.
-        entries: Clip id and a function that reads its rows; what it raises as ValueError or KeyError is the
-            reason why the entry is refused, and the others go on. Read once, one after the other.
-        options: What tells this set from others of the same name; enters the key.
-        provenance: What is worth knowing beside: file, licence, `modality`.
-        spec: All that decided the features, where the file says so; replaces `options`.
+        name: The set's name.
+        entries: Pairs of a clip id and a function that reads its rows, read once, in order. An entry whose function
+            raises a ValueError or KeyError is refused with that reason; the others are imported.
+        options: Options that distinguish this set from others of the same name; part of the key.
+        provenance: Other information, such as the file, the licence and the `modality`.
+        spec: Everything that decided the features, if the file says so; replaces `options`.
     """
 
     name: str
@@ -54,9 +54,9 @@ class Incoming(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What a file or folder holds: feature sets, clips with splits and labels, and what the user should know.
+    """The contents of a file or folder: feature sets, clips with splits and labels, and notes for the user.
 
-    Notes are read after the sets, so that they may tell of what was met there.
+    Notes are read after the sets, so that they can mention problems found there.
     """
 
     sets: Iterable[Incoming]
@@ -66,7 +66,7 @@ class Arrival(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """What came in of one set: its key, clips, infinite values made NaN, entries refused, and its columns."""
+    """The result of one set: its key, clips, infinite values replaced by NaN, refused entries, and columns."""
 
     key: str
     clips: int
@@ -76,13 +76,13 @@ class Imported(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What came in, or would come in.
+    """The result of an import, or of a dry run.
 
     Attributes:
         clips: Clips recorded, by split (`no split` for those without).
         sets: By feature set.
-        refused: Entries that are in no set, with the reason.
-        notes: What the user should know.
+        refused: Entries that belong to no set, with the reason.
+        notes: Notes for the user.
         dry_run: Whether nothing was written.
     """
 
@@ -98,7 +98,7 @@ class Account(NamedTuple):
         return not self.refused and not any(each.refused for each in self.sets)
 
     def lines(self) -> Iterator[str]:
-        """The account in words."""
+        """The account as lines of text."""
         if self.dry_run:
             yield "dry run: nothing is written. It would be:"
         if self.clips:
@@ -121,24 +121,24 @@ def _shortened(columns: Sequence[str]) -> str:
 
 
 def bring_in(arrival: Arrival, store_path: Path, dry_run: bool = False) -> Account:
-    """Put what a file holds into a store. A dry run reads and checks all of it and writes nothing.
+    """Import the contents of a file into a store. A dry run reads and checks everything and writes nothing.
 
-    Words, times and media that the store already knows of a clip stay, but words with times replace words without;
-    split and labels are the file's.
+    Words, times and media of clips that the store already knows are kept, but words with times replace words without.
+    Split and labels are taken from the file.
 
     Args:
-        arrival: What the file holds.
-        store_path: Made if it is not there and anything can be read.
-        dry_run: Whether only to say what would come in.
+        arrival: The contents of the file.
+        store_path: The store; created if it does not exist and anything can be read.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If nothing of it can be read.
+        InvalidClips: If nothing can be read.
         StoreError: If the store cannot be written, or its sets have other columns.
     """
     given, wrong = _sorted_out(arrival.clips)
     clips = Counter(clip.split or "no split" for clip in given)
     if dry_run and store_path.is_dir() and any(store_path.iterdir()):
-        FeatureStore(store_path)  # says so if it is something else
+        FeatureStore(store_path)  # raises an error if the folder is not a store
     if given and not dry_run:
         store = FeatureStore.create(store_path)
         known = store.records()
@@ -153,7 +153,7 @@ def bring_in(arrival: Arrival, store_path: Path, dry_run: bool = False) -> Accou
 
 
 def _sorted_out(clips: Sequence[Clip]) -> tuple[list[Clip], dict[str, str]]:
-    """The clips that a store can hold, and why it cannot hold the others; of two with one id the first counts."""
+    """The clips that a store can hold, and the reasons against the others; the first clip with an id counts."""
     given: dict[str, Clip] = {}
     refused = {}
     for clip in clips:
@@ -167,7 +167,7 @@ def _sorted_out(clips: Sequence[Clip]) -> tuple[list[Clip], dict[str, str]]:
 
 
 def _wrong_id(clip_id: str) -> str:
-    """Why no store can hold such an id, else empty."""
+    """The reason why no store can hold this id; empty if one can."""
     try:
         check_id(clip_id)
     except StoreError as error:
@@ -207,7 +207,7 @@ def _one_set(incoming: Incoming, store_path: Path, dry_run: bool) -> Imported:
 
 
 class _Counted:
-    """The sequences of a set, and what was noticed on the way."""
+    """The sequences of a set, with counts of clips, infinite values and refused entries."""
 
     def __init__(self) -> None:
         self.clips, self.infinite = 0, 0
@@ -242,7 +242,7 @@ def _differs(found: tuple[Any, ...], kind: tuple[Any, ...]) -> str:
 
 
 def _sequence(rows: Rows) -> tuple[FeatureSequence, int]:
-    """Checked and in the store's terms, and how many infinite values became NaN."""
+    """The checked sequence, and the number of infinite values that were replaced by NaN."""
     features = np.asarray(rows.features)
     features = features[:, None] if features.ndim == 1 else features  # (T, D)
     if features.ndim < 2 or features.dtype.kind not in "fiub":
@@ -256,5 +256,5 @@ def _sequence(rows: Rows) -> tuple[FeatureSequence, int]:
 
 
 def numbered(width: int) -> tuple[str, ...]:
-    """Names for columns that have none."""
+    """Names for unnamed columns."""
     return tuple(f"column_{number}" for number in range(width))
