@@ -88,6 +88,14 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+def test_architecture_names_every_module_at_the_top() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    found = {
+        path.stem for path in (ROOT / "src/featzoo").iterdir() if path.stem[0] not in "_." and path.suffix != ".typed"
+    }
+    assert {name for name in found if f"`{name}`" not in page and f"`{name}/`" not in page} == set()
+
+
 def test_the_tutorials_python_runs(tmp_path: Path) -> None:
     command = [Path(sys.executable).with_name("feat"), "extract", CLIPS, "-x", "egemaps", "-o", tmp_path / "features"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
