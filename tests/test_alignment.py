@@ -70,7 +70,7 @@ def test_pool_is_the_definition(how, stream, onto):
     np.testing.assert_allclose(found, naive(*stream, onto, how), rtol=1e-6, atol=1e-4)
 
 
-def test_what_belongs_to_an_interval():
+def test_rows_that_overlap_by_more_than_1_ms_belong_to_an_interval():
     """Cut rows count in full, 1 ms shared is too little, a row may belong to two words."""
     features = np.array([[1.0], [10.0], [100.0]], np.float32)
     intervals = np.array([[0.0, 0.1], [0.1, 0.2], [0.2, 0.3]])

@@ -63,7 +63,7 @@ def test_every_file_of_a_folder_is_synced_before_the_folder_is_renamed(tmp_path,
     assert (tmp_path / "export" / "data" / "rows").read_bytes() == b"123"
 
 
-def test_what_need_not_be_durable_is_renamed_without_a_sync(tmp_path, trace):
+def test_files_that_need_not_be_durable_are_renamed_without_a_sync(tmp_path, trace):
     write(tmp_path / "a", b"1", durable=False)
     assert [kind for kind, *_ in trace] == ["rename"]
 

@@ -314,7 +314,7 @@ def test_a_read_only_store_is_read_and_refuses_the_rest(tmp_path):
     assert "check 0: 1 set, 9 stored sequences, 0 damaged" in done.stdout
     assert "9 cached" in done.stdout.split("extract 0:")[1]
     refused = done.stdout.split("extract 1:")[1]
-    assert "the file system is read-only: choose another folder; what is stored can still be read" in refused
+    assert "the file system is read-only: choose another folder; stored features can still be read" in refused
     assert "read-only" in refused.split("pack 1:")[1]
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -380,7 +380,7 @@ else:
 
 
 @pytest.mark.parametrize("days", [(1, 0, -1), (-1, 1, 0), (0, -1, -1), (400, -400, 0)])
-def test_what_is_written_last_counts_whatever_the_clocks_say(tmp_path, days):
+def test_the_last_write_counts_with_any_clocks(tmp_path, days):
     """Each process sees what those before wrote; their clocks are days apart."""
     store = tmp_path / "features"
     for number, day in enumerate(days):

@@ -57,11 +57,11 @@ def test_the_newest_copy_is_given(store):
     assert (reader.Store(store.path).read("set-float32", "ä/1.mp4")[0] == 1).all()
 
 
-def test_what_is_not_there_is_said(store, tmp_path):
+def test_missing_sets_and_clips_are_named(store, tmp_path):
     plain = reader.Store(store.path)
     with pytest.raises(KeyError, match="no 'b' in set-float16-"):
         plain.read("set-float16", "b")
-    with pytest.raises(KeyError, match="0 sets answer to 'egemaps'"):
+    with pytest.raises(KeyError, match="0 sets are called 'egemaps'"):
         plain.read("egemaps", "b")
     (store.path / "STORE.json").write_text('{"format": 9}')
     with pytest.raises(ValueError, match="has format 9"):

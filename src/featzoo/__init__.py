@@ -1,6 +1,6 @@
-"""featzoo: raw media to feature sequences, and published heads trained on them.
+"""featzoo extracts feature sequences from raw media, and trains published heads on them.
 
-The public names are below; each is imported when it is first used, so `import featzoo` costs nothing.
+The public names are below. Each is imported on first use, so `import featzoo` is fast.
 """
 
 from __future__ import annotations

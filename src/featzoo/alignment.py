@@ -1,8 +1,8 @@
-"""Pooling rows onto intervals, as CMU-MultimodalSDK aligns: which rows belong to a word, and what stands for them.
+"""Pooling of rows onto intervals such as words, with the same rules as CMU-MultimodalSDK's `align`.
 
-A row belongs to an interval when the two share more than 1 ms, however little of the row that is: rows that are
-cut by an edge count in full, and a row may belong to several intervals. A row of no length at all (an instant) belongs
-to the interval that it lies in.
+A row belongs to an interval when the two overlap by more than 1 ms, however small a part of the row that is. Rows that
+are cut by an edge count in full, and a row may belong to several intervals. A row of zero length (an instant) belongs
+to the interval that contains it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ Array = npt.NDArray[Any]
 How = Literal["mean", "weighted", "sum", "std", "max", "min", "first"]
 HOWS: tuple[str, ...] = get_args(How)
 
-# mmsdk's epsilon, seconds: what shares less is taken to share nothing.
+# mmsdk's epsilon, seconds: a smaller overlap does not count.
 SHORTEST = 10e-4
 
 
 class Members(NamedTuple):
-    """Which rows belong to which intervals, sorted by interval, then by row.
+    """Pairs of intervals and their rows, sorted by interval, then by row.
 
     Attributes:
         interval: (P,) number of the interval.
         row: (P,) number of the row.
-        seconds: (P,) float64, what the two share.
+        seconds: (P,) float64, their overlap.
     """
 
     interval: Array
@@ -38,13 +38,13 @@ def members(intervals: Array, onto: Array) -> Members:
     """The rows that belong to each interval.
 
     Args:
-        intervals: (T, 2) seconds, of the rows; rows without a known time belong nowhere.
-        onto: (W, 2) seconds; an interval without a known time, or of 1 ms or less, has no rows.
+        intervals: (T, 2) seconds, of the rows; rows with unknown times belong to no interval.
+        onto: (W, 2) seconds; an interval with an unknown time, or of 1 ms or less, has no rows.
     """
     known = np.flatnonzero(~np.isnan(intervals).any(axis=1))
     by_start = known[np.argsort(intervals[known, 0], kind="stable")]
     start, end = intervals[by_start].T
-    # Rows may lie inside each other: the latest end so far is in order even where the ends are not.
+    # Rows may be nested: the latest end so far is sorted even if the ends are not.
     reached = np.maximum.accumulate(end)
     low, high = onto[:, 0], onto[:, 1]
     wide = (high - low) >= SHORTEST  # NaN is not
@@ -57,7 +57,7 @@ def members(intervals: Array, onto: Array) -> Members:
     seconds = until - since
     instant = (start[place] == end[place]) & (seconds == 0)
     kept = (seconds > SHORTEST) | instant
-    # An instant weighs as little as can be: it decides only where nothing else is.
+    # An instant gets the smallest possible weight, so it counts only if nothing else does.
     seconds = np.where(instant, np.finfo(np.float64).eps, seconds)
     interval, row, seconds = interval[kept], by_start[place[kept]], seconds[kept]
     return Members(interval, row, seconds)
@@ -67,24 +67,24 @@ def pool(features: Array, intervals: Array, onto: Array, how: How = "mean") -> A
     """One row for each interval, from the rows that belong to it, column by column.
 
     Args:
-        features: (T, ..., D); NaN is left out.
+        features: (T, ..., D); NaN is ignored.
         intervals: (T, 2) seconds.
         onto: (W, 2) seconds.
-        how: `mean`; `weighted` by the seconds shared; `sum`; `std` (of the population); `max`; `min`; `first`,
-            the earliest row as it is.
+        how: `mean`; `weighted` by the seconds of overlap; `sum`; `std` (of the population); `max`; `min`; `first`,
+            the unchanged earliest row.
 
     Returns:
         (W, ..., D), in the features' own type if that is floating, else (and for sums of float16) float32;
         NaN where nothing was observed.
 
     Raises:
-        ValueError: If there is no such way to pool.
+        ValueError: If `how` is unknown.
     """
     if how not in HOWS:
-        raise ValueError(f"pooling is one of {', '.join(HOWS)}; got '{how}'")
+        raise ValueError(f"pooling must be one of {', '.join(HOWS)}; got '{how}'")
     kind = features.dtype if features.dtype.kind == "f" else np.dtype(np.float32)
     if how == "sum":
-        kind = np.result_type(kind, np.float32)  # sums soon pass the largest float16
+        kind = np.result_type(kind, np.float32)  # sums easily exceed the largest float16
     width = int(np.prod(features.shape[1:]))
     found = members(intervals, onto)
     filled, starts, counts = np.unique(found.interval, return_index=True, return_counts=True)
@@ -117,7 +117,7 @@ def _reduce(rows: Array, found: Members, starts: Array, counts: Array, how: How)
     mean = np.divide(summed, weight, out=np.full_like(summed, np.nan), where=observed)
     if how != "std":
         return mean
-    # Two passes: the difference of two large sums would lose the digits that matter.
+    # Two passes, because the difference of two large sums would lose precision.
     values -= np.repeat(mean, counts, axis=0)
     spread = np.add.reduceat(np.nan_to_num(values, nan=0.0) ** 2 * weights, starts, axis=0)
     return np.sqrt(np.divide(spread, weight, out=np.full_like(summed, np.nan), where=observed))

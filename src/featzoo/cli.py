@@ -1,4 +1,4 @@
-"""The `feat` and `zoo` commands, put together from `featzoo.commands`. Heavy packages are imported when needed."""
+"""The `feat` and `zoo` commands from `featzoo.commands`. Heavy packages are imported when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML and command-line options to frozen dataclasses, strictly (nothing is parsed and ignored), and back."""
+"""Strict conversion of TOML and command-line options to frozen dataclasses, and back; nothing is ignored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build(cls: type[T], options: Mapping[str, Any], where: str) -> T:
     Args:
         cls: A dataclass whose fields are plain types, tuples of them, mappings or dataclasses.
         options: Field name to value, as TOML gives it; a missing field takes its default.
-        where: The thing that is read, for the error text ("egemaps", "recipe psa-mf.toml").
+        where: The source of the options, for the error message ("egemaps", "recipe psa-mf.toml").
 
     Raises:
         InvalidOption: For an unknown or missing field, or a value of another type.
@@ -57,7 +57,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         raise refusal
     if origin is typing.Literal:
         if value not in args:
-            raise InvalidOption(f"{where} is one of {', '.join(map(str, args))}; got {value!r}")
+            raise InvalidOption(f"{where} must be one of {', '.join(map(str, args))}; got {value!r}")
         return value
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
@@ -97,7 +97,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        InvalidOption: If the file is not there or not TOML.
+        InvalidOption: If the file is missing or not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A value as typed on a command line: TOML where it is TOML (`5`, `[1, 2]`, `true`), else a string."""
+    """A value from the command line: parsed as TOML if it is TOML (`5`, `[1, 2]`, `true`), else a string."""
     try:
         found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
@@ -117,7 +117,7 @@ def parse_value(text: str) -> Any:
 
 
 def to_toml(made: Any) -> str:
-    """A dataclass as TOML, every default filled in; `read_toml` and `build` give it back."""
+    """A dataclass as TOML, with every default filled in; `read_toml` and `build` restore it."""
     plain: dict[str, Any] = _plain(made)
     return "\n".join(_table(plain, ())) + "\n"
 
@@ -148,5 +148,5 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
-    # JSON's strings are TOML's but for DEL; repr gives a float that reads back exactly.
+    # JSON's strings are TOML's except for DEL; repr gives a float that reads back exactly.
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -1,4 +1,4 @@
-"""SHA-256 of files' contents, remembered so that an unchanged file is not read again."""
+"""SHA-256 of files' contents, cached so that an unchanged file is not read again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from featzoo.durable import write
 from featzoo.errors import StoreError
 
-# A file changed this recently may change again without its times moving on (clock ticks are coarse),
-# so its digest is not remembered.
+# A file changed this recently may change again with the same times (clock ticks are coarse),
+# so its digest is not cached.
 SETTLED_SECONDS = 0.1
 
 
 class ContentDigests:
-    """SHA-256 of files, remembered by size, times and inode: a second run reads no media and no weights.
+    """SHA-256 of files, cached by size, times and inode, so that a second run reads no media and no weights.
 
-    A restored modification time fools nobody: the change time and the inode count too. The memory is
-    one file for each host, replaced whole; losing it costs reading the media once.
+    A restored modification time does not hide a change, because the change time and the inode count too. The cache is
+    one file for each host, replaced as a whole; if it is lost, the media are read once more.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +69,7 @@ class ContentDigests:
         return digest
 
     def save(self) -> None:
-        """Keep what was learned, if the folder can be written."""
+        """Save the new digests, if the folder is writable."""
         if not self._changed:
             return
         merged = {**self._load(), **self._known}

@@ -1,6 +1,6 @@
 """Write a file so that it is complete or absent: under a temporary name, synced, then renamed.
 
-Everything that featzoo writes goes through here: stores, runs, checkpoints, exports, transcripts and converted weights.
+featzoo writes all its files with this module: stores, runs, checkpoints, exports, transcripts and converted weights.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from featzoo.errors import StoreError
 
 HINTS = {
-    errno.ENOSPC: "the disk is full: free some space or choose another folder; what is stored stays",
-    errno.EDQUOT: "your quota is used up: free some space or choose another folder; what is stored stays",
-    errno.EROFS: "the file system is read-only: choose another folder; what is stored can still be read",
-    errno.EACCES: "you may not write there: choose another folder; what is stored can still be read",
+    errno.ENOSPC: "the disk is full: free some space or choose another folder; stored features are kept",
+    errno.EDQUOT: "your quota is used up: free some space or choose another folder; stored features are kept",
+    errno.EROFS: "the file system is read-only: choose another folder; stored features can still be read",
+    errno.EACCES: "permission denied: choose another folder; stored features can still be read",
 }
 
 
@@ -32,12 +32,12 @@ def replacing(place: Path, durable: bool = True) -> Iterator[Path]:
 
     Args:
         place: The file or folder to write. Readers see the old content or the new, never a part of it.
-        durable: Sync to disk before and after the rename, so that the file survives a power cut.
+        durable: Sync to disk before and after the rename, so that the file survives a power failure.
 
     Raises:
         StoreError: If it cannot be written. The old file is then unchanged and no temporary file is left.
     """
-    # Part of the name tells a user whose file this is; all of it might exceed the length that names may have.
+    # Part of the name shows the user which file this is; the whole name might exceed the length limit.
     temporary = place.with_name(f".{place.name[:40]}-{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
@@ -133,7 +133,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems cannot sync a folder: the rename must do there.
+        # Some network file systems cannot sync a folder: the rename must suffice there.
         if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
             raise
     finally:

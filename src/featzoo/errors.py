@@ -1,4 +1,4 @@
-"""The errors that a user can act on; the commands print them without a traceback and exit 1."""
+"""Errors that a user can act on; the commands print them without a traceback and exit with status 1."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable
 
 
 class FeatzooError(Exception):
-    """Something that a user can put right: what is wrong, what was expected, what to do.
+    """An error that a user can fix. The message says what is wrong, what was expected and what to do.
 
     Attributes:
-        hint: What to type on the command line. The library knows no command lines: a command that catches the error
-            sets it, and it is printed below the message.
+        hint: A command line to type. Only a command that catches the error sets it, and it is printed below the
+            message.
     """
 
     hint: str = ""
 
 
 class UnknownName(FeatzooError):
-    """A name that nothing answers to."""
+    """An unknown name."""
 
 
 class InvalidOption(FeatzooError):
@@ -54,11 +54,11 @@ class MissingFeatures(FeatzooError):
 
 
 class StoreError(FeatzooError):
-    """A feature store that cannot be used as asked, or a file that cannot be written."""
+    """A feature store that cannot be used as requested, or a file that cannot be written."""
 
 
 class DamagedShard(StoreError):
-    """A shard whose bytes are not those that were written."""
+    """A shard whose bytes differ from those that were written."""
 
 
 class InvalidClips(FeatzooError):
@@ -66,12 +66,12 @@ class InvalidClips(FeatzooError):
 
 
 class ClipError(FeatzooError):
-    """One clip cannot be turned into features; the others go on.
+    """Features cannot be computed from one clip; the other clips are not affected.
 
     Attributes:
-        reason: A short code that is kept with the failure in the store, such as `no-audio`. featzoo's own are
+        reason: A short code that is stored with the failure, such as `no-audio`. featzoo's own reasons are
             listed in `featzoo.vocabulary.LASTING`; a plugin may add others.
-        retry: Whether the next run tries the clip again, although it is unchanged: for causes that pass, such as a
+        retry: Whether the next run tries the unchanged clip again. This is for temporary causes, such as a
             server that did not answer.
     """
 
@@ -90,10 +90,10 @@ def unknown(name: str, kind: str, known: Iterable[str]) -> UnknownName:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`: did you mean 'x'?`, or the whole list where nothing is near."""
+    """`: did you mean 'x'?`, or the whole list if no name is similar."""
     choices = sorted(known)
     lower = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     if near:
         return f": did you mean '{lower[near[0]]}'?"
-    return f": there are {', '.join(choices)}" if choices else ": there are none"
+    return f": there are {', '.join(choices)}" if choices else ": none exist"

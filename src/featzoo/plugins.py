@@ -1,7 +1,7 @@
-"""Names to classes and recipes, through entry points; `module:Class` works too, with nothing to register.
+"""Finds classes and recipes by name through entry points; `module:Class` works without registration.
 
-A request is a name with options, written the same way on the command line, in recipes and when
-asking a store: `egemaps`, `bert.minilm`, `egemaps[level=functionals]`, `mypackage.energy:Energy[hop=0.02]`.
+A request is a name with options, in the same form on the command line, in recipes and for
+a store: `egemaps`, `bert.minilm`, `egemaps[level=functionals]`, `mypackage.energy:Energy[hop=0.02]`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Request(NamedTuple):
 
 
 def parse(text: str) -> Request:
-    """`name[key=value,...]` to its parts.
+    """Parse `name[key=value,...]`.
 
     Raises:
-        InvalidOption: If the text is not of that form.
+        InvalidOption: If the text has another form.
     """
     match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", text)
     if not match:
@@ -53,7 +53,7 @@ def parse(text: str) -> Request:
 
 
 def split(text: str) -> list[str]:
-    """Cut a list at its commas, those inside brackets left alone: `a[x=1,y=2],b` is two requests."""
+    """Split a list at its commas, except those inside brackets: `a[x=1,y=2],b` is two requests."""
     parts, depth, start = [], 0, 0
     for position, letter in enumerate(text):
         depth += (letter in "[(") - (letter in "])")
@@ -65,7 +65,7 @@ def split(text: str) -> list[str]:
 
 @cache
 def _points(group: str) -> dict[str, list[EntryPoint]]:
-    """The entry points of a group by name; several where packages disagree about a name."""
+    """The entry points of a group by name; several if packages use the same name."""
     points: dict[str, list[EntryPoint]] = {}
     for point in sorted(entry_points(group=group), key=lambda p: (p.name, p.value)):
         same = points.setdefault(point.name, [])
@@ -80,7 +80,7 @@ def registered(group: str) -> list[str]:
 
 
 def find(group: str, name: str) -> tuple[type, str]:
-    """The class registered as `name`, and the tag of the variant that is left over (`minilm` of `bert.minilm`).
+    """The class registered as `name`, and the tag of the variant (`minilm` of `bert.minilm`).
 
     Raises:
         UnknownName: If no entry point of the group and no importable `module:Class` has the name.
@@ -101,7 +101,7 @@ def find(group: str, name: str) -> tuple[type, str]:
 def recipe_files(own: Path) -> dict[str, list[Path]]:
     """The .toml files of the folder `own` and of the packages registered under `featzoo.recipes`, by their stem.
 
-    The packages are not imported. A name has several files where packages disagree about it.
+    The packages are not imported. A name has several files if packages use the same name.
 
     Raises:
         UnknownName: If a registered package cannot be found.

@@ -1,11 +1,11 @@
-"""Read a feature store with h5py and NumPy alone: copy this file into any project.
+"""Read a feature store with only h5py and NumPy: copy this file into any project.
 
     from reader import Store
     store = Store("features")
     store.sets()                                   # ['egemaps-bc7e48cf', ...]
     features, intervals, names = store.read("egemaps", "clip01.mp4")
 
-The format is described in docs/reference/store-format.md. This file imports nothing of featzoo.
+The format is described in docs/reference/store-format.md. This file does not import featzoo.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Store:
         self.path = Path(path)
         declared = json.loads((self.path / "STORE.json").read_text(encoding="utf-8"))
         if declared["format"] != FORMAT:
-            raise ValueError(f"{self.path} has format {declared['format']}; this reader knows {FORMAT}")
+            raise ValueError(f"{self.path} has format {declared['format']}; this reader supports {FORMAT}")
         self._places: dict[str, dict[str, tuple[Path, int]]] = {}
 
     def sets(self) -> list[str]:
@@ -42,11 +42,11 @@ class Store:
         """The one set of this name or key.
 
         Raises:
-            KeyError: If there is none, or more than one.
+            KeyError: If no set or more than one has this name.
         """
         found = [key for key in self.sets() if name in (key, key.rsplit("-", 1)[0])]
         if len(found) != 1:
-            raise KeyError(f"{len(found)} sets answer to '{name}': {found or self.sets()}")
+            raise KeyError(f"{len(found)} sets are called '{name}': {found or self.sets()}")
         return found[0]
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -60,10 +60,10 @@ class Store:
         return sorted(self._index(self.key(name)))
 
     def read(self, name: str, clip: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
-        """One clip: features (T, ..., D) mapped from the file, intervals (T, 2) seconds, D column names.
+        """One clip: features (T, ..., D) memory-mapped from the file, intervals (T, 2) seconds, D column names.
 
-        A clip that was stored more than once is given as it was stored last. (featzoo itself gives the copy that
-        fits the clip's present media and words.)
+        For a clip that was stored more than once, the last copy is returned. (featzoo itself returns the copy that
+        matches the clip's current media and words.)
 
         Raises:
             KeyError: If the set has no such clip.

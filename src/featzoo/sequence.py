@@ -1,4 +1,4 @@
-"""FeatureSequence: what every extractor gives and every store entry holds."""
+"""FeatureSequence, the result of every extractor and the content of every store entry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FeatureSequence:
     """Features of one clip over time.
 
     NaN in `features` means 'not observed', never 0. A NaN interval means that the time of the
-    row is not known (a word of a transcript without times).
+    row is unknown (a word of a transcript without times).
 
     Attributes:
         features: (T, ..., D) numbers, one row per step.
@@ -27,7 +27,7 @@ class FeatureSequence:
         names: D column names.
 
     Raises:
-        ValueError: If shapes disagree, a row ends before it starts, or a value is infinite or no number.
+        ValueError: If shapes disagree, a row ends before it starts, or a value is infinite or not a number type.
     """
 
     features: Array
@@ -40,9 +40,9 @@ class FeatureSequence:
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "names", tuple(self.names))
         if features.ndim < 2:
-            raise ValueError(f"features are (T, ..., D); got shape {features.shape}")
+            raise ValueError(f"features must be (T, ..., D); got shape {features.shape}")
         if features.dtype.kind not in "biufc":
-            raise ValueError(f"features are numbers; got {features.dtype}")
+            raise ValueError(f"features must be numbers; got {features.dtype}")
         if intervals.shape != (len(features), 2):
             raise ValueError(f"{len(features)} rows need intervals (T, 2); got shape {intervals.shape}")
         if len(self.names) != features.shape[-1]:
@@ -54,7 +54,7 @@ class FeatureSequence:
 
     @classmethod
     def stored(cls, features: Array, intervals: Array, names: tuple[str, ...]) -> FeatureSequence:
-        """A sequence that was checked when it was stored: made without reading its pages again."""
+        """A sequence that was checked when it was stored, made without reading its pages again."""
         made = object.__new__(cls)
         for name, value in (("features", features), ("intervals", intervals), ("names", names)):
             object.__setattr__(made, name, value)
@@ -71,19 +71,19 @@ class FeatureSequence:
     def pool(self, onto: Array, how: How = "mean") -> FeatureSequence:
         """One row for each of the intervals `onto`, such as words: equal to CMU-MultimodalSDK's `align`.
 
-        A row counts where it shares more than 1 ms with the interval, in full and unweighted (see
-        `featzoo.alignment`); rows whose time is not known are left out.
+        A row that overlaps the interval by more than 1 ms counts in full and unweighted (see
+        `featzoo.alignment`); rows with unknown times are left out.
 
         Args:
             onto: (W, 2) seconds.
-            how: `mean`, `weighted` (by the seconds shared), `sum`, `std`, `max`, `min` or `first`.
+            how: `mean`, `weighted` (by the seconds of overlap), `sum`, `std`, `max`, `min` or `first`.
 
         Returns:
-            W rows, whose intervals are `onto`. NaN values are left out, column by column; an interval
+            W rows, whose intervals are `onto`. NaN values are ignored, column by column; an interval
             in which nothing was observed gives NaN.
 
         Raises:
-            ValueError: If no row of this sequence has a known time, or there is no such way to pool.
+            ValueError: If no row of this sequence has a known time, or `how` is unknown.
         """
         if len(self) and np.isnan(self.intervals).any(axis=1).all():
             raise ValueError("rows without times cannot be pooled onto intervals")
@@ -92,10 +92,10 @@ class FeatureSequence:
 
 
 def concatenate(parts: Sequence[FeatureSequence]) -> FeatureSequence:
-    """Join the pieces of one clip in order of time.
+    """Join the pieces of one clip in time order.
 
     Raises:
-        ValueError: If there is no piece, or the pieces' columns differ.
+        ValueError: If `pieces` is empty, or the pieces' columns differ.
     """
     if not parts:
         raise ValueError("no pieces to join")

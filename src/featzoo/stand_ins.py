@@ -1,4 +1,4 @@
-"""Files that stand for others: pointers to files in a large-file store, and web pages saved in place of data."""
+"""Detects files that replace the expected data: pointers to a large-file store, and saved web pages."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def stand_in(path: Path) -> str:
 
 
 def refuse_stand_in(path: Path, error: type[FeatzooError]) -> None:
-    """Raise `error` if a file is a stand-in for another."""
+    """Raise `error` if a file only replaces the expected data."""
     if found := stand_in(path):
         raise error(f"{path} is {found}")

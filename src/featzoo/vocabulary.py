@@ -1,4 +1,4 @@
-"""Names that mean the same everywhere: splits, the Big Five, and the reasons why a clip gives no features."""
+"""Shared names: splits, the Big Five, and the reasons why a clip has no features."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SPLIT_NAMES = {
     "dev": "valid", "devel": "valid", "development": "valid", "test": "test", "testing": "test",
 }  # fmt: skip
 
-#: The Big Five, in the order that labels are listed in.
+#: The Big Five, in the order of labels.
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-#: The columns that tables give each trait, in lower case: the name in Essays, the letter, the full name.
+#: Column names for each trait in tables, in lower case: the name in Essays, the letter, the full name.
 TRAIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "openness": ("copn", "o", "openness"),
     "conscientiousness": ("ccon", "c", "conscientiousness"),
@@ -22,8 +22,8 @@ TRAIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "neuroticism": ("cneu", "n", "neuroticism"),
 }
 
-#: Why a clip gives no features, and whether the reason lasts: it lies with the clip, so that the clip is not tried
-#: again while it is unchanged. Any other reason is a plugin's own and lasts unless the plugin says `retry=True`.
+#: Reasons why a clip has no features, and whether the reason lasts, so that the unchanged clip is not tried again.
+#: Any other reason comes from a plugin and lasts unless the plugin sets `retry=True`.
 LASTING: Mapping[str, bool] = {
     "bad-transcript": True,
     "damaged": True,
@@ -40,7 +40,7 @@ LASTING: Mapping[str, bool] = {
     "not-found": True,
     "other-language": True,
     "other-rows": True,
-    "out-of-memory": False,  # of this machine, or beside other clips
+    "out-of-memory": False,  # caused by this machine or by other clips
     "overflow": True,
     "timeout": True,
     "too-short": True,
@@ -51,15 +51,15 @@ LASTING: Mapping[str, bool] = {
 
 
 def split_name(name: object) -> str | None:
-    """The split that a name means, in any case: `train`, `valid` or `test`; None if it means none of them."""
+    """The split for a name in upper or lower case: `train`, `valid` or `test`; None for any other name."""
     return _SPLIT_NAMES.get(str(name).strip().lower())
 
 
 def is_lasting(reason: str, retry: bool = False) -> bool:
-    """Whether a clip that failed for this reason is left alone until it changes.
+    """Whether a clip that failed for this reason is not tried again until it changes.
 
     Args:
         reason: The code of a `ClipError`.
-        retry: What the `ClipError` says of itself.
+        retry: The `retry` of the `ClipError`.
     """
     return not retry and LASTING.get(reason, True)

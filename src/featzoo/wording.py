@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun, as in `1 clip` and `2 clips`; `plural` is needed where it is not the noun with an s."""
+    """A number with its noun, as in `1 clip` and `2 clips`; `plural` is needed if it is not the noun with an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 

@@ -160,7 +160,7 @@ def test_faults_of_the_line_lose_nothing(api, run, source, rows):
     assert len(rows()) == 16
 
 
-def test_what_got_no_answer_is_asked_again_by_the_next_run(api, run, source):
+def test_the_next_run_requests_missing_answers_again(api, run, source):
     """A failing line refuses the text, keeps nothing, and does not make PIGA fall back."""
     api.always["(1)"] = faults.status(500)
     english = source(1, 2)
@@ -183,7 +183,7 @@ def test_a_dead_server_ends_the_run_and_keeps_what_was_answered(api, run, source
         api.always[f"({number})"] = faults.status(503)
     done = run(english, "--languages", "fr", "--tries", "1", "--jobs", "2")
     assert done.exit_code == 1
-    assert "in a row came to nothing" in done.output
+    assert "consecutive requests to" in done.output
     assert len(api.seen) < 20
     assert table(done.output) == {"fr": (10, 0, 0, 30)}
     assert "refused, no-answer: " in done.output
@@ -459,7 +459,7 @@ def test_a_damaged_source_is_refused_before_anything_is_asked(api, run, source, 
     ("options", "words"),
     [
         (("-o", "out.csv"), ".jsonl or .parquet"),
-        (("-o", "nowhere/out.jsonl"), "no folder"),
+        (("-o", "nowhere/out.jsonl"), "does not exist"),
         (("--languages", "xx"), "no 'xx' among languages"),
         (("--splits", "dev"), "the source has train"),
         (("--temperature", "warm"), "warm"),
@@ -481,7 +481,7 @@ def test_a_damaged_answer_is_asked_for_again(api, run, source, tmp_path):
     assert len(api.seen) == 2
 
 
-def test_what_changes_an_answer_changes_its_key_and_nothing_else_does(tmp_path):
+def test_only_what_changes_an_answer_changes_its_key(tmp_path):
     """Model, prompt, languages, text, labels, temperature, attempt and told faults; not the order of labels."""
     plain = Question("m", "toga-1", ("fr",), "Hi", temperature=0.0)
     informed = {"openness": 1.0, "neuroticism": 0.0}

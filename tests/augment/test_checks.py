@@ -37,7 +37,7 @@ def judged(content, *, text=TEXT, languages=CODES, informed=True, finish="stop")
         f"  {json.dumps(dict(reversed(GOOD.items())))}\n",
     ],
 )
-def test_what_is_right_is_kept_as_it_is(content):
+def test_a_correct_answer_is_kept_unchanged(content):
     """Also behind markdown fences, or the thoughts that local servers leave in."""
     assert judged(content) == (GOOD, {})
 

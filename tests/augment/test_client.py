@@ -43,7 +43,7 @@ def test_an_answer_is_the_servers_own(api, endpoint):
     assert api.seen == [{"model": "m1", "messages": question().messages(), "response_format": {"type": "json_object"}}]
 
 
-def test_what_is_asked_for_is_sent(api, endpoint):
+def test_the_request_has_the_given_options(api, endpoint):
     """A temperature only where there is one; no JSON mode where the user said so."""
     endpoint(json_mode=False).ask(Question("m1", "toga-1", ("fr",), text_of(1), temperature=0.7))
     assert api.seen[0]["temperature"] == 0.7
@@ -146,12 +146,12 @@ def test_a_filter_of_the_server_has_its_own_reason(api, endpoint):
     ("fault", "words"),
     [
         (faults.status(401, f"Incorrect API key provided: {KEY}"), "OPENAI_API_KEY"),
-        (faults.status(402), "wants to be paid"),
+        (faults.status(402), "payment required"),
         (faults.status(404, "no model m1"), "no model m1"),
         (faults.status(429, "You exceeded your quota", "insufficient_quota"), "quota is used up"),
     ],
 )
-def test_what_fails_for_all_ends_the_run_at_once(api, endpoint, fault, words):
+def test_errors_for_all_requests_end_the_run_at_once(api, endpoint, fault, words):
     api.always["("] = fault
     with pytest.raises(EndpointError, match=words) as caught:
         endpoint().ask(question(1))
@@ -169,7 +169,7 @@ def test_a_server_that_is_down_is_not_asked_for_ever(api, endpoint):
                 server.ask(question(number))
         else:
             server.ask(question(number))
-    with pytest.raises(EndpointError, match="3 questions"):
+    with pytest.raises(EndpointError, match="3 consecutive requests"):
         server.ask(question(1))
 
 

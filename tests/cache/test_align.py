@@ -103,7 +103,7 @@ def test_refusals_are_accounted_for(store):
     assert {failure.clip for failure in store["x.on-words"].failures()} == set(done.refused)
 
 
-def test_the_command(store):
+def test_feat_align_reports_its_clips(store):
     assert WAYS == HOWS
     first = CliRunner().invoke(feat, ["align", "x", "--to", "words", "--how", "std", "-o", str(store.path)])
     assert first.exit_code == 0, first.output

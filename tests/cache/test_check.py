@@ -74,5 +74,5 @@ def test_the_command_says_so_and_exits_1(store):
         flip_a_feature(file)
     done = CliRunner().invoke(feat, ["check", "-o", str(store.path)])
     assert done.exit_code == 1
-    assert "are not those that were written" in done.output
+    assert "differ from those that were written" in done.output
     assert len(shards(store)) == 2  # nothing moved without --repair

@@ -79,7 +79,7 @@ def test_superseded_and_repeated_sequences_go_and_the_others_stay(store):
     assert collect(store, grace=0) == []
 
 
-def test_what_fits_the_clip_as_it_is_now_stays_even_if_it_is_older(store):
+def test_a_sequence_that_matches_the_clip_is_kept_even_if_it_is_older(store):
     store.record([clip("a", "old")])
     collect(store, grace=0)
     assert stored(store) == [("a", 1.0), ("b", 2.0), ("c", 1.0), ("d", 1.0)]
@@ -103,7 +103,7 @@ def test_only_finding_changes_nothing(store):
     assert after == before
 
 
-def test_what_may_fit_again_stays(tmp_path):
+def test_sequences_that_may_match_again_are_kept(tmp_path):
     """Unknown clips, clips recorded without their media, and the newest where none fits."""
     store = FeatureStore.create(tmp_path / "features")
     found = store.open_set("x", {"reads": ["audio"]})

@@ -64,7 +64,7 @@ def test_another_data_set_is_noticed(store, tmp_path, change):
     ]
 
 
-def test_the_command(store, tmp_path):
+def test_feat_lock_writes_and_checks_a_lock(store, tmp_path):
     lock = tmp_path / "featzoo.lock.json"
 
     def run(*words):

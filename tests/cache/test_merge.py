@@ -48,7 +48,7 @@ def other(tmp_path):
     return made
 
 
-def test_what_is_new_arrives_and_what_is_here_is_not_taken_twice(ours, other):
+def test_new_sequences_are_copied_and_existing_ones_are_not(ours, other):
     found = merge(ours, other)
     assert (found["x"].taken, found["x"].same, found["x"].failures) == (1, 1, 1)
     assert (found["y"].taken, found["x"].theirs, found["x"].ours) == (1, [], [])
@@ -100,7 +100,7 @@ def test_a_copy_that_goes_wrong_on_the_way_is_not_taken_in(ours, other, monkeypa
     other["y"].write([Entry("new", "s", rows(7.0))])
     monkeypatch.setattr(merging.os, "link", refuse)
     monkeypatch.setattr(merging.shutil, "copyfile", spoil)
-    with pytest.raises(StoreError, match="did not arrive as it was"):
+    with pytest.raises(StoreError, match="differs from the original"):
         merge(ours, other)
     assert stored(ours, "y") == [("b", 7.0)]
     assert not list(ours.path.rglob("*.tmp"))

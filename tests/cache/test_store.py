@@ -186,7 +186,7 @@ def test_two_specs_are_two_sets_and_an_ambiguous_request_says_so(store):
     assert one.key != two.key
     assert len(store[one.key]["a"]) == 1
     assert len(store["x[hop=2]"]["a"]) == 2
-    with pytest.raises(StoreError, match=r"hold.* 2 sets that answer to 'x'.*hop=1"):
+    with pytest.raises(StoreError, match=r"hold.* 2 sets that match 'x'.*hop=1"):
         store["x"]
     assert store.find("x[hop=3]") is None
     assert {s.key for s in store.sets()} == {one.key, two.key}
@@ -217,7 +217,7 @@ def test_a_request_that_names_a_file_finds_what_was_made_with_its_content(store,
     assert store.find("bert[batch_size=2]").key == tokens.key  # asks for no weights, of which there are none here
 
 
-def test_what_is_missing_is_named_with_the_command(store):
+def test_a_missing_set_or_clip_is_named_with_the_command(store):
     with pytest.raises(MissingFeatures, match=r"holds no 'egemaps'.*feat extract FOLDER -x 'egemaps'"):
         store["egemaps"]
     store.add("x", {"video_01.mp4": sequence(1)})
@@ -291,7 +291,7 @@ def test_a_file_that_is_no_shard_is_reported(store):
     assert again.ids() == ["a"]
 
 
-def test_stores_that_are_none(tmp_path):
+def test_folders_that_are_not_stores_are_refused(tmp_path):
     with pytest.raises(StoreError, match=r"not a feature store.*feat extract"):
         FeatureStore(tmp_path)
     (tmp_path / "letters.txt").write_text("mine")

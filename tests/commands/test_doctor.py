@@ -36,7 +36,7 @@ def test_every_extractor_is_accounted_for(said):
     assert names == set(plugins.registered(plugins.EXTRACTORS))
 
 
-def test_what_is_missing_has_a_command_that_exists(said):
+def test_missing_parts_are_listed_with_a_command_that_exists(said):
     """Of a known model, an extra to install, or a head to train; the way without a network is said once."""
     missing = [line for line in said if line.startswith("  -- ")]
     assert any(line.startswith("  -- bert, bert.ids: ") for line in missing)

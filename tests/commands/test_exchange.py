@@ -95,7 +95,7 @@ def test_a_whole_file_ends_with_0_and_options_name_things(files):
 
 
 @pytest.mark.parametrize("kind", ["mmsa", "mult", "csd"])
-def test_what_cannot_be_read_is_one_line_and_status_1(tmp_path, kind):
+def test_an_unreadable_file_is_one_line_and_status_1(tmp_path, kind):
     (tmp_path / "page.pkl").write_text("<!DOCTYPE html>")
     said = run("import", kind, tmp_path / "page.pkl", "-o", tmp_path / "s", status=1)
     assert said.startswith("error: ")

@@ -68,7 +68,7 @@ def test_a_shard_without_notes_has_no_data_set_for_them(tmp_path):
     assert read_notes(noted) == [{}, {"gap": TEXT}]
 
 
-def test_the_commands_show_notes(store, tmp_path):
+def test_notes_are_shown_by_feat_extract_and_feat_show(store, tmp_path):
     def said(*words):
         done = CliRunner().invoke(feat, [str(word) for word in words], catch_exceptions=False)
         assert done.exit_code == 0

@@ -72,11 +72,11 @@ def test_float16():
 def test_whole_numbers_are_left_alone():
     clip = Clip("any", words=words_of("well", 0.0, 1.0))
     for options in ({"dtype": "float16"}, {"pool": "mean"}):
-        with pytest.raises(InvalidOption, match=r"word-lengths gives whole numbers \(int32\).*leave out"):
+        with pytest.raises(InvalidOption, match=r"word-lengths gives integers \(int32\).*leave out"):
             plugins.WordLengths(**options)(clip)
 
 
-def test_the_key_of_an_extractor_that_uses_neither_is_as_before():
+def test_unused_dtype_and_pool_do_not_change_the_key():
     assert set(Numbers().spec()["options"]) == {"rows", "timed"}
     assert Numbers(dtype="float16").spec()["options"]["dtype"] == "float16"
     assert make_extractor("egemaps[pool=mean]").spec()["options"]["pool"] == "mean"

@@ -105,7 +105,7 @@ class Options:
 class Good(Head):
     """The mean over time, and a linear layer."""
 
-    roles: ClassVar = {"audio": Role("a sequence of what is heard")}
+    roles: ClassVar = {"audio": Role("a sequence of audio features")}
     options_class = Options
 
     def build(self, options, inputs, targets):
@@ -259,7 +259,7 @@ RULES = [
     (LossForEachClip, "single number"),
     (LossIsNotFinite, "losses are finite"),
     (LossUsesParameters, "used in forward only"),
-    (LeavesOutAGroup, "every parameter that learns in the stage"),
+    (LeavesOutAGroup, "the trainable parameters of the stage"),
     (WrongDistil, "result of distil"),
     (NeedsTheTeacher, "predicts without 'teacher'"),
 ]

@@ -101,7 +101,7 @@ learning_rates = { encoder = 1e-5 }
         (('head = "psa-mf"\n', ""), "'head' is missing"),
         (('features = ["bert.ids"]', "features = []\nrequired = true"), "at least one feature set"),
         (('features = ["bert.ids"]', 'features = ["bert.ids"]\nrows = "last"'), "one of all, first"),
-        (('features = ["bert.ids"]', 'features = ["bert.ids"]\nmax_steps = 0'), "max_steps is at least 1"),
+        (('features = ["bert.ids"]', 'features = ["bert.ids"]\nmax_steps = 0'), "max_steps must be at least 1"),
         (('columns = ["sentiment"]', "columns = []"), "at least one label"),
         (('columns = ["sentiment"]', 'columns = ["sentiment"]\nrange = [3.0, -3.0]'), "lowest, highest"),
         (('columns = ["sentiment"]', "columns = [3]"), "a string"),
@@ -118,8 +118,8 @@ def test_unknown_and_unfitting_fields_are_refused(recipe_file, change, text):
         ({"training.epoch": 3}, "did you mean 'epochs'"),
         ({"training.epochs": 0}, "at least 1"),
         ({"training.epochs": "many"}, "a whole number"),
-        ({"training.warmup": 1.0}, "share"),
-        ({"training.learning_rates.main": -1.0}, "not negative"),
+        ({"training.warmup": 1.0}, "must be in"),
+        ({"training.learning_rates.main": -1.0}, "must not be negative"),
         ({"head.name": "x"}, "not a table"),
         ({"training.schedule": "cosin"}, "one of constant, linear"),
     ],
@@ -141,9 +141,9 @@ def test_stages_have_their_own_settings_and_fall_back_on_the_recipes():
     assert (training.of("vision").epochs, training.of("vision").batch_size) == (80, 22)
     assert (training.of("text").epochs, training.of("text").batch_size) == (50, 128)
     assert training.of("baseline") == training
-    with pytest.raises(InvalidOption, match="not negative"):
+    with pytest.raises(InvalidOption, match="must not be negative"):
         find_recipe("siamese", {"training.stages.text.epochs": -1})
-    with pytest.raises(InvalidOption, match="end is a share"):
+    with pytest.raises(InvalidOption, match="end must be"):
         find_recipe("siamese", {"training.end": 1.5})
 
 

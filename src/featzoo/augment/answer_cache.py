@@ -1,4 +1,4 @@
-"""Every answer in a file of its own, named by its question: nothing answered is lost, nothing is asked twice."""
+"""A cache with one file per answer, named by its question: answers are not lost, and questions not repeated."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from featzoo.errors import ClipError
 
 @dataclass(frozen=True)
 class Answer:
-    """What a translator said, right or wrong.
+    """A translator's answer, correct or not.
 
     Attributes:
-        content: Its text; None where the server gave none.
-        finish: Why it ended, in the server's words: `stop`, `length`, `content_filter`; `no-choices` where the
-            server sent no answer at all.
-        tokens_in: Of the question, as the server counted; None where it did not.
-        tokens_out: Of the answer.
-        model: Who answered, as the server says.
-        cached: Whether it was known before.
+        content: Its text; None if the server gave none.
+        finish: The server's reason for its end: `stop`, `length`, `content_filter`; `no-choices` if the
+            server sent no answer.
+        tokens_in: Tokens of the question, as counted by the server; None if it did not count them.
+        tokens_out: Tokens of the answer.
+        model: The model's name from the server.
+        cached: Whether the answer was in the cache.
     """
 
     content: str | None
@@ -40,10 +40,10 @@ class Answer:
 
 
 class AnswerCache:
-    """A folder of answers. Any number of threads and processes may use it; files come whole or not at all.
+    """A folder of answers. Any number of threads and processes may use it; files are never incomplete.
 
-    Beside the answer, a file says what was asked with which prompt, of whom and when, for those who read it; of the
-    text it holds the digest.
+    Besides the answer, a file holds the digest of the text, the prompt, the model, the endpoint and the date, for
+    human readers.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,21 +52,21 @@ class AnswerCache:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def get(self, question: Question) -> Answer | None:
-        """The answer, if it is known; a file that is damaged does not count."""
+        """The cached answer, or None; a damaged file does not count."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(self._place(question.key).read_text(encoding="utf-8"))
             return Answer(**kept["answer"] | {"cached": True})
         return None
 
     def known(self, question: Question, new: Container[str]) -> Answer:
-        """The answer to a question that has one.
+        """The cached answer to a question.
 
         Args:
-            question: What was asked.
-            new: Keys of questions whose answers were not known before.
+            question: The question.
+            new: Keys of questions whose answers were not cached before.
 
         Raises:
-            ClipError: If it has none.
+            ClipError: If the answer is not cached.
         """
         answer = self.get(question)
         if answer is None:
@@ -74,12 +74,12 @@ class AnswerCache:
         return replace(answer, cached=question.key not in new)
 
     def put(self, question: Question, answer: Answer, endpoint: str = "") -> None:
-        """Keep an answer; when this returns, it survives a power cut.
+        """Save an answer durably: after this returns, it survives a power failure.
 
         Args:
-            question: What was asked.
-            answer: What was said.
-            endpoint: Who was asked, without credentials.
+            question: The question.
+            answer: The answer.
+            endpoint: The server's address, without credentials.
 
         Raises:
             StoreError: If the folder cannot be written.
@@ -99,7 +99,7 @@ class AnswerCache:
         write(place, json.dumps(kept, ensure_ascii=False, indent=1))
 
     def once(self, question: Question, ask: Callable[[Question], Answer], endpoint: str = "") -> Answer:
-        """The known answer, else what `ask` gives, which is kept. Threads with the same question ask once."""
+        """The cached answer, else the result of `ask`, which is saved. Threads with the same question ask once."""
         with self._guard:
             lock = self._locks[question.key]
         with lock:

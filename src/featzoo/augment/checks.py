@@ -1,4 +1,4 @@
-"""What an answer must be to count as a translation."""
+"""Checks that an answer must pass to count as a translation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from featzoo.weights.imports import require
 
 # By characters, after the language's own length; methods.md 1.3.
 RATIOS = (0.3, 3.0)
-# Fewer letters than these say too little. A character of Chinese or Japanese says as much as two or three letters; what
-# should be in one of these shows by its script.
+# Texts with fewer letters are too short to identify. A character of Chinese or Japanese counts like two or three
+# letters, and texts in these languages are recognised by their script.
 LETTERS, LETTERS_UNSPACED, WIDE = 20, 8, 2.5
-# The probability of the language asked below which a text is not in it. tests/augment/test_checks.py prints how many
-# real texts of each language, and of the others, pass.
+# A text is not in the requested language if its probability is lower. tests/augment/test_checks.py prints the share of
+# real texts of each language, and of the others, that pass.
 LEAST_PROBABILITY = 0.1
 LOADING = threading.Lock()
 FIRST_WIDE = "\u2e80"  # of the blocks of Chinese, Japanese and Korean
@@ -32,11 +32,11 @@ NOT_WRITTEN = re.compile(r"https?:\S+|www\.\S+|[@#]\w+")
 
 
 class Fault(NamedTuple):
-    """Why a translation is refused.
+    """The reason for refusing a translation.
 
     Attributes:
-        reason: A short code for counting: `wrong-language`.
-        message: What was found, as the model is told when it is asked again.
+        reason: A short code for counting, such as `wrong-language`.
+        message: The text that the model receives with the next request.
     """
 
     reason: str
@@ -44,7 +44,7 @@ class Fault(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The translations of an answer that may be kept, and what is wrong with the others, by language."""
+    """The accepted translations of an answer, and the faults of the others, by language."""
 
     good: dict[str, str]
     bad: dict[str, Fault]
@@ -54,13 +54,13 @@ def judge(question: Question, answer: Answer, informed: bool) -> Judgement:
     """Check an answer: its form, and each translation's language, length and words.
 
     Args:
-        question: What was asked.
-        answer: What was said.
-        informed: Whether the model saw labels. One that did not cannot leak them: there, label words are its own
-            way to translate, and are not looked for.
+        question: The question.
+        answer: The answer.
+        informed: Whether the model saw labels. A model that did not see them cannot leak them, so label words are
+            not searched.
 
     Returns:
-        Each of the question's languages in one of the two.
+        Each of the question's languages, as accepted or as faulty.
     """
     fields = _fields(question, answer)
     if isinstance(fields, Fault):
@@ -80,9 +80,9 @@ def judge(question: Question, answer: Answer, informed: bool) -> Judgement:
 
 
 def _fields(question: Question, answer: Answer) -> dict[str, Any] | Fault:
-    """The answer's JSON object, which has no other fields than the languages asked."""
+    """The answer's JSON object, which has only the requested languages as fields."""
     if answer.finish == "length":
-        return Fault("cut-off", "the answer was cut off at the model's limit")
+        return Fault("cut-off", "the answer was truncated at the model's limit")
     if answer.finish == "content_filter":
         return Fault("content-filter", "the server's filter withheld the answer")
     if answer.content is None or not answer.content.strip():
@@ -97,7 +97,7 @@ def _fields(question: Question, answer: Answer) -> dict[str, Any] | Fault:
         return Fault("not-json", "the answer was not one JSON object")
     extra = sorted(set(fields) - set(question.languages))
     if extra:
-        return Fault("extra-fields", f"the answer had fields that were not asked for: {', '.join(extra)[:80]}")
+        return Fault("extra-fields", f"the answer had fields that were not requested: {', '.join(extra)[:80]}")
     return fields
 
 
@@ -115,14 +115,14 @@ def _fault(source: str, text: str, code: str, informed: bool) -> Fault | None:
 
 
 def torn(text: str) -> bool:
-    """Whether a text holds half a surrogate pair, which no file and no request can."""
+    """Whether a text holds half a surrogate pair, which cannot be written to a file or a request."""
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def is_in(text: str, code: str) -> bool:
-    """Whether a text may be in a language. What is too short to say is let through.
+    """Whether a text may be in a language. A text that is too short to identify passes.
 
-    Malay and Indonesian are too near to be told apart: either passes for the other.
+    Malay and Indonesian are too similar to distinguish: each passes for the other.
 
     Raises:
         MissingPackage: If the language identification is not installed.
@@ -133,7 +133,7 @@ def is_in(text: str, code: str) -> bool:
     said = sum(WIDE if character >= FIRST_WIDE else 1.0 for character in letters)
     if said < LETTERS if language.spaced else len(letters) < LETTERS_UNSPACED:
         return True
-    with LOADING:  # else each thread would load it for itself, all at the same time
+    with LOADING:  # otherwise every thread would load it at the same time
         identifier = _identifier()
     ranked = dict(identifier.rank(written))
     return bool(sum(ranked.get(name, 0.0) for name in (code, *language.family)) >= LEAST_PROBABILITY)

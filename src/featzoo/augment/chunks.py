@@ -1,4 +1,4 @@
-"""Long texts in pieces that a model can answer at once, and what texts cost in tokens, by estimate."""
+"""Divides long texts into parts that fit into one answer, and estimates the tokens of texts."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Iterator, Sequence
 
 from featzoo.augment.languages import LANGUAGES
 
-# A sentence ends at a line's end, after closing marks with white space behind, or after those of Chinese and Japanese.
+# A sentence ends at a line's end, after closing punctuation followed by white space, or after that of Chinese and
+# Japanese.
 SENTENCE = re.compile(r".*?(?:\n+|[.!?…]+[\"'”’)\]]*\s+|[。！？]+[」』”’）]*\s*|\Z)", re.DOTALL)
 WORD = re.compile(r"\S*\s*")
 
 
 def tokens(text: str) -> float:
-    """About how many tokens a text is: a quarter for each ASCII character, one for each other.
+    """An estimate of a text's tokens: a quarter for each ASCII character, one for each other.
 
-    A rule of thumb (OpenAI's: four characters of English), here before the server has counted; rather too many for
-    accented letters. It grows by a text's characters alone, whatever they stand beside.
+    This rule of thumb (OpenAI's: four characters of English per token) is used before the server has counted. It
+    overestimates accented letters. It depends only on single characters, not on their neighbours.
     """
     plain = len(text.encode("ascii", "ignore"))
     return plain / 4 + (len(text) - plain)
 
 
 def answer_tokens(text: str, languages: Sequence[str]) -> float:
-    """About how many tokens the translations of an English text are."""
+    """An estimate of the tokens in the translations of an English text."""
     return sum(
         len(text) * LANGUAGES[code].length * (0.3 if LANGUAGES[code].length > 0.6 else 1.0) + 8 for code in languages
     )
@@ -32,14 +33,14 @@ def answer_tokens(text: str, languages: Sequence[str]) -> float:
 def split(text: str, budget: float) -> list[str]:
     """Cut a text at ends of sentences into pieces of at most `budget` tokens each.
 
-    A sentence that is longer is cut between words, a word that is longer anywhere.
+    A longer sentence is cut between words, a longer word anywhere.
 
     Args:
-        text: Any.
-        budget: In tokens of `tokens`, 1 or more.
+        text: Any text.
+        budget: Maximum tokens, as estimated by `tokens`, 1 or more.
 
     Returns:
-        The pieces without white space at their ends; none of a text without any other character.
+        The pieces without white space at their ends; empty for a text that is only white space.
     """
     pieces, current, size = [], "", 0.0
     for part in _parts(text, budget):

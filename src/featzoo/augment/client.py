@@ -1,4 +1,4 @@
-"""One question to an OpenAI-compatible server: paced, repeated where that can help, and without a word of the key."""
+"""Requests to an OpenAI-compatible server: rate-limited, retried when that can help, never showing the key."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from featzoo.augment.rate_limit import Pace
 from featzoo.errors import ClipError, FeatzooError
 from featzoo.weights.imports import require
 
-# What no repetition and no other text changes: key refused, no credit, no such model or address.
-FATAL = {401: "it refuses the key", 402: "it wants to be paid", 404: "it knows no such model or address", 405: ""}
+# Errors that no retry and no other text can change: key rejected, no credit, unknown model or address.
+FATAL = {401: "API key rejected", 402: "payment required", 404: "unknown model or address", 405: ""}
 REPEATED = {408, 409, 425, 429, *range(500, 600)}
 LONGEST_PAUSE = 600.0
 LONGEST_BACKOFF = 60.0
@@ -28,22 +28,22 @@ QUOTED = 300
 
 
 class EndpointError(FeatzooError):
-    """The server answers nobody: going on would ask it in vain for every text."""
+    """The server cannot answer any request, so the run stops."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where the model is, and how it is asked. Nothing of this changes an answer but `json_mode`.
+    """The server's address and the options of requests. Only `json_mode` can change an answer.
 
     Attributes:
-        url: The API's base, which mostly ends in `/v1`.
-        key: Empty where the server wants none. It goes into the request's header and nowhere else.
-        key_name: The environment variable it came from, for advice.
-        json_mode: Whether to ask for `response_format: json_object`, which some servers do not know.
+        url: The API's base, which usually ends in `/v1`.
+        key: The API key; empty if the server needs none. It is sent only in the request's header.
+        key_name: The environment variable of the key, for messages.
+        json_mode: Whether to request `response_format: json_object`, which some servers do not support.
         timeout: Seconds without a byte after which a request is given up.
-        tries: How often one question is sent at most while the server fails.
-        backoff: Seconds before the second try; doubled each time, up to a minute.
-        patience: How many questions may fail one after the other before the run stops.
+        tries: Maximum number of attempts for one question.
+        backoff: Seconds before the second attempt; doubled each time, up to a minute.
+        patience: Number of consecutive failures after which the run stops.
     """
 
     url: str
@@ -66,7 +66,7 @@ class Service:
         return urlunsplit((parts.scheme, place, parts.path, "", ""))
 
     def redact(self, text: str) -> str:
-        """A server's words without the key, whatever else is like one, and the address's secrets."""
+        """A server's message without the key, anything similar to a key, and the address's secrets."""
         parts = urlsplit(self.url)
         for secret in (self.key, parts.netloc.rpartition("@")[0], parts.password or "", parts.query):
             if secret:
@@ -75,41 +75,42 @@ class Service:
 
 
 class Endpoint:
-    """Asks one server. Threads may share it.
+    """A client of one server. Threads may share it.
 
     Args:
-        service: Where and how.
-        pace: When.
+        service: The server and the options of requests.
+        pace: The rate limit.
 
     Raises:
         MissingPackage: If the client library is not installed.
-        EndpointError: If the address is none.
+        EndpointError: If the address is invalid.
     """
 
     def __init__(self, service: Service, pace: Pace) -> None:
         openai = require("openai", "augment")
         if urlsplit(service.url).scheme not in ("http", "https"):
             raise EndpointError(
-                f"'{service.shown}' is no http:// or https:// address, such as http://localhost:8000/v1"
+                f"'{service.shown}' is not an http:// or https:// address, such as http://localhost:8000/v1"
             )
         self.service, self.pace = service, pace
-        # Repetitions are ours: they must count against the limits, and obey every pause the server asks for.
+        # Retries are done here, because they must count towards the limits and respect every pause that the server
+        # requests.
         client = openai.OpenAI(
             base_url=service.url, api_key=service.key or "none", timeout=service.timeout, max_retries=0
         )
-        # Looked up once and now: the library imports most of itself here, which must not hold up requests on their way.
+        # Looked up once in advance: the library imports most of itself here, which must not delay requests in progress.
         self._create = client.chat.completions.with_raw_response.create
         self._errors = openai
         self._lock = threading.Lock()
         self._lost = 0
 
     def ask(self, question: Question) -> Answer:
-        """The server's answer to a question, good or bad.
+        """The server's answer to a question, correct or not.
 
         Raises:
-            ClipError: If there is none for this question; the next may fare better.
-            EndpointError: If there will be none for any.
-            Stopped: If the run has ended meanwhile.
+            ClipError: If this question has no answer; others may have one.
+            EndpointError: If the server cannot answer any question.
+            Stopped: If the run has ended.
         """
         for attempt in range(1, self.service.tries + 1):
             try:
@@ -123,14 +124,14 @@ class Endpoint:
                 with self._lock:
                     self._lost = 0
                 return answer
-        raise ClipError("no-answer", "the endpoint may not be tried even once")
+        raise ClipError("no-answer", "tries must be at least 1")
 
     def _pause(self, failure: _Failed, attempt: int) -> None:
         asked = failure.pause
         if asked is not None and asked > LONGEST_PAUSE:
             raise EndpointError(
-                f"{self.service.shown} asks for a pause of {asked:.0f} s (a daily limit?). What was answered is kept: "
-                "the same command goes on from there later"
+                f"{self.service.shown} asks for a pause of {asked:.0f} s (a daily limit?). Answers so far are saved: "
+                "run the same command later to continue"
             )
         longest = min(self.service.backoff * 2 ** (attempt - 1), LONGEST_BACKOFF)
         backoff = random.uniform(longest / 2, longest)  # noqa: S311  (so that threads do not come back together)
@@ -144,12 +145,12 @@ class Endpoint:
             lost = self._lost
         if lost >= self.service.patience:
             raise EndpointError(
-                f"{lost} questions to {self.service.shown} in a row came to nothing, the last one because: {failure}. "
-                "What was answered is kept: the same command goes on from there"
+                f"{lost} consecutive requests to {self.service.shown} failed, the last one because: {failure}. "
+                "Answers so far are saved: run the same command to continue"
             )
 
     def _send(self, question: Question) -> Answer:
-        """One request. Raises `_Failed`, or `EndpointError` where all others would fail too."""
+        """One request. Raises `_Failed`, or `EndpointError` if all others would fail too."""
         extra: dict[str, Any] = {}
         if self.service.json_mode:
             extra["response_format"] = {"type": "json_object"}
@@ -178,11 +179,11 @@ class Endpoint:
                 if answer.tokens_in is not None and answer.tokens_out is not None:
                     self.pace.spent(answer.tokens_in + answer.tokens_out, thought)
                 return answer
-        # Outside the handlers: the library's error holds the request, whose header holds the key.
+        # Raised outside the handlers, because the library's error holds the request, whose header holds the key.
         raise failure
 
     def _judge(self, status: int, body: str, headers: Any) -> _Failed:
-        """What an HTTP error means."""
+        """The error for an HTTP status."""
         said, code = _message(body)
         said = self.service.redact(said)
         if status == 401:
@@ -193,7 +194,7 @@ class Endpoint:
             why = "the quota is used up" if status == 429 else FATAL.get(status) or "it refuses"
             raise EndpointError(f"{self.service.shown}: {why} ({status} {said}); most addresses end in /v1")
         if code == "content_filter":
-            return _Failed("content-filter", f"the server's filter refuses it: {said}", again=False)
+            return _Failed("content-filter", f"the server's filter rejects it: {said}", again=False)
         return _Failed(f"http-{status}", f"status {status}: {said}", status in REPEATED, _retry_after(headers))
 
 
@@ -206,14 +207,14 @@ class _Failed(Exception):
 
 
 def read(body: str) -> Answer:
-    """A chat completion as an `Answer`. Servers leave out what they like; only the frame must be there."""
+    """A chat completion as an `Answer`. Servers may leave out fields; only the outer structure is required."""
     try:
         completion = json.loads(body)
     except ValueError:
         said = _message(body)[0]
-        raise _Failed("not-json", f"what came is not JSON, or only part of it: {said or 'nothing'}") from None
+        raise _Failed("not-json", f"the response is not JSON, or is incomplete: {said or 'nothing'}") from None
     if not isinstance(completion, dict) or not isinstance(completion.get("choices"), list):
-        raise _Failed("not-a-completion", f"what came is JSON, but no chat completion: {body[:QUOTED]}")
+        raise _Failed("not-a-completion", f"the response is JSON, but not a chat completion: {body[:QUOTED]}")
     usage = completion.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
@@ -232,7 +233,7 @@ def read(body: str) -> Answer:
 
 
 def _message(body: str) -> tuple[str, str]:
-    """The words and the code of an error, from JSON or a page of HTML."""
+    """The message and the code of an error, from JSON or a page of HTML."""
     try:
         error = json.loads(body)
     except ValueError:
@@ -244,7 +245,7 @@ def _message(body: str) -> tuple[str, str]:
 
 
 def _retry_after(headers: Any) -> float | None:
-    """How many seconds a server asks to wait: `Retry-After` as seconds or a date, or Azure's milliseconds."""
+    """Seconds that the server asks to wait: `Retry-After` as seconds or a date, or Azure's milliseconds."""
     try:
         return float(headers["retry-after-ms"]) / 1000
     except (KeyError, ValueError):

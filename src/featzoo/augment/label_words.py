@@ -1,4 +1,4 @@
-"""Words that would tell a label: trait names, personality, frameworks and type names, in five languages."""
+"""Words that reveal a label: trait names, personality, frameworks and type names, in five languages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 
 class Concept(NamedTuple):
-    """Something that a translation may only speak of where the source does.
+    """A topic that a translation may mention only if the source does.
 
     Attributes:
-        name: For messages.
-        source: A pattern of the English words of which a faithful translation may be one of `words`.
+        name: The name in messages.
+        source: A pattern of the English words that may correctly be translated by one of `words`.
         words: Patterns of whole words, in any language with spaces between words.
-        characters: Chinese and Japanese, where there are no spaces and a word is looked for anywhere.
+        characters: Chinese and Japanese words, which are searched anywhere because these languages have no spaces.
     """
 
     name: str
@@ -67,17 +67,17 @@ CONCEPTS = (
         "神経症|神経質|情緒不安定|神经质|神經質|神经症",
     ),
 )
-# The sixteen types, also before a plural's s. Letters of other scripts may stand beside them: INFPです.
+# The sixteen types, also with a plural s. Letters of other scripts may be next to them: INFPです.
 TYPE = re.compile(r"(?<![A-Za-z])[IE][NS][TF][JP](?=s?(?![A-Za-z]))", re.IGNORECASE)
 
 
 def leaks(source: str, translation: str) -> list[str]:
-    """What a translation names of the labels while its source does not.
+    """Topics of the labels that a translation mentions and its source does not.
 
-    A text that itself speaks of its author's personality, or of being an INFP, may be translated so.
+    The translation of a text that mentions its author's personality, or being an INFP, may mention it too.
 
     Args:
-        source: English.
+        source: The English text.
         translation: In any language; words are known in English, French, Malay, Japanese and Chinese.
     """
     before, after = _plain(source), _plain(translation)
@@ -91,5 +91,5 @@ def leaks(source: str, translation: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Full-width letters as usual ones, accents joined to their letters, all small."""
+    """The text with full-width letters as usual ones, accents joined to their letters, in lower case."""
     return unicodedata.normalize("NFKC", text).lower()

@@ -1,4 +1,4 @@
-"""What is known of the languages that texts are translated into: names, lengths, and how sure identification is."""
+"""Facts about the languages of translations: names, lengths, and families for identification."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Language(NamedTuple):
     """A language.
 
     Attributes:
-        name: In English, for prompts.
+        name: Its English name, for prompts.
         length: Characters in it for each character of the same text in English. Medians of the messages of 80
             characters and more in the translated catalogues of Debian 12's programs, where there are more than 200
             (fr 1208 messages, ms 212, ja 746, zh 1055, de 1110, id 713); 1 for the others of alphabets.
-        family: What the language identification may call it: it confuses Malay with Indonesian, and knows kinds of
-            Chinese.
+        family: Codes that the language identification may return for it: it confuses Malay with Indonesian, and
+            distinguishes kinds of Chinese.
         spaced: Whether words have spaces between them.
     """
 
@@ -62,11 +62,11 @@ LANGUAGES = {
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """The codes of a list such as `ja,zh,ms,fr`, sorted: their order must not make another question.
+    """The codes of a list such as `ja,zh,ms,fr`, sorted, so that their order does not change the question.
 
     Raises:
-        UnknownName: If one is not an ISO 639-1 code that is known here.
-        InvalidOption: If there is none, or English among them.
+        UnknownName: If one is not a supported ISO 639-1 code.
+        InvalidOption: If the list is empty or contains English.
     """
     given = [part.strip().lower() for part in text.split(",") if part.strip()]
     codes = sorted({ALIASES.get(code, code) for code in given})

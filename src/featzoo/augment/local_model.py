@@ -1,4 +1,4 @@
-"""A translation model on this machine: any of transformers' sequence-to-sequence models that know their languages."""
+"""A translation model on this machine: transformers' multilingual and bilingual sequence-to-sequence models."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from featzoo.weights.locate import TOKENIZER_FILES, WEIGHT_FILES, folder_digest,
 
 VERSION = "seq2seq-1"
 FILES = (*WEIGHT_FILES, *TOKENIZER_FILES, "*.spm", "generation_config.json")
-# Such models are trained on sentences; of more than a few at once they leave some out. In tokens of `pieces.tokens`.
+# Such models are trained on sentences and skip parts of longer texts. In tokens of `chunks.tokens`.
 PIECE_TOKENS = 60.0
 BATCH = 16
-# Tokens of a piece's translation; the same for all, so that none depends on the others in its batch.
+# Maximum tokens of a piece's translation; the same for all, so that none depends on the others in its batch.
 LONGEST = 256
-# Texts whose answers are kept together: what a killed run loses at most.
+# Number of texts whose answers are saved together, the most that a killed run can lose.
 TOGETHER = 8
 # The languages' names in FLORES-200 (NLLB), mBART-50, and ISO 639-3 (Marian, the first that a model knows).
 CODES = {
@@ -58,9 +58,10 @@ CODES = {
 
 
 class Translator:
-    """NLLB, M2M100, mBART-50, Marian: one that names languages by tokens, or knows a single one.
+    """NLLB, M2M100, mBART-50 or Marian: a model with language tokens, or for a single language.
 
-    Sentences are translated on their own, by the model's own search (`generation_config.json`), without sampling.
+    Sentences are translated separately, with the model's own search settings (`generation_config.json`), without
+    sampling.
 
     Args:
         model: A folder, or a hub name that is in the local cache.
@@ -69,7 +70,7 @@ class Translator:
 
     Raises:
         MissingWeights: If it is not on this machine.
-        InvalidOption: If it is no such model, or does not know a language.
+        InvalidOption: If it is another kind of model, or does not support a language.
     """
 
     def __init__(self, model: str, languages: Sequence[str], device: str = "auto") -> None:
@@ -80,7 +81,7 @@ class Translator:
         self.device = choose_devices(device)[0]
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         if not config.is_encoder_decoder:
-            raise InvalidOption(f"'{model}' is a {config.model_type} model, not one that puts one text into another")
+            raise InvalidOption(f"'{model}' is a {config.model_type} model, not a translation model")
         self._tokenizer = self._load_tokenizer(transformers, folder)
         loaded = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True)
         self._model = loaded.to(self.device).eval()
@@ -88,18 +89,18 @@ class Translator:
 
     @property
     def key(self) -> str:
-        """Whom `Question.model` names: the model by its content, wherever it lies."""
+        """The name for `Question.model`: the model's digest, which does not depend on its location."""
         return f"sha256:{self.digest}"
 
     def fill(self, questions: Iterable[Question], cache: AnswerCache) -> Iterator[Question]:
         """Put the answers to questions into a cache, a few at a time.
 
         Args:
-            questions: Of one and the same language.
-            cache: Where answers are kept; what it knows is not computed again.
+            questions: Questions for the same language.
+            cache: The cache; cached answers are not computed again.
 
         Yields:
-            Each question whose answer was not known, when it is kept.
+            Each question whose answer was not cached, after it is saved.
         """
         unknown = list({question.key: question for question in questions if cache.get(question) is None}.values())
         for start in range(0, len(unknown), TOGETHER):
@@ -114,11 +115,11 @@ class Translator:
         """English texts of any length in another language.
 
         Args:
-            texts: Each with a character that is not white space.
-            language: One of those it was made for.
+            texts: Texts that are not only white space.
+            language: One of the model's languages.
         """
         pieces = [(number, piece) for number, text in enumerate(texts) for piece in split(text, PIECE_TOKENS)]
-        # Pieces of like length share a batch; longest first, so that memory fails at once or not at all.
+        # Pieces of similar length share a batch; the longest come first, so that memory runs out at once or not at all.
         order = sorted(range(len(pieces)), key=lambda place: -len(pieces[place][1]))
         found = [""] * len(pieces)
         for start in range(0, len(order), BATCH):
@@ -155,7 +156,7 @@ class Translator:
         return loaded
 
     def _token(self, code: str, kind: str, languages: Sequence[str]) -> str:
-        """The token that asks the model for a language; empty where it knows just one."""
+        """The token that selects a language; empty for a model with a single language."""
         flores, mbart, iso = CODES[code]
         names = [name for name in (flores, mbart, f"__{code}__", *(f">>{name}<<" for name in (*iso, code))) if name]
         for name in names:
@@ -164,10 +165,10 @@ class Translator:
         marked = any(name.startswith(">>") for name in self._tokenizer.get_vocab())
         if kind == "marian" and len(languages) == 1 and not marked:
             return ""
-        one = ": it knows one language only, so ask for that alone" if kind == "marian" else ""
+        one = ": it has only one language, so request only that one" if kind == "marian" else ""
         raise InvalidOption(f"'{self.name}' does not name {LANGUAGES[code].name} among its tokens{one}")
 
 
 def _knows(tokenizer: Any, token: str) -> bool:
-    # Not by its vocabulary: M2M100's leaves the languages out.
+    # The vocabulary is not used, because M2M100's does not contain the languages.
     return tokenizer.convert_tokens_to_ids(token) not in (None, tokenizer.unk_token_id)

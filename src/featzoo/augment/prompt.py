@@ -1,4 +1,4 @@
-"""What is asked of a translator, and what names it: equal questions have equal keys, and are asked once."""
+"""Questions to a translator and their keys: equal questions have equal keys, and are asked once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Prompt(NamedTuple):
 
     Attributes:
         version: Its name, `toga-1`.
-        system: With `$languages` and `$shape`.
-        again: What is added after a refused answer, with `$faults`.
+        system: The system message, with `$languages` and `$shape`.
+        again: The text added after a refused answer, with `$faults`.
     """
 
     version: str
@@ -35,24 +35,24 @@ class Prompt(NamedTuple):
 
 @cache
 def prompt(version: str) -> Prompt:
-    """The prompt of this version, from the files in `prompts/`."""
+    """The prompt of a version, from the files in `prompts/`."""
     file = resources.files("featzoo.augment") / "prompts" / f"{version}.toml"
     return Prompt(**tomllib.loads(file.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
 class Question:
-    """One text to be put into some languages.
+    """One text to translate into some languages.
 
     Attributes:
-        model: Whom it is put to, as the server names it; a local model by the digest of its weights.
-        version: Of the prompt; a local model's is `seq2seq-1`.
+        model: The server's name of the model; for a local model, the digest of its weights.
+        version: Version of the prompt; a local model's is `seq2seq-1`.
         languages: Codes, sorted.
-        text: In English; a text, or a piece of a long one.
-        labels: For PIGA, trait to 0 or 1; else none.
-        temperature: Of the sampling; None is the server's own.
-        attempt: 0, or how many answers to the question have been refused.
-        faults: What was wrong with the last one of these.
+        text: The English text, or a piece of a long one.
+        labels: For PIGA, trait to 0 or 1; otherwise empty.
+        temperature: Sampling temperature; None is the server's own.
+        attempt: Number of answers to the question that have been refused.
+        faults: Faults of the last refused answer.
     """
 
     model: str
@@ -66,22 +66,22 @@ class Question:
 
     @property
     def key(self) -> str:
-        """SHA-256 of all that may change the answer.
+        """SHA-256 of everything that may change the answer.
 
-        The prompt's text counts too, not only its version. The endpoint does not: the same model behind another
-        address gives what was paid for already, and an address may hold a secret. Nor does the row: rows of the
-        same text (and labels, for PIGA) share an answer.
+        It includes the prompt's text, not only its version. It does not include the endpoint, so the same model at
+        another address reuses paid answers, and because an address may hold a secret. It does not include the row
+        either: rows with the same text (and labels, for PIGA) share an answer.
         """
         facts = asdict(self) | {"messages": self.messages() if self.version in CURRENT.values() else None}
         return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def messages(self) -> list[dict[str, str]]:
-        """What is sent: the prompt, then the text as JSON."""
+        """The messages to send: the prompt, then the text as JSON."""
         wording = prompt(self.version)
         shape = json.dumps(dict.fromkeys(self.languages, ""))
         system = Template(wording.system).substitute(languages=names(self.languages), shape=shape).strip()
         if self.faults:
-            # In the system message: chat templates of some models refuse two messages of the user in a row.
+            # In the system message, because some models' chat templates refuse two consecutive user messages.
             system += "\n" + Template(wording.again).substitute(faults="; ".join(self.faults))
         user: dict[str, Any] = {"user_text": self.text}
         if self.labels is not None:

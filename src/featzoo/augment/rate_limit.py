@@ -1,4 +1,4 @@
-"""When the next request may go out: limits by the minute, and pauses that the server asks for."""
+"""Rate limits of requests: limits per minute, and pauses that the server requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Stopped(Exception):
 
 
 class Pace:
-    """Requests spread evenly over the minute, so that no window of a minute holds more than the limit.
+    """Spreads requests evenly over the minute, so that no window of a minute holds more than the limit.
 
     Args:
-        requests: At most so many a minute; None is no limit.
-        tokens: At most so many a minute, by estimate when a request leaves and by the server's count afterwards.
+        requests: Maximum requests per minute; None is unlimited.
+        tokens: Maximum tokens per minute, estimated when a request is sent and corrected by the server's count.
     """
 
     def __init__(self, requests: float | None = None, tokens: float | None = None) -> None:
@@ -30,7 +30,7 @@ class Pace:
         """Wait for a turn.
 
         Args:
-            tokens: What the request and its answer are thought to cost.
+            tokens: Estimated tokens of the request and its answer.
 
         Raises:
             Stopped: If the run ends meanwhile.
@@ -43,21 +43,22 @@ class Pace:
             with self._lock:
                 if self._held <= turn:
                     return
-            # The server has asked for a pause meanwhile: all that waited take turns anew after it, not all at once.
+            # The server has requested a pause meanwhile: all waiting requests queue again after it, instead of starting
+            # at once.
 
     def spent(self, tokens: float, thought: float) -> None:
-        """Say what a request has cost; what it cost more or less than thought moves the next turn."""
+        """Record the tokens of a request; the difference from the estimate moves the next turn."""
         with self._lock:
             self._next += (tokens - thought) * self._each
 
     def hold(self, seconds: float) -> None:
-        """Let no request leave for some seconds: the server said so to one, and means all."""
+        """Send no request for some seconds: a pause that the server requests from one applies to all."""
         with self._lock:
             self._held = max(self._held, time.monotonic() + seconds)
             self._next = max(self._next, self._held)
 
     def rest(self, seconds: float) -> None:
-        """Wait, whatever the limits.
+        """Wait, regardless of the limits.
 
         Raises:
             Stopped: If the run ends meanwhile.

@@ -1,4 +1,4 @@
-"""Parallel texts: rows of a JSON Lines or Parquet file, or the clips of a store, and back into a file."""
+"""Reads and writes parallel texts: rows of a JSON Lines or Parquet file, or the clips of a store."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Row:
     """A text in one language.
 
     Attributes:
-        id: What its translations share.
-        language: ISO 639-1.
-        text: In that language.
+        id: The id shared by all translations.
+        language: ISO 639-1 code.
+        text: The text in this language.
         split: `train`, `valid`, `test`, or None.
         labels: Trait to 0 or 1.
-        method: `source`, `toga`, `piga`, or what another program says.
-        flags: What to know of it: `fallback-toga`, `paper-like`.
-        model: Who translated it.
-        prompt: With which version of the prompt.
+        method: `source`, `toga`, `piga`, or another program's name.
+        flags: Remarks such as `fallback-toga` or `paper-like`.
+        model: The model that translated it.
+        prompt: The version of the prompt.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Row:
 
 
 class Sources(NamedTuple):
-    """The English texts of a source, and how many rows of other languages were left aside."""
+    """The English texts of a source, and the number of ignored rows in other languages."""
 
     rows: list[Row]
     left_aside: int
@@ -56,7 +56,7 @@ def read_sources(path: Path) -> Sources:
     """English texts from a feature store, or from a .jsonl or .parquet file of parallel texts.
 
     Raises:
-        InvalidClips: If there is nothing of the kind, a row is damaged, or an id comes twice.
+        InvalidClips: If the source has another format, a row is damaged, or an id occurs twice.
         StoreError: If a store is damaged.
     """
     if (path / "STORE.json").is_file():
@@ -92,10 +92,10 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write a file of parallel texts whole, or not at all.
+    """Write a file of parallel texts completely or not at all.
 
     Raises:
-        StoreError: If the disk refuses.
+        StoreError: If the file cannot be written.
     """
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
@@ -107,23 +107,23 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def check_output(path: Path, method: str) -> list[Row]:
-    """The rows that an output file holds already; none where there is no file.
+    """The rows that an output file already holds; empty if the file does not exist.
 
     Raises:
-        InvalidOption: If its suffix is unknown, its folder is not there, or it holds rows of another method.
+        InvalidOption: If its suffix is unknown, its folder is missing, or it holds rows of another method.
     """
     if path.suffix not in SUFFIXES:
         raise InvalidOption(f"output '{path}': its name must end in {' or '.join(SUFFIXES)}")
     if not path.absolute().parent.is_dir():
-        raise InvalidOption(f"output '{path}': there is no folder {path.parent}")
+        raise InvalidOption(f"output '{path}': the folder {path.parent} does not exist")
     if not path.exists():
         return []
     rows = read_rows(path)
     others = {row.method for row in rows if FELL_BACK not in row.flags} - {"source", method}
     if others:
         raise InvalidOption(
-            f"{path} holds rows of method {', '.join(sorted(others))}: what was translated with labels in sight and "
-            "what was not must be told apart, so name another -o"
+            f"{path} holds rows of method {', '.join(sorted(others))}: translations made with and without the labels "
+            "must be kept apart, so name another -o"
         )
     return rows
 
@@ -153,7 +153,7 @@ def _row(given: Mapping[Any, Any]) -> Row:
     labels = fields.pop("labels", None)
     known = {name: fields.pop(name, None) for name in ("id", "language", "text", "split", "method", "flags")}
     whose = {name: fields.pop(name, None) for name in ("model", "prompt")}
-    if labels is None:  # a column each
+    if labels is None:  # one column per label
         labels = {name: value for name, value in fields.items() if isinstance(value, int | float)}
     if not isinstance(labels, dict):
         raise ValueError("'labels' must be an object such as {'openness': 1}")

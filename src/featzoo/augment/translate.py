@@ -1,4 +1,4 @@
-"""One text by the method that was asked for, else by TOGA, else not at all: pieces, checks, further attempts."""
+"""Translates one text by the requested method, else by TOGA: pieces, checks, further attempts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Task:
     """How texts are to be translated.
 
     Attributes:
-        method: `toga`, or `piga` with the labels in sight.
+        method: `toga`, or `piga`, which shows the labels to the model.
         languages: Codes, sorted.
         model: See `Question`.
-        version: Of the prompt, where it is not the method's newest.
-        temperature: Of the sampling; None is the server's own.
-        retries: How often an answer that fails a check is asked for again.
-        piece_tokens: How long a piece of a long text is at most.
+        version: Version of the prompt, if not the method's newest.
+        temperature: Sampling temperature; None is the server's own.
+        retries: Number of further requests after an answer that fails a check.
+        piece_tokens: Maximum tokens of a piece of a long text.
     """
 
     method: Method
@@ -43,17 +43,17 @@ class Task:
 
 
 class Outcome(NamedTuple):
-    """What became of one text in one language.
+    """The outcome for one text in one language.
 
     Attributes:
         language: Its code.
-        state: `answered`; `cached` if all of it was known before; `fallback` if PIGA failed and TOGA did not;
+        state: `answered`; `cached` if all answers were cached; `fallback` if PIGA failed and TOGA did not;
             `refused`.
-        text: The translation; empty where refused.
-        reason: A short code, where it was refused or fell back.
-        message: The same for people.
-        version: Of the prompt that led to it.
-        unanswered: Whether it was refused because no answer came: the next run asks again.
+        text: The translation; empty if refused.
+        reason: A short code, if it was refused or fell back.
+        message: The reason as a sentence.
+        version: Version of the prompt that was used.
+        unanswered: Whether it was refused because no answer came, so the next run requests it again.
     """
 
     language: str
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
 
 
 def settle(row: Row, task: Task, ask: Ask) -> list[Outcome]:
-    """Translate one text into each language of a task, by the task's method, else by TOGA, else not at all."""
+    """Translate one text into each language of a task, by the task's method, else by TOGA."""
     if not row.text.strip():
         return _refuse(task.languages, Fault("empty", "the text is empty"))
     if torn(row.text):
@@ -77,7 +77,7 @@ def settle(row: Row, task: Task, ask: Ask) -> list[Outcome]:
         if not labels:
             return _refuse(task.languages, Fault("no-labels", f"it has none of the labels {', '.join(TRAITS)}"))
         if set(labels.values()) - {0.0, 1.0}:
-            return _refuse(task.languages, Fault("bad-labels", "PIGA's prompt takes labels of 0 or 1"))
+            return _refuse(task.languages, Fault("bad-labels", "PIGA's prompt needs labels of 0 or 1"))
     first = _translate(row.text, task, task.languages, labels, ask)
     again = tuple(
         code
@@ -103,7 +103,7 @@ def _refuse(languages: Sequence[str], fault: Fault) -> list[Outcome]:
 def _translate(
     text: str, task: Task, languages: tuple[str, ...], labels: Mapping[str, float] | None, ask: Ask
 ) -> dict[str, Outcome]:
-    """A text by one method, piece by piece; a language that fails in one piece is not asked for in the next."""
+    """A text by one method, piece by piece; a language that fails in one piece is not requested in the next."""
     parts: dict[str, list[str]] = {code: [] for code in languages}
     failed: dict[str, Fault] = {}
     fresh, unanswered = set[str](), set[str]()
@@ -128,7 +128,7 @@ def _translate(
                 parts[code].append(translation)
             if not bad:
                 break
-            # Only what failed is asked again, and the model is told why.
+            # Only the failed languages are requested again, and the model is told why.
             why = tuple(dict.fromkeys(fault.message for fault in bad.values()))
             question = replace(question, languages=tuple(sorted(bad)), attempt=attempt + 1, faults=why)
         else:
@@ -142,7 +142,7 @@ def _translate(
 
 
 def questions(row: Row, task: Task) -> Iterator[Question]:
-    """The questions of a row, if each is answered well at once."""
+    """The questions of a row, if every first answer passes the checks."""
     if torn(row.text):
         return
     labels = {trait: row.labels[trait] for trait in TRAITS if trait in row.labels} if task.method == "piga" else None

@@ -1,1 +1,1 @@
-"""The feature store and exchange with other formats."""
+"""The feature store."""

@@ -1,4 +1,4 @@
-"""A feature set pooled onto the intervals of words, or of another set: a set of its own, one row a word."""
+"""Pools a feature set onto the intervals of words, or of another set, into a new set with one row per word."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WORDS = "words"
 
 @dataclass
 class Aligned:
-    """What became of the clips of a set.
+    """The outcome for the clips of a set.
 
     Attributes:
         key: The new set.
         stored: Clips that were pooled now.
         cached: Clips that were pooled before, from the same features and intervals.
         stale: Clips whose features are older than their media or words.
-        refused: Clip to why it cannot be pooled; it is in the failures ledger too.
+        refused: Clip to the reason why it cannot be pooled, which is also recorded as a failure.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Aligned:
 def align_set(store: FeatureStore, request: str, onto: str = WORDS, how: How = "mean") -> Aligned:
     """Pool every clip of a feature set onto the clips' words, or onto the rows of another set.
 
-    The new set is named after both (`egemaps.on-words`), and its key depends on what theirs depend on. A clip
+    The new set is named after both (`egemaps.on-words`), and its key depends on their keys. A clip
     is pooled again when its stored features or the intervals have changed.
 
     Args:
@@ -51,8 +51,8 @@ def align_set(store: FeatureStore, request: str, onto: str = WORDS, how: How = "
         how: See `featzoo.alignment.pool`.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
-        InvalidOption: If there is no such way to pool.
+        MissingFeatures: If the store does not hold the set.
+        InvalidOption: If `how` is unknown.
         StoreError: If the store cannot be written.
     """
     _check(how)
@@ -104,14 +104,14 @@ def _timed(features: FeatureSet, clip_id: str) -> FeatureSequence:
 
 def _check(how: str) -> None:
     if how not in HOWS:
-        raise InvalidOption(f"pooling is one of {', '.join(HOWS)}; got '{how}'")
+        raise InvalidOption(f"pooling must be one of {', '.join(HOWS)}; got '{how}'")
 
 
 def _open(store: FeatureStore, features: FeatureSet, other: FeatureSet | None, how: How) -> FeatureSet:
     spec = {
         "extractor": "align",
         "version": 1,
-        "reads": [],  # what it is made from is in each clip's source: stored features, not media
+        "reads": [],  # each clip's source records its inputs, which are stored features and not media
         "options": {"how": how, "onto": other.name if other else WORDS},
         "digests": {"features": features.digest, "onto": other.digest if other else ""},
     }
@@ -124,7 +124,7 @@ def _intervals(clip_id: str, clips: Mapping[str, Clip], other: FeatureSet | None
     """(W, 2) seconds.
 
     Raises:
-        ClipError: If the clip has no words, or no times are known.
+        ClipError: If the clip has no words, or all times are unknown.
     """
     if other is not None:
         if clip_id not in other:
@@ -135,13 +135,13 @@ def _intervals(clip_id: str, clips: Mapping[str, Clip], other: FeatureSet | None
         if not words:
             raise ClipError("no-words", f"'{clip_id}' has no transcript in this store")
         intervals = np.array([(word.start, word.end) for word in words], dtype=np.float64)
-        # Imported words may end before they start: such a time is not known.
+        # Imported words may end before they start: such a time counts as unknown.
         intervals[intervals[:, 1] < intervals[:, 0]] = np.nan
     if np.isnan(intervals).any(axis=1).all():
-        raise ClipError("no-times", f"the times of the words of '{clip_id}' are not known")
+        raise ClipError("no-times", f"the times of the words of '{clip_id}' are unknown")
     return intervals
 
 
 def _source(digest: str, intervals: Array) -> str:
-    """Of what a clip's rows are made from: its stored features, and the intervals."""
+    """Digest of the inputs of a clip's rows: its stored features, and the intervals."""
     return hashlib.sha256(digest.encode() + np.ascontiguousarray(intervals, dtype="<f8").tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Catalogue: the clips that a store knows, as its runs named them."""
+"""The catalogue of a store's clips, as recorded by its runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Catalogue:
         self._tables: list[Path] = []
 
     def records(self) -> dict[str, Record]:
-        """Every clip that a run has named, with its media's digest, as the newest run left it."""
+        """Every recorded clip with its media's digest, from the newest run that named it."""
         if self._records is None:
             self._tables = tables(self._folder)
             newest = newest_records(self._tables)
@@ -41,10 +41,10 @@ class Catalogue:
         return self._forgotten
 
     def record(self, clips: Iterable[Clip], media: Mapping[Path, str] | None = None) -> None:
-        """Keep the clips of a run; those that have not changed are not written again.
+        """Record the clips of a run; unchanged clips are not written again.
 
         Args:
-            clips: As found.
+            clips: The clips.
             media: Digests of the media files' contents, where known.
 
         Raises:
@@ -55,7 +55,7 @@ class Catalogue:
         for clip in clips:
             check_id(clip.id)
             before = known.get(clip.id)
-            if before:  # a run that does not read a file says nothing of it
+            if before:  # a run that does not read a file keeps its earlier digest
                 clip = replace(clip, files={**before.clip.files, **clip.files})
             record = Record(clip, (media or {}).get(clip.path, "") if clip.path else "")
             if not before or not same(before, record):
@@ -66,10 +66,10 @@ class Catalogue:
             self._forgotten -= known.keys()
 
     def forget(self, clip_ids: Iterable[str]) -> None:
-        """Take clips out; their features stay until garbage is deleted. A run that names a clip again brings it back.
+        """Remove clips; their features stay until garbage is deleted. A run that names a clip again restores it.
 
         Raises:
-            StoreError: If there is no such clip, or the store cannot be written.
+            StoreError: If a clip does not exist, or the store cannot be written.
         """
         known, ids = self._refreshed(), list(dict.fromkeys(clip_ids))
         for clip_id in ids:

@@ -1,4 +1,4 @@
-"""`feat check`: is every byte of the store what was written?"""
+"""`feat check`: compares every byte of the store with the digests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from featzoo.durable import move
 from featzoo.errors import StoreError
 from featzoo.sequence import Array
 
-# Where `repair` puts shards that are damaged: out of the way, not away.
+# `repair` moves damaged shards to this folder instead of deleting them.
 ASIDE = "damaged"
 
 
 class Damage(NamedTuple):
-    """A shard that is not what was written, and what is wrong with it."""
+    """A damaged shard, and what is wrong with it."""
 
     key: str
     shard: Path
@@ -46,7 +46,7 @@ def check_store(store: FeatureStore, repair: bool = False) -> Iterator[Damage]:
             try:
                 problem = check_shard(place, found)
             except VanishedShard:
-                continue  # packed meanwhile, into one that is checked as well or was just verified
+                continue  # packed meanwhile, into one that is also checked or was just verified
             if problem:
                 yield Damage(found.key, place, problem)
                 if repair:
@@ -54,7 +54,7 @@ def check_store(store: FeatureStore, repair: bool = False) -> Iterator[Damage]:
 
 
 def check_shard(place: Path, found: FeatureSet) -> str:
-    """What is wrong with a shard; empty if nothing is.
+    """A description of a shard's damage; empty for an intact shard.
 
     Raises:
         VanishedShard: If it is gone.
@@ -69,7 +69,7 @@ def check_shard(place: Path, found: FeatureSet) -> str:
     offsets = header.offsets
     counts = {len(header.clip_ids), len(header.sources), len(header.digests), len(offsets) - 1}
     if len(counts) != 1 or offsets[0] != 0 or bool((np.diff(offsets) < 0).any()):
-        return "its tables of clips do not fit each other"
+        return "its tables of clips do not match each other"
     kind = found.kind
     if kind is not None and kind != (header.names, np.dtype(header.dtype), header.tail):
         return f"its rows are {header.tail} {header.dtype}, those of the set {kind[2]} {kind[1]}, or columns differ"
@@ -82,7 +82,7 @@ def _check_clips(header: Header, features: Array, intervals: Array) -> str:
     for number, clip_id in enumerate(header.clip_ids):
         rows = slice(int(header.offsets[number]), int(header.offsets[number + 1]))
         if clip_digest(features[rows], intervals[rows]) != header.digests[number]:
-            return f"the bytes of '{clip_id}' are not those that were written"
+            return f"the bytes of '{clip_id}' differ from those that were written"
     return ""
 
 

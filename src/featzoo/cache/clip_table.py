@@ -1,7 +1,7 @@
-"""The clips of each run, as immutable Parquet tables; merged when read, the newest row of a clip wins.
+"""The clips of each run, as immutable Parquet tables; merged when read: the newest row of a clip counts.
 
 The newest is the last by name. A name starts with the time in nanoseconds, or with one more than that of the last
-table there is: a run on a host whose clock is slow still counts as newer than those it could see.
+existing table, so a run on a host whose clock is slow still counts as newer than those that it could see.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from featzoo.media.transcripts import Word
 
 
 class Record(NamedTuple):
-    """A clip and the digest of its media's content, empty where it has none."""
+    """A clip and the digest of its media's content, which is empty without media."""
 
     clip: Clip
     media: str
 
 
 def write_records(folder: Path, records: Sequence[Record], forgotten: Sequence[str] = ()) -> Path:
-    """Keep the clips of one run, and give the table that holds them.
+    """Write the clips of one run, and return the new table.
 
     Args:
-        folder: Where the tables are.
+        folder: The folder of the tables.
         records: The clips.
-        forgotten: Ids of clips that older tables name, and that are not to be known any more.
+        forgotten: Ids of clips in older tables that are removed.
 
     Raises:
         StoreError: If the folder cannot be written.
@@ -60,13 +60,13 @@ def tables(folder: Path) -> list[Path]:
 
 
 def stamp_of(place: Path) -> int:
-    """The number by which a table is newer than others."""
+    """The number that orders tables by age."""
     digits = place.name.split("-")[0]
     return int(digits) if digits.isdecimal() else 0
 
 
 def read_records(places: Sequence[Path]) -> dict[str, Record]:
-    """All clips by id, as the last of some tables that names them has them, without those that are forgotten.
+    """All clips by id, each from the last of some tables that names it, without forgotten ones.
 
     Raises:
         StoreError: If a table is damaged.
@@ -75,7 +75,7 @@ def read_records(places: Sequence[Path]) -> dict[str, Record]:
 
 
 def newest_records(places: Sequence[Path]) -> dict[str, Record | None]:
-    """All clips by id, as the last of some tables that names them has them; None for those that are forgotten.
+    """All clips by id, each from the last of some tables that names it; None for forgotten ones.
 
     Raises:
         StoreError: If a table is damaged.
@@ -149,5 +149,5 @@ def _record(row: dict[str, Any]) -> Record:
 
 
 def same(one: Record, other: Record) -> bool:
-    """Whether two records say the same; a word time that is not known equals itself."""
+    """Whether two records are equal; an unknown word time equals itself."""
     return repr(_row(one)) == repr(_row(other))

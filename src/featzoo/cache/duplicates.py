@@ -1,4 +1,4 @@
-"""Clips of different splits that have the same content, so that a test score would tell of training data."""
+"""Finds clips of different splits with the same content, which leak training data into test scores."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Duplicate(NamedTuple):
 
 
 def across_splits(records: Mapping[str, Record]) -> list[Duplicate]:
-    """The clips that have the same content as one of another split; segments that do not overlap have not."""
+    """Pairs of clips from different splits with the same content; segments that do not overlap do not count."""
     groups: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
     for name, (clip, media) in records.items():
         if media and clip.split:
             groups[media].append((clip.start, math.inf if clip.end is None else clip.end, clip.split, name))
     found = []
     for spans in groups.values():
-        furthest: dict[str, tuple[float, str]] = {}  # of each split, the latest end so far, and whose it is
+        furthest: dict[str, tuple[float, str]] = {}  # for each split, the latest end so far, and its clip
         for start, end, split, name in sorted(spans):
             others = [(until, other, whose) for other, (until, whose) in furthest.items() if other != split]
             found += [_pair((whose, other), (name, split)) for until, other, whose in others if until > start]
@@ -39,6 +39,6 @@ def across_splits(records: Mapping[str, Record]) -> list[Duplicate]:
 
 
 def _pair(*clips: tuple[str, str]) -> Duplicate:
-    """Two clips with their splits; that of train first."""
+    """Two clips with their splits; the train clip comes first."""
     one, other = sorted(clips, key=lambda clip: (clip[1] != "train", clip))
     return Duplicate(*one, *other)

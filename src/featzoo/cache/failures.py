@@ -1,4 +1,4 @@
-"""The failures of a feature set: one small file for each clip, so that no two processes write to the same one."""
+"""The failures of a feature set: one small file for each clip, so that two processes do not write to the same file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from featzoo.vocabulary import is_lasting
 
 
 class Failure(NamedTuple):
-    """Why a clip gave no features.
+    """The reason why a clip has no features.
 
     Attributes:
         clip: Its id.
-        source: The digest of what the features would have been made from.
+        source: The digest of the inputs.
         reason: A short code, see `featzoo.vocabulary.LASTING`.
-        message: What was wrong.
+        message: The reason as a sentence.
         attempts: Number of times that the clip has failed.
         retry: Whether the extractor asked for another attempt.
     """
@@ -34,7 +34,7 @@ class Failure(NamedTuple):
 
     @property
     def lasting(self) -> bool:
-        """Whether the clip is not tried again while it is unchanged."""
+        """Whether the clip is not tried again until it changes."""
         return is_lasting(self.reason, self.retry)
 
 
@@ -45,7 +45,7 @@ class Failures:
         self._folder = folder / "failures"
 
     def add(self, clip_id: str, source: str, reason: str, message: str, retry: bool) -> None:
-        """Record a failure, one attempt more than before.
+        """Record a failure, with one more attempt than before.
 
         Raises:
             StoreError: If the folder cannot be written.
@@ -67,12 +67,12 @@ class Failures:
         write(self._place(clip_id), json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
 
     def remove(self, clip_ids: Iterable[str]) -> None:
-        """Forget the failures of these clips, where there are any."""
+        """Delete any failures of these clips."""
         for clip_id in clip_ids:
             self._place(clip_id).unlink(missing_ok=True)
 
     def get(self, clip_id: str) -> Failure | None:
-        """Why a clip failed the last time; None if it did not."""
+        """The clip's last failure; None if it did not fail."""
         return _read(self._place(clip_id))
 
     def all(self) -> list[Failure]:

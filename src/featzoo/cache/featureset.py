@@ -20,29 +20,29 @@ from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id, mapped, 
 from featzoo.errors import MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
 
-# Times that a read looks for a clip again whose shard another process has packed away.
+# Number of attempts to find a clip again after another process has packed its shard.
 TRIES = 3
 
 
 class Owner(Protocol):
-    """The store that a feature set needs: its folder, what its clips are now, and its sets by key, for pickling."""
+    """The part of a store that a feature set needs: its folder, current clips, and sets by key, for pickling."""
 
     path: Path
 
     def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
-        """The digest of what of a clip is read; None if it is unknown."""
+        """The digest of a clip's current inputs; None if it is unknown."""
 
     def __getitem__(self, request: str) -> FeatureSet: ...
 
 
 class FeatureSet:
-    """One feature set of a store: `features["clip id"]` is a FeatureSequence of mapped arrays.
+    """One feature set of a store: `features["clip id"]` is a FeatureSequence of memory-mapped arrays.
 
     Attributes:
         key: Its folder's name: name and first digits of the digest.
         name: The extractor's name and tag, such as `bert.minilm`.
         digest: SHA-256 of the spec.
-        spec: All that decided its features.
+        spec: Everything that determines its features.
         provenance: Versions, licence, host, date.
     """
 
@@ -63,12 +63,12 @@ class FeatureSet:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The extractor's options, as they entered the key."""
+        """The extractor's options in the key."""
         return dict(self.spec.get("options", {}))
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What of a clip decides the features."""
+        """The inputs of a clip that determine the features."""
         return tuple(self.spec.get("reads", ()))
 
     def describe(self) -> str:
@@ -77,18 +77,18 @@ class FeatureSet:
 
     @cached_property
     def index(self) -> SetIndex:
-        """Where each clip lies."""
+        """The shard and position of each clip."""
         return SetIndex(self.folder / "shards", self.store.path / "index" / f"{self.key}{SUFFIX}")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Column names; empty while nothing is stored."""
+        """Column names; empty for an empty set."""
         newest = self.index.newest()
         return newest.names if newest else ()
 
     @property
     def kind(self) -> tuple[tuple[str, ...], np.dtype[Any], tuple[int, ...]] | None:
-        """Column names, type and shape of its rows; None while nothing is stored."""
+        """Column names, type and shape of its rows; None for an empty set."""
         newest = self.index.newest()
         return newest.kind if newest else None
 
@@ -106,11 +106,11 @@ class FeatureSet:
         return clip_id in self.index
 
     def holds(self, clip_id: str, source: str | None = None) -> bool:
-        """Whether a clip is stored, made from `source` if that is given."""
+        """Whether a clip is stored, with this `source` if it is given."""
         return clip_id in self.index if source is None else source in self.index.sources(clip_id)
 
     def __getitem__(self, clip_id: str) -> FeatureSequence:
-        """A clip's features: read-only arrays mapped from the file.
+        """A clip's features: read-only arrays memory-mapped from the file.
 
         Raises:
             MissingFeatures: If it is not stored.
@@ -134,14 +134,14 @@ class FeatureSet:
         """Clip `number` of a shard: views of the mapped file.
 
         Raises:
-            StoreError: If the file is gone or cut short.
+            StoreError: If the file is missing or truncated.
         """
         features, intervals = _views(shard, layout)
         first, last = layout.offsets[number : number + 2].tolist()
         return FeatureSequence.stored(features[first:last], intervals[first:last], layout.names)
 
     def array(self, clip_id: str) -> Array:
-        """A clip's features alone: (T, ..., D), mapped.
+        """Only a clip's features: (T, ..., D), memory-mapped.
 
         Raises:
             MissingFeatures: If it is not stored.
@@ -150,7 +150,7 @@ class FeatureSet:
         return features
 
     def notes(self, clip_id: str) -> dict[str, str]:
-        """What a user should know of how a clip was decoded, by kind; empty for most clips.
+        """Notes on how a clip was decoded, by kind; empty for most clips.
 
         Raises:
             MissingFeatures: If it is not stored.
@@ -179,7 +179,7 @@ class FeatureSet:
         return {kind: sorted(clip_ids) for kind, clip_ids in sorted(found.items())}
 
     def place(self, clip_id: str) -> Place:
-        """Where the copy of a clip lies that counts: the one that fits the clip as it is now, or the newest.
+        """The position of the copy to read: the one that matches the clip's current inputs, or the newest.
 
         Raises:
             MissingFeatures: If it is not stored.
@@ -191,7 +191,7 @@ class FeatureSet:
         if not places:
             raise MissingFeatures(self._absent(clip_id))
         if len({place.source for place in places}) > 1:
-            # Made from different media or words over time: the one that fits the clip as it is now.
+            # Made from different media or words over time: the one that matches the clip's current inputs.
             current = self.store.source(clip_id, self.reads)
             places = [place for place in places if place.source == current] or places
         return places[-1]
@@ -208,7 +208,7 @@ class FeatureSet:
         """Store clips durably: when this returns, they survive a crash.
 
         Raises:
-            StoreError: If their rows do not fit the set, or the disk refuses.
+            StoreError: If their rows do not match the set, or it cannot be written.
         """
         if not entries:
             return
@@ -218,15 +218,15 @@ class FeatureSet:
         if kind is not None and kind != (new.names, new.features.dtype, new.features.shape[1:]):
             raise StoreError(
                 f"'{entries[0].clip_id}' has rows {new.features.shape[1:]} {new.features.dtype}, {self.key} has "
-                f"{kind[2]} {kind[1]}, or other column names: output that changes needs another version"
+                f"{kind[2]} {kind[1]}, or other column names: raise the extractor's version when its output changes"
             )
-        # Newer than all that is there, even where another host's clock is ahead of this one's.
+        # Newer than all existing shards, even if another host's clock is ahead of this one's.
         created = max(time.time_ns(), newest.created + 1 if newest else 0)
         self.index.take(write_shard(self.folder / "shards", self.digest, entries, created))
         self.settle(entry.clip_id for entry in entries)
 
     def fail(self, clip_id: str, source: str, reason: str, message: str, retry: bool = False) -> None:
-        """Record why a clip gave no features.
+        """Record why a clip has no features.
 
         Raises:
             StoreError: If the store cannot be written.
@@ -235,11 +235,11 @@ class FeatureSet:
         self._failures.add(clip_id, source, reason, message, retry)
 
     def settle(self, clip_ids: Iterable[str]) -> None:
-        """Forget the failures of clips that are stored now."""
+        """Delete the failures of clips that are now stored."""
         self._failures.remove(clip_ids)
 
     def failure(self, clip_id: str) -> Failure | None:
-        """Why a clip failed the last time, if it did."""
+        """The clip's last failure, if any."""
         return self._failures.get(clip_id)
 
     def failures(self) -> list[Failure]:

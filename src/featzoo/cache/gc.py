@@ -1,8 +1,8 @@
-"""`feat gc`: what nothing in a store uses. Found first, shown, and deleted only when asked.
+"""`feat gc`: finds unused data in a store, and deletes it only on request.
 
-A stored sequence is used if reading its clip gives it: it fits the clip's media, segment and words as the last run
-recorded them or, where none does, it is the newest. What a run has not recorded, or recorded without its media, may
-fit again: all of it is used. Of a clip that is forgotten, nothing is.
+A stored sequence is used if reading its clip returns it: it matches the clip's media, segment and words as the last run
+recorded them or, if no sequence matches, it is the newest. All sequences of a clip that no run has recorded, or that
+was recorded without its media, are used, because they may match again. Sequences of forgotten clips are not used.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from featzoo.cache.store import FeatureStore
 from featzoo.durable import move, refused
 from featzoo.errors import DamagedShard, StoreError
 
-# Unfinished files this old belong to no process that still writes them.
+# Unfinished files older than this are no longer being written.
 ABANDONED_SECONDS = 86400.0
-# Feature sets on their way out, in a folder that no reader looks into.
+# Feature sets that are being deleted, in a folder that readers ignore.
 DELETED = ".deleted"
-# All that featzoo writes into the folder of a set.
+# The files that featzoo writes into the folder of a set.
 WRITTEN = ("set.json", "shards/*.h5", "failures/*.json", "merged/*.json", f"{ASIDE}/*.h5", ".*.tmp", "*/.*.tmp")
 
 
 class Garbage(NamedTuple):
-    """Something that nothing uses.
+    """A piece of unused data.
 
     Attributes:
         kind: rows (of one shard), forgotten (rows of forgotten clips), merged, failure, aside, temporary, index or set.
-        key: The feature set; empty for what belongs to none.
+        key: The feature set; empty for data that belongs to no set.
         place: The file or folder.
         size: Bytes that deleting it frees.
-        clips: Whose sequences or failures these are.
+        clips: The clips of the sequences or failures.
     """
 
     kind: Literal["rows", "forgotten", "merged", "failure", "aside", "temporary", "index", "set"]
@@ -57,7 +57,7 @@ class Garbage(NamedTuple):
 def find_garbage(
     store: FeatureStore, sets: Collection[str] = (), superseded: bool = False, grace: float = GRACE_SECONDS
 ) -> Iterator[Garbage]:
-    """What nothing in a store uses; nothing is changed.
+    """Find unused data in a store, without changing it.
 
     Args:
         store: A feature store.
@@ -70,7 +70,7 @@ def find_garbage(
 
     Raises:
         StoreError: If a set to delete holds files that featzoo did not write, or a record of clips is damaged.
-        MissingFeatures: If a set to delete is not there.
+        MissingFeatures: If a set to delete does not exist.
     """
     whole = {store[request].key for request in sets}
     if superseded:
@@ -94,13 +94,13 @@ def find_garbage(
 
 
 def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float = GRACE_SECONDS) -> None:
-    """Delete what `find_garbage` found, as far as nothing uses it still. Killed at any moment, nothing in use is lost.
+    """Delete data from `find_garbage` that is still unused. If killed at any moment, no used data is lost.
 
-    A shard of which some sequences are in use is written anew without the others and verified; the old one goes when
-    its `grace` is over, with the next `feat gc`.
+    A shard with some used sequences is rewritten without the others and verified; the old one is deleted by the next
+    `feat gc` after its `grace` has passed.
 
     Raises:
-        StoreError: If what is in use cannot be read (repair the store first), or the disk refuses.
+        StoreError: If used data cannot be read (repair the store first), or the store cannot be written.
     """
     shards: dict[str, set[str]] = defaultdict(set)
     for each in garbage:
@@ -120,7 +120,7 @@ def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float
 
 
 def _unused(store: FeatureStore, found: FeatureSet) -> dict[str, list[Place]]:
-    """The sequences that no reading gives, by shard. Merged shards that wait for their grace are no matter here."""
+    """Stored sequences that no read returns, by shard. Merged shards still in their grace period are ignored."""
     found.index.refresh()
     merged = merged_shards(found)
     unused: dict[str, list[Place]] = defaultdict(list)
@@ -137,7 +137,7 @@ def _unused(store: FeatureStore, found: FeatureSet) -> dict[str, list[Place]]:
 def _kept(store: FeatureStore, found: FeatureSet, clip_id: str, places: list[Place]) -> Collection[Place]:
     if clip_id in store.catalogue.forgotten():
         return []
-    # Of several copies made from the same, the newest.
+    # Of several copies with the same source, the newest.
     newest = {place.source: place for place in places}
     if len(newest) < 2:
         return newest.values()
@@ -173,13 +173,13 @@ def _weigh(found: FeatureSet, shard: str, places: list[Place]) -> tuple[int, lis
 
 
 def _shrink(store: FeatureStore, found: FeatureSet, shards: Collection[str], grace: float) -> None:
-    """Write shards anew without what is not used now, and delete those that others replace."""
+    """Rewrite shards without unused sequences, and delete shards that have been replaced."""
     written = []
     for shard, places in _unused(store, found).items():
         if shard not in shards:
             continue
         numbers = {place.number for place in places}
-        with suppress(VanishedShard):  # another process is packing this set: the next `feat gc` will do
+        with suppress(VanishedShard):  # another process is packing this set: leave it to the next `feat gc`
             _verify_kept(store, found, shard, numbers)
             kept = [e for number, e in enumerate(entries_of(found.index.path(shard))) if number not in numbers]
             if kept:
@@ -191,10 +191,10 @@ def _shrink(store: FeatureStore, found: FeatureSet, shards: Collection[str], gra
 
 
 def _verify_kept(store: FeatureStore, found: FeatureSet, shard: str, numbers: Collection[int]) -> None:
-    """Make sure that what is kept of some clips can be read, before another copy of them goes.
+    """Check that the kept copies of some clips can be read, before other copies are deleted.
 
     Raises:
-        StoreError: If its bytes are not those that were written.
+        StoreError: If their bytes differ from those that were written.
     """
     clip_ids = read_header(found.index.path(shard)).clip_ids
     merged = merged_shards(found)
@@ -204,7 +204,7 @@ def _verify_kept(store: FeatureStore, found: FeatureSet, shard: str, numbers: Co
             got = found.sequence(found.index.path(place.shard), found.index.header(place.shard), place.number)
             if clip_digest(got.features, got.intervals) != place.digest:
                 raise DamagedShard(
-                    f"{found.index.path(place.shard)}: the bytes of '{clip_id}' are not those that were written. "
+                    f"{found.index.path(place.shard)}: the bytes of '{clip_id}' differ from those that were written. "
                     "Repair the store first"
                 )
 
@@ -236,7 +236,7 @@ def _size_of_set(folder: Path) -> int:
 
 
 def _recovered(place: Path, found: FeatureSet) -> bool:
-    """Whether a shard that was set aside is of no use: its clips are stored, or can be computed again."""
+    """Whether a damaged shard in `damaged/` is not needed: its clips are stored, or can be computed again."""
     try:
         header = read_header(place)
     except StoreError:
@@ -245,7 +245,7 @@ def _recovered(place: Path, found: FeatureSet) -> bool:
 
 
 def _loose(store: FeatureStore) -> Iterator[Garbage]:
-    """Unfinished files of processes that are gone, indexes of sets that are gone, and sets half deleted."""
+    """Unfinished files of dead processes, indexes of deleted sets, and partly deleted sets."""
     folders = [store.path, store.path / "clips", store.path / "index"]
     folders += [found.folder / name for found in store.sets() for name in ("", "shards", "failures", "merged")]
     for folder in folders:
@@ -264,7 +264,7 @@ def _loose(store: FeatureStore) -> Iterator[Garbage]:
 
 
 def _delete_set(store: FeatureStore, folder: Path) -> None:
-    """First out of sight in one step, so that nobody ever reads half a set."""
+    """Delete a set by first moving it away in one step, so that it is never read partly."""
     target = store.path / DELETED / f"{folder.name}-{uuid4().hex}"
     if folder.parent.name != DELETED:
         move(folder, target)

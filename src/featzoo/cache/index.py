@@ -1,4 +1,4 @@
-"""Where each clip of a feature set lies: kept in `index/`, made again whenever it does not fit the shards."""
+"""The position of each clip of a feature set, stored in `index/` and made again if it does not match the shards."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from featzoo.cache.index_file import Part, Saved, load_index, save_index, tables
 from featzoo.cache.shard import Layout, VanishedShard, read_header
 from featzoo.errors import StoreError
 
-# Shards that vanish between being listed and being opened have been packed: the folder is listed again, so often.
+# A shard that disappears between being listed and opened was packed: the folder is listed again this many times.
 LISTINGS = 5
 
 
 class Place(NamedTuple):
-    """One stored clip: its shard, its number in it, and what it was made from."""
+    """One stored clip: its shard, its number in it, and the digest of its inputs."""
 
     shard: str
     number: int
@@ -34,10 +34,10 @@ class SetIndex:
     A clip is kept as one number, its row among the clips of all shards, so that a large set opens fast.
 
     Attributes:
-        bad: Shards that cannot be read, with the reason: they are reported, never passed over in silence.
+        bad: Shards that cannot be read, with the reason: they are reported, never ignored silently.
     """
 
-    # So many shards, or clips in them, that the saved index does not know make saving it worth while.
+    # Save the index again once this many shards, or clips, are missing from it.
     SAVE_AFTER, SAVE_CLIPS = 8, 1000
 
     def __init__(self, shards: Path, saved: Path) -> None:
@@ -55,7 +55,7 @@ class SetIndex:
         self._parts = parts
         self._names = {part.name: part for part in parts}
         *self._firsts, self._count = accumulate((part.count for part in parts), initial=0)
-        # Each clip's row, or its rows where it is stored more than once.
+        # Each clip's row, or its rows if it is stored more than once.
         self._rows: dict[str, int | list[int]] = {}
         self._sorted: Sequence[str] | None = None
         self._put(clip_ids, rows)
@@ -68,7 +68,7 @@ class SetIndex:
             self._rows.update(zip(clip_ids, rows, strict=True))
             if len(self._rows) == before + len(clip_ids):
                 return
-            for clip_id in set(clip_ids):  # one of them is there twice
+            for clip_id in set(clip_ids):  # one of them occurs twice
                 del self._rows[clip_id]
         for clip_id, row in zip(clip_ids, rows, strict=True):
             held = self._rows.get(clip_id)
@@ -82,7 +82,7 @@ class SetIndex:
         return [(clip_id, row) for clip_id in self._rows for row in self._copies(clip_id)]
 
     def _drop(self, names: set[str]) -> None:
-        """Forget some shards."""
+        """Remove some shards from the index."""
         clip_ids = [""] * self._count
         for clip_id, row in self._pairs():
             clip_ids[row] = clip_id
@@ -93,7 +93,7 @@ class SetIndex:
             self._take(part, its_ids)
 
     def refresh(self) -> None:
-        """Take in shards that have appeared since, and forget those that are gone."""
+        """Add new shards, and remove those that no longer exist."""
         shards, clips = len(self._parts), self._count
         forgot = False
         for _ in range(LISTINGS):
@@ -106,7 +106,7 @@ class SetIndex:
             save_index(self._saved, Saved(self._parts, clip_ids, rows))
 
     def _update(self) -> tuple[bool, bool]:
-        """List the folder: whether known shards are gone, and whether one vanished while it was looked at."""
+        """List the folder: whether known shards are missing, and whether one disappeared meanwhile."""
         present = _list(self._shards)
         gone = set(self._names) - present
         if gone:
@@ -125,15 +125,15 @@ class SetIndex:
             except VanishedShard:
                 vanished = True
             except StoreError as error:
-                # Looked at again when it changes: on a network file system it may not be all here yet.
+                # Read again when it changes, because on a network file system it may not be complete yet.
                 self.bad[name], self._stamps[name] = str(error), stamp
         return bool(gone), vanished
 
     def take(self, path: Path) -> None:
-        """Take in one shard.
+        """Add one shard.
 
         Raises:
-            VanishedShard: If it is gone.
+            VanishedShard: If it no longer exists.
             StoreError: If it is damaged.
         """
         header = read_header(path)
@@ -169,7 +169,7 @@ class SetIndex:
         return part.path, part.layout, number
 
     def sources(self, clip_id: str) -> list[str]:
-        """What each copy of a clip was made from, in no order."""
+        """The sources of all copies of a clip, in no order."""
         found = [self._part(row) for row in self._copies(clip_id)]
         return [part.tables[0][number].decode() for part, number in found]
 
@@ -184,15 +184,15 @@ class SetIndex:
         return sorted(clip_id for clip_id, rows in self._rows.items() if not isinstance(rows, int))
 
     def header(self, shard: str) -> Layout:
-        """How the rows of a shard lie."""
+        """The layout of a shard."""
         return self._names[shard].layout
 
     def headers(self) -> list[Layout]:
-        """How the rows of each shard lie, the newest last."""
+        """The layout of each shard, the newest last."""
         return sorted((part.layout for part in self._parts), key=lambda layout: layout.created)
 
     def newest(self) -> Layout | None:
-        """The layout of the newest shard; None while there is none."""
+        """The layout of the newest shard; None without shards."""
         return max((part.layout for part in self._parts), key=lambda layout: layout.created, default=None)
 
     def shards(self) -> list[str]:

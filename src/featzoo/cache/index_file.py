@@ -1,8 +1,8 @@
-"""The index of a feature set as a file: derived from its shards, and worth nothing without them.
+"""The index file of a feature set, which is derived from its shards.
 
-A line of JSON (shards, sizes, checksum), then of the clips of all shards: their ids, sorted, as UTF-8 joined by NUL;
-the row of each (int64), counted through the shards; by row, the offsets (int64, one more for each shard); by row,
-sources and digests (64 bytes each). Opening a store does not read the last two: few clips need them.
+It holds a line of JSON (shards, sizes, checksum), then for the clips of all shards: their ids, sorted, as UTF-8 joined
+by NUL; the row of each (int64), counted through the shards; by row, the offsets (int64, one more for each shard); by
+row, sources and digests (64 bytes each). Opening a store does not read the last two: few clips need them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HEX = 64
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What the index knows of one shard: its file, bytes, layout, number of clips, and how to get at `tables`."""
+    """The index entry of one shard: its file, bytes, layout, number of clips, and access to `tables`."""
 
     name: str
     path: Path
@@ -55,7 +55,7 @@ def tables_of(header: Header) -> tuple[Array, Array]:
 
 
 class Saved(NamedTuple):
-    """An index: shards, and the ids of their clips, sorted, with the row of each; an id may be there twice."""
+    """An index: shards, and the ids of their clips, sorted, with the row of each; an id may occur twice."""
 
     parts: list[Part]
     clip_ids: Sequence[str]
@@ -63,7 +63,7 @@ class Saved(NamedTuple):
 
 
 def save_index(place: Path, index: Saved) -> None:
-    """Keep an index; a folder that cannot be written does without."""
+    """Save an index, unless the folder cannot be written."""
     parts = index.parts
     names: dict[tuple[str, ...], int] = {}
     shards = []
@@ -89,17 +89,17 @@ def save_index(place: Path, index: Saved) -> None:
 
 
 def load_index(place: Path, shards: Path) -> Saved:
-    """A saved index; an empty one if it is not there or damaged. Its shards may have changed since."""
+    """A saved index; empty if it is missing or damaged. Its shards may have changed since."""
     try:
-        # Not mapped: where another host replaces the file, a network file system would kill its reader. Left open: the
-        # tables of a shard are read from it later.
+        # Not memory-mapped, because on a network file system a reader crashes when another host replaces the file. Kept
+        # open, because the tables of a shard are read from it later.
         file = place.open("rb")
         document = json.loads(file.readline())
         start = file.tell()
         front = file.read(int(document["front"]))
         return _read(document, file, start, front, shards)
     except (OSError, KeyError, TypeError, ValueError):
-        # Derived and replaceable: a damaged index is simply made again from the shards.
+        # A damaged index is made again from the shards.
         return Saved([], [], [])
 
 
@@ -126,7 +126,7 @@ def _read(document: dict[str, Any], file: BufferedReader, start: int, front: byt
 
 
 def _tables(file: BufferedReader, where: tuple[int, int], count: int, shard: Path) -> tuple[Array, Array]:
-    """Sources and digests, from the index that was opened or, if that is out of reach by now, from the shard."""
+    """Sources and digests, from the open index or, if it can no longer be read, from the shard."""
     with suppress(OSError, ValueError):
         sources, digests = (np.frombuffer(os.pread(file.fileno(), HEX * count, at), f"S{HEX}") for at in where)
         if len(sources) == len(digests) == count:

@@ -1,4 +1,4 @@
-"""`feat lock`: a small file by which another project can prove that it has the same features."""
+"""`feat lock`: a small file with which another project can prove that it has the same features."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FORMAT = 1
 
 
 def lock_store(store: FeatureStore) -> dict[str, Any]:
-    """The digests of a store: of the data set (clips, splits, labels), of each feature set, of each clip in it.
+    """The digests of a store's data set (clips, splits, labels), of each feature set, and of each clip in it.
 
-    Paths, hosts, dates and the order of shards are not in it: equal features give an equal lock anywhere.
+    They do not include paths, hosts, dates or the order of shards: equal features have equal locks everywhere.
     """
     return {
         "format": FORMAT,
@@ -45,7 +45,7 @@ def _lock_set(found: FeatureSet) -> dict[str, Any]:
 
 
 def write_lock(store: FeatureStore, path: Path) -> dict[str, Any]:
-    """Write the lock of a store to a file, and give it.
+    """Write the lock of a store to a file, and return it.
 
     Raises:
         StoreError: If the file cannot be written.
@@ -56,10 +56,10 @@ def write_lock(store: FeatureStore, path: Path) -> dict[str, Any]:
 
 
 def read_lock(path: Path) -> dict[str, Any]:
-    """A lock file.
+    """The content of a lock file.
 
     Raises:
-        StoreError: If it is not there, or is not one.
+        StoreError: If the file is missing or not a lock.
     """
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ def read_lock(path: Path) -> dict[str, Any]:
 
 
 def differences(store: FeatureStore, lock: Mapping[str, Any]) -> Iterator[str]:
-    """In what a store is not what was locked; nothing if it holds at least that."""
+    """The differences between a store and a lock; empty if the store holds at least the locked features."""
     if lock["dataset"] != _dataset_digest(store):
         yield "the data set differs: other clips, media, words, splits or labels"
     held = {found.key: found for found in store.sets()}

@@ -1,4 +1,4 @@
-"""`feat merge`: all that another store holds, taken into this one."""
+"""`feat merge`: copies the content of another store into this one."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from featzoo.errors import StoreError
 
 @dataclass
 class Merged:
-    """What became of one feature set of the other store.
+    """The outcome for one feature set of the other store.
 
     Attributes:
         key: The feature set.
-        taken: Sequences that were not here.
-        same: Sequences that were here already, made from the same.
-        theirs: Clips that both stores hold, made from different media, segments or words, and that are now read as
-            the other store has them, because it recorded them last.
-        ours: Such clips that are read as before; and those made from the same that differ, as imports may.
-        failures: Failures that were not known here.
+        taken: Sequences that this store lacked.
+        same: Sequences that this store already held with the same source.
+        theirs: Clips in both stores, made from different media, segments or words, for which the other store's
+            sequence is now read, because it recorded them last.
+        ours: Such clips for which this store's sequence is still read; and different sequences with the same source,
+            as from imports.
+        failures: Failures that this store lacked.
         damaged: Shards that were refused.
     """
 
@@ -44,21 +45,21 @@ class Merged:
 
 
 def merge_stores(store: FeatureStore | None, other: FeatureStore, dry_run: bool = False) -> Iterator[Merged]:
-    """Take in all feature sets, clips and failures of another store, which may be written to meanwhile.
+    """Copy all feature sets, clips and failures of another store, which may be written to meanwhile.
 
-    Clips first: the newest record of a clip wins, and decides which of two sequences is read. Shards never change, so
-    on one file system they are linked, not copied. A second merge takes what has come since.
+    Clips are copied first: the newest record of a clip counts, and decides which of two sequences is read. Shards never
+    change, so on the same file system they are linked, not copied. A second merge copies what is new.
 
     Args:
-        store: To take them into; None, with `dry_run`, for one that is not there yet.
-        other: Where they come from; it is not changed.
-        dry_run: Change nothing, and say what would be done.
+        store: The destination; None, with `dry_run`, for a store that does not exist yet.
+        other: The source store; it is not changed.
+        dry_run: Only report what would be copied.
 
     Yields:
-        What became of each set of the other store.
+        The outcome for each set of the other store.
 
     Raises:
-        StoreError: If both are one store, the clips of the other are damaged, or the disk refuses.
+        StoreError: If both are the same store, the clips of the other are damaged, or this store cannot be written.
     """
     if store is not None and store.path.resolve() == other.path.resolve():
         raise StoreError(f"{other.path} cannot be merged into itself")
@@ -71,7 +72,7 @@ def merge_stores(store: FeatureStore | None, other: FeatureStore, dry_run: bool 
 
 
 def _merge_records(store: FeatureStore | None, other: FeatureStore, dry_run: bool) -> dict[str, Record]:
-    """Take in the tables of clips; and every clip as the newest of both has it."""
+    """Copy the tables of clips, and return the newest record of every clip."""
     theirs = {place.name: place for place in tables(other.path / "clips")}
     ours = {place.name: place for place in tables(store.path / "clips")} if store else {}
     records = read_records([place for _, place in sorted({**theirs, **ours}.items())])
@@ -88,22 +89,22 @@ def _merge_records(store: FeatureStore | None, other: FeatureStore, dry_run: boo
 
 @dataclass
 class _Merge:
-    """One feature set on its way."""
+    """The merge of one feature set."""
 
     ours: FeatureSet | None
     theirs: FeatureSet
     records: dict[str, Record]
     dry_run: bool
-    # Clip, source and digest of what was taken in: after a dry run, too.
+    # Clip, source and digest of copied sequences, also in a dry run.
     planned: set[tuple[str, str, str]] = field(default_factory=set)
 
     def run(self) -> Merged:
-        """Take in shards until no new ones appear, then failures."""
+        """Copy shards until no new ones appear, then failures."""
         self.report = Merged(self.theirs.key)
         index, seen = self.theirs.index, set[str]()
         while True:
             index.refresh()
-            # Merged shards last: by then all that is in them is here.
+            # Merged shards come last, when all of their sequences have been copied.
             merged = merged_shards(self.theirs)
             new = sorted(set(index.shards()) - seen, key=lambda name: (name in merged, index.header(name).created))
             if not new:
@@ -144,7 +145,7 @@ class _Merge:
         self._account(header, taken, identical)
 
     def _compare(self, header: Header, number: int) -> str:
-        """Whether a sequence is `new` here, the `same`, or made from the same but `other`."""
+        """Whether a sequence is `new` to this store, the `same`, or an `other` one with the same source."""
         clip_id, source, digest = header.clip_ids[number], header.sources[number], header.digests[number]
         if (clip_id, source, digest) in self.planned:
             return "same"
@@ -163,7 +164,9 @@ class _Merge:
                 _link(place, temporary)
                 problem = check_shard(temporary, ours)
                 if problem or read_header(temporary).digests != header.digests:
-                    raise StoreError(f"{place} did not arrive as it was ({problem}): nothing of it was taken in")
+                    raise StoreError(
+                        f"the copy of {place} differs from the original ({problem}): nothing of it was merged"
+                    )
             ours.index.take(target)
         else:
             entries = list(entries_of(place))
@@ -194,7 +197,7 @@ class _Merge:
 
 
 def _link(place: Path, target: Path) -> None:
-    """A second name for a file that never changes; a copy where that cannot be."""
+    """A hard link to a file that never changes; a copy if linking is not possible."""
     try:
         os.link(place, target)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""`feat pack`: many small shards to few large ones, so that a store opens fast."""
+"""`feat pack`: merges small shards into few large ones, so that a store opens fast."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from featzoo.durable import refused, write
 from featzoo.errors import DamagedShard, StoreError
 from featzoo.sequence import FeatureSequence
 
-# A merged shard is closed when it holds so many bytes of features.
+# A merged shard is closed when it holds this many bytes of features.
 PACKED_BYTES = 256 << 20
-# Readers on other machines may still map the merged shards: they stay so long.
+# Merged shards are kept this long, because readers on other machines may still have them mapped.
 GRACE_SECONDS = 3600.0
-# Shards that a large `feat extract` may leave before it packs by itself.
+# Number of shards above which a large `feat extract` packs the store itself.
 MANY = 64
 
 Used = Callable[[str, str], bool]
 
 
 class Packed(NamedTuple):
-    """What packing did to one set: shards merged into how many, and merged ones deleted."""
+    """The result for one set: numbers of merged shards, of new shards, and of deleted ones."""
 
     key: str
     merged: int
@@ -46,13 +46,13 @@ def pack_store(store: FeatureStore, grace: float = GRACE_SECONDS, fewest: int = 
     Args:
         store: A feature store.
         grace: Seconds for which merged shards stay, for readers that have them mapped.
-        fewest: Sets of fewer unmerged shards are left as they are.
+        fewest: Sets with fewer unmerged shards are not changed.
 
     Yields:
-        What was done to each set that changed.
+        The result for each set that changed.
 
     Raises:
-        StoreError: If a shard is damaged (repair the store first) or the disk refuses.
+        StoreError: If a shard is damaged (repair the store first) or the store cannot be written.
     """
     for found in store.sets():
         try:
@@ -77,7 +77,7 @@ def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
         if problem:
             raise DamagedShard(f"{place}: {problem}. Repair the store first")
     waiting: list[Entry] = []
-    # A merged shard is as new as the newest of what is in it: a copy written meanwhile stays newer.
+    # A merged shard is as new as the newest of its shards, so that a copy written meanwhile stays newer.
     size, written, created = 0, 0, 0
     for name in sorted(small, key=lambda name: (found.index.header(name).created, name)):
         created = found.index.header(name).created
@@ -104,16 +104,16 @@ def _small(found: FeatureSet, done: Mapping[str, float]) -> Iterator[str]:
 
 
 def _superseded(found: FeatureSet, entry: Entry, place: tuple[str, int], done: Mapping[str, float]) -> bool:
-    """Whether a newer copy of the same clip, made from the same, is stored."""
+    """Whether a newer copy of the same clip with the same source is stored."""
     copies = [p for p in found.index.places(entry.clip_id) if p.source == entry.source and p.shard not in done]
     return (copies[-1].shard, copies[-1].number) != place
 
 
 def entries_of(place: Path) -> Iterator[Entry]:
-    """The clips of a shard: mapped, not copied.
+    """The clips of a shard, memory-mapped.
 
     Raises:
-        StoreError: If it is damaged or gone.
+        StoreError: If it is damaged or missing.
     """
     header, notes = read_header(place), read_notes(place)
     features, intervals = mapped(place, header)
@@ -127,24 +127,24 @@ def write_verified(found: FeatureSet, entries: list[Entry], created: int) -> Pat
     """Write clips as one shard, and read every byte of it again.
 
     Raises:
-        StoreError: If it does not read back as it was written, or the disk refuses.
+        StoreError: If the shard reads back differently, or cannot be written.
     """
     place = write_shard(found.folder / "shards", found.digest, entries, created)
     problem = check_shard(place, found)
     digests = [clip_digest(entry.sequence.features, entry.sequence.intervals) for entry in entries]
     if problem or read_header(place).digests != digests:
-        raise StoreError(f"{place} does not read back as it was written ({problem}): nothing was deleted")
+        raise StoreError(f"{place} reads back differently from what was written ({problem}): nothing was deleted")
     return place
 
 
-# What has been merged, and when: one small file for each packing, so that two packings do not overwrite each other.
+# Notes of merged shards: one small file for each packing, so that two packings do not overwrite each other.
 
 
 def note_merged(found: FeatureSet, names: list[str]) -> None:
-    """Note that other shards hold now what these hold.
+    """Note that other shards now hold the clips of these.
 
     Raises:
-        StoreError: If the disk refuses.
+        StoreError: If the note cannot be written.
     """
     place = found.folder / "merged" / f"{uuid.uuid4().hex}.json"
     try:
@@ -165,7 +165,7 @@ def _notes(found: FeatureSet) -> Iterator[tuple[Path, list[str], float]]:
 
 
 def merged_shards(found: FeatureSet) -> dict[str, float]:
-    """The shards that others replace, and since when, seconds since 1970."""
+    """The replaced shards, with the time of replacement in seconds since 1970."""
     return {name: at for _, shards, at in _notes(found) for name in shards}
 
 
@@ -175,7 +175,7 @@ def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, sour
     Args:
         found: A feature set.
         grace: Seconds since they were merged.
-        used: Whether a clip of some source is to be kept at all.
+        used: Whether a clip with a given source must be kept.
     """
     found.index.refresh()
     merged = merged_shards(found)
@@ -205,7 +205,7 @@ def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, sour
 
 
 def sweep(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: True) -> int:
-    """Delete the merged shards that may be deleted, and give their number."""
+    """Delete the merged shards that may be deleted, and return their number."""
     places = sweepable(found, grace, used)
     for place in places:
         place.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ Datasets, all contiguous and unfiltered so that they can be mapped at their file
 `clip_ids` (N) UTF-8, `sources` (N) and `digests` (N) hex SHA-256, `names` (D) UTF-8, and where a clip has
 notes, `notes` (N) UTF-8 JSON. Attributes:
 `format`, `spec` (digest of the feature set's spec), `created` (nanoseconds since 1970; more than that of any shard
-that its writer could see, so that a clock that is slow does not make new features old).
+that its writer could see, so that a slow clock does not make new features old).
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ ALIGNMENT = 64
 
 
 class VanishedShard(StoreError):
-    """A shard that is gone since its folder was listed: another process has packed it, its clips are elsewhere."""
+    """A shard that disappeared after its folder was listed: another process has packed it into another shard."""
 
 
 class Entry(NamedTuple):
-    """One clip on its way into a shard.
+    """One clip to write into a shard.
 
     Attributes:
         clip_id: Its id.
-        source: The digest of what it was made from.
+        source: The digest of its inputs.
         sequence: Its features.
-        notes: What a user should know of how it was decoded, by kind (see `featzoo.media.clip.Clip.notes`).
+        notes: Notes on how it was decoded, by kind (see `featzoo.media.clip.Clip.notes`).
     """
 
     clip_id: str
@@ -56,12 +56,12 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """What a reader needs to know of a shard to map it.
+    """The layout of a shard, which a reader needs to map it.
 
     Attributes:
         offsets: (N + 1) rows; clip i has rows offsets[i] to offsets[i + 1].
         names: D column names.
-        dtype: Of the features.
+        dtype: Type of the features.
         tail: Shape of one row.
         places: Byte offsets of features and intervals in the file.
         created: Nanoseconds since 1970; orders the shards of a set.
@@ -76,17 +76,17 @@ class Layout:
 
     @property
     def kind(self) -> tuple[tuple[str, ...], np.dtype[Any], tuple[int, ...]]:
-        """Column names, type and shape of the rows: one feature set has one kind."""
+        """Column names, type and shape of the rows, which are the same throughout a feature set."""
         return self.names, np.dtype(self.dtype), self.tail
 
 
 @dataclass(frozen=True, eq=False)
 class Header(Layout):
-    """All of a shard but its rows.
+    """The content of a shard without its rows.
 
     Attributes:
         clip_ids: N ids.
-        sources: N digests of what each clip was made from.
+        sources: N digests of the clips' inputs.
         digests: N digests of each clip's bytes.
     """
 
@@ -96,7 +96,7 @@ class Header(Layout):
 
 
 def check_id(clip_id: str) -> None:
-    """Refuse ids that no file can hold.
+    """Refuse ids that cannot be stored.
 
     Raises:
         StoreError: If it has a NUL character, or is not Unicode text.
@@ -124,13 +124,14 @@ def write_shard(folder: Path, spec: str, entries: Sequence[Entry], created: int 
     """Write clips as one shard: when this returns, they survive a crash.
 
     Args:
-        folder: Of the set's shards.
+        folder: Folder of the set's shards.
         spec: Digest of the set's spec.
         entries: The clips; of two copies of one, the later counts.
-        created: Orders the set's shards; 0 is now, nanoseconds since 1970.
+        created: Orders the set's shards; 0 is now, in nanoseconds since 1970.
 
     Raises:
-        StoreError: If the clips differ in columns, shape of a row or type, an id cannot be stored, or the disk refuses.
+        StoreError: If the clips differ in columns, shape of a row or type, an id cannot be stored, or the shard cannot
+            be written.
     """
     first = entries[0].sequence
     for entry in entries:
@@ -152,7 +153,7 @@ def write_shard(folder: Path, spec: str, entries: Sequence[Entry], created: int 
 
 
 def new_shard(folder: Path) -> Path:
-    """A name that no other process, here or on another host, will give to a shard."""
+    """A unique name for a shard among all processes and hosts."""
     return folder / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.h5"
 
 
@@ -178,10 +179,10 @@ def _fill(path: Path, spec: str, entries: Sequence[Entry], created: int) -> None
 
 
 def read_header(path: Path) -> Header:
-    """All of a shard but its features.
+    """The content of a shard without its features.
 
     Raises:
-        VanishedShard: If it is gone.
+        VanishedShard: If it no longer exists.
         StoreError: If the file is not a shard that this version reads, or is damaged.
     """
     try:
@@ -202,12 +203,12 @@ def read_header(path: Path) -> Header:
             )
             size = header.places[0] + features.id.get_storage_size() if len(features) else 0
             if path.stat().st_size < size or len(features) != header.offsets[-1]:
-                raise StoreError(f"{path} is cut short")
+                raise StoreError(f"{path} is truncated")
             return header
     except FileNotFoundError as error:
         raise VanishedShard(f"{path} is gone") from error
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        # Deleted while HDF5 was opening it, a file is not always "not found": its size could not be asked for.
+        # For a file that is deleted while HDF5 opens it, the error is not always "not found".
         if not path.exists():
             raise VanishedShard(f"{path} is gone") from error
         raise StoreError(f"{path} is damaged: {error}") from error
@@ -237,8 +238,8 @@ def mapped(path: Path, layout: Layout) -> tuple[Array, Array]:
     """Features (sum T, ..., D) and intervals (sum T, 2) of a shard: read-only views, nothing is copied.
 
     Raises:
-        VanishedShard: If the file is gone.
-        StoreError: If it is cut short.
+        VanishedShard: If the file no longer exists.
+        StoreError: If it is truncated.
     """
     rows = int(layout.offsets[-1])
     if rows == 0:

@@ -1,4 +1,4 @@
-"""The digest of what a clip's features are made from: content, segment and words, never paths or dates."""
+"""The digest of the inputs of a clip's features: content, segment and words, but not paths or dates."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from featzoo.extractors.contract import FILE
 from featzoo.media.clip import Clip
 
-# How tokenizers write the tokens that are not text.
+# Spellings of special tokens in tokenizers.
 MARK = re.compile(r"\[(?:CLS|SEP|MASK|PAD|UNK)\]|</?s>|<(?:pad|unk|mask)>")
 
 
 def source_digest(clip: Clip, media: str, reads: Sequence[str]) -> str:
-    """SHA-256 of what an extractor that `reads` these is given of a clip.
+    """SHA-256 of the inputs of a clip for an extractor with these `reads`.
 
     Args:
-        clip: Its segment, words and files count.
-        media: Digest of the media file's content, empty if there is none.
+        clip: The clip, with its segment, words and files.
+        media: Digest of the media file's content, empty without media.
         reads: Any of audio, video, words, and `file:` with a suffix.
     """
     parts: dict[str, object] = {}
@@ -31,7 +31,7 @@ def source_digest(clip: Clip, media: str, reads: Sequence[str]) -> str:
         parts["files"] = [*((suffix, clip.files.get(suffix, "")) for suffix in suffixes), segment]
     if "words" in reads:
         parts["words"] = [[word.text, _time(word.start), _time(word.end)] for word in clip.words]
-        # 0.1 took these for the encoder's own marks: what it made of such clips is stale, and nothing else is.
+        # 0.1 treated these as the encoder's special tokens, so only its features of such clips are stale.
         if any(MARK.search(word.text) for word in clip.words):
             parts["marks"] = "text"
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

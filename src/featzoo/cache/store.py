@@ -31,19 +31,19 @@ from featzoo.extractors.contract import (
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 
-# Features are written when so many bytes are waiting.
+# Features are written when this many bytes are waiting.
 BUFFER_BYTES = 32 << 20
 
 
 class FeatureStore:
     """Feature sequences of clips, by feature set.
 
-    `store["egemaps"]["clip id"]` is a FeatureSequence of mapped, read-only arrays. Two processes may
-    add to one store at the same time; a process killed at any moment loses only what it had not yet
-    reported stored.
+    `store["egemaps"]["clip id"]` is a FeatureSequence of memory-mapped, read-only arrays. Two processes may
+    add to one store at the same time; a process killed at any moment loses only features that it had not yet
+    reported as stored.
 
     Raises:
-        StoreError: If `path` is not a store, or one of another format.
+        StoreError: If `path` is not a store, or has another format.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -67,7 +67,7 @@ class FeatureStore:
 
     @classmethod
     def create(cls, path: str | Path) -> FeatureStore:
-        """The store at `path`, made if there is none.
+        """The store at `path`, created if missing.
 
         Raises:
             StoreError: If the folder cannot be made, holds other things, or is on a file system without atomic rename.
@@ -78,7 +78,7 @@ class FeatureStore:
             try:
                 path.mkdir(parents=True, exist_ok=True)
                 occupied = any(not place.name.startswith(".") for place in path.iterdir())
-                # Looked at again: another process may have made the store in the meantime.
+                # Checked again, because another process may have made the store in the meantime.
                 if occupied and not marker.is_file():
                     raise StoreError(f"{path} exists and is not a feature store: give another folder with -o")
             except OSError as error:
@@ -98,15 +98,15 @@ class FeatureStore:
         return [self._sets[key] for key in sorted(self._sets)]
 
     def find(self, request: str) -> FeatureSet | None:
-        """The feature set that a request names: a key, or a name or `module:Class` with options; None if there is none.
+        """The feature set for a request (a key, or a name or `module:Class` with options); None if no set matches.
 
-        One that is stored pooled, or in another type, answers only where it is asked for or there is no other. Options
-        that are not in a key, such as a path to weights, are not compared, but what they lead to is: a set answers
-        only if it was made with weights of the same digest, and none does if they are not on this machine.
+        A pooled or converted set matches only if the request names those options, or if no other set matches. Options
+        that are not in the key, such as a path to weights, are not compared, but the digests of the weights are: a set
+        matches only if it was made with the same weights, and no set matches if they are not on this machine.
 
         Raises:
-            StoreError: If several answer to it.
-            InvalidOption: If the extractor cannot have such options.
+            StoreError: If several sets match.
+            InvalidOption: If the extractor does not have such options.
         """
         sets = self.sets()
         for found in sets:
@@ -117,7 +117,7 @@ class FeatureStore:
         bare = bool(wanted.options) and (bool(cls) or "." not in name)
         unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
         unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
-        # A name or a path leads to weights, a number (the size of batches) does not.
+        # A name or a path may choose weights, a number (such as the batch size) does not.
         leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
         try:
             digests = make_extractor(request).digests() if leads else None
@@ -127,7 +127,7 @@ class FeatureStore:
             found
             for found in sets
             if (found.name.split(".")[0] if bare else found.name) == (name or found.name)
-            # A set from before 0.2.0 does not say which class made it; its name has to do.
+            # Sets from before 0.2.0 do not record their class, so the name must suffice.
             and (not cls or found.provenance.get("class", cls if name else "") == cls)
             and all(
                 {**unwritten, **found.options}.get(key) == value
@@ -145,7 +145,7 @@ class FeatureStore:
 
     def _several(self, request: str, fitting: Sequence[FeatureSet]) -> StoreError:
         keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
-        return StoreError(f"{self.path} holds {len(fitting)} sets that answer to '{request}': name one of {keys}")
+        return StoreError(f"{self.path} holds {len(fitting)} sets that match '{request}': name one of {keys}")
 
     def __getitem__(self, request: str) -> FeatureSet:
         found = self.find(request)
@@ -158,18 +158,18 @@ class FeatureStore:
         return found
 
     def open_set(self, label: str, spec: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> FeatureSet:
-        """The feature set of a spec, made if it is not there.
+        """The feature set of a spec, created if missing.
 
         Args:
             label: Its name, such as `egemaps` or `bert.minilm`.
-            spec: All that decides its features, plain values.
-            provenance: What is worth knowing beside: versions, licence, host.
+            spec: Everything that determines its features, as plain values.
+            provenance: Further facts: versions, licence, host.
 
         Raises:
             StoreError: If the store cannot be written, or another spec has the same key.
         """
         if not re.fullmatch(r"[\w.-]+", label) or label.startswith("."):
-            raise StoreError(f"'{label}' cannot name a feature set: letters, digits, - _ . only")
+            raise StoreError(f"'{label}' cannot name a feature set: only letters, digits, - _ . are allowed")
         digest = spec_digest(spec)
         folder = self.path / f"{label}-{digest[:8]}"
         if not (folder / "set.json").is_file():
@@ -189,11 +189,11 @@ class FeatureStore:
     # Clips
 
     def records(self) -> Mapping[str, Record]:
-        """Every clip that a run has named, with its media's digest, as the newest run left it."""
+        """Every recorded clip with its media's digest, from the newest run that named it."""
         return self.catalogue.records()
 
     def clips(self) -> dict[str, Clip]:
-        """Every clip that a run has named: split, labels and words, by id."""
+        """Every recorded clip with its split, labels and words, by id."""
         return {name: record.clip for name, record in self.records().items()}
 
     def clip_ids(self) -> list[str]:
@@ -201,11 +201,11 @@ class FeatureStore:
         return sorted(self.records())
 
     def record(self, clips: Iterable[Clip], media: Mapping[Path, str] | None = None) -> None:
-        """Keep the clips of a run, as `Catalogue.record` does."""
+        """Record the clips of a run; see `Catalogue.record`."""
         self.catalogue.record(clips, media)
 
     def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
-        """The digest of what an extractor that `reads` so is given of a clip now; None if it is unknown."""
+        """The digest of a clip's current inputs for an extractor with these `reads`; None if it is unknown."""
         record = self.records().get(clip_id)
         return None if record is None else source_digest(record.clip, record.media, reads)
 
@@ -215,12 +215,12 @@ class FeatureStore:
         """One clip of one feature set.
 
         Raises:
-            MissingFeatures: If the store holds no such set, or the set no such clip.
+            MissingFeatures: If the store lacks the set, or the set lacks the clip.
         """
         return self[request][clip_id]
 
     def holds(self, request: str, clip_id: str, source: str | None = None) -> bool:
-        """Whether a clip is stored, made from `source` if that is given."""
+        """Whether a clip is stored, with this `source` if it is given."""
         found = self.find(request)
         return found is not None and found.holds(clip_id, source)
 
@@ -241,14 +241,14 @@ class FeatureStore:
         spec: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> FeatureSet:
-        """Take in features made anywhere; memory stays bounded for an iterable of pairs.
+        """Add features from any source; memory stays bounded for an iterable of pairs.
 
         Args:
-            name: Of the feature set.
+            name: Name of the feature set.
             features: Clip id to a FeatureSequence, or to an array (T, D) or (D,) without times.
             names: D column names, for arrays.
-            spec: What decides the features; by default only their name.
-            provenance: Where they come from.
+            spec: Everything that determines the features; by default only their name.
+            provenance: Their origin.
 
         Raises:
             StoreError: If rows differ in shape or type, or the store cannot be written.

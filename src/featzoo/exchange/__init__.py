@@ -1,1 +1,1 @@
-"""Other formats, in and out."""
+"""Import from and export to other formats."""

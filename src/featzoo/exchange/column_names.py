@@ -1,4 +1,4 @@
-"""Column names of published features that come without them, told by their width."""
+"""Column names of published features without names, recognised by their width."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from featzoo.exchange.corpora.mosi import COVAREP
 from featzoo.extractors.vision.action_units import FACET
 
 AU = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26")
-# All that OpenFace 2 writes after `success`: 288 gaze, 6 pose, 340 landmarks, 40 shape, 35 action units.
+# The columns that OpenFace 2 writes after `success`: 288 gaze, 6 pose, 340 landmarks, 40 shape, 35 action units.
 OPENFACE = (
     *(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"), "gaze_angle_x", "gaze_angle_y",
     *(f"eye_lmk_{axis}_{n}" for axis in "xyXYZ" for n in range(56)),
@@ -27,5 +27,5 @@ PUBLISHED = {
 
 
 def published(modality: str, width: int) -> tuple[str, ...]:
-    """The names of `width` columns of `audio` or `vision`; empty where that width is no known release."""
+    """The names of `width` columns of `audio` or `vision`; empty if no known release has this width."""
     return PUBLISHED.get(modality, {}).get(width, ())

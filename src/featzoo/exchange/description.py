@@ -14,7 +14,7 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.errors import StoreError
 from featzoo.exchange.importing import Incoming, Rows
 
-# The key under which each format keeps the text.
+# The key of this text in each format.
 KEY = "featzoo"
 
 
@@ -51,19 +51,19 @@ def describe(found: FeatureSet) -> Description:
     """The description of a stored set.
 
     Raises:
-        StoreError: If it holds no clip, or values that other formats have no type for.
+        StoreError: If it holds no clips, or values of a type that other formats lack.
     """
     if found.kind is None:
         raise StoreError(f"{found.key} holds no clips: there is nothing to export")
     names, dtype, row = found.kind
     if dtype.kind not in "fiub":
         raise StoreError(f"{found.key} holds {dtype} values: only real numbers can be exported")
-    told = {key: value for key, value in found.provenance.items() if key != "host"}  # nobody else's business
+    told = {key: value for key, value in found.provenance.items() if key != "host"}  # private: not exported
     return Description(found.name, names, str(dtype), row, found.spec, told)
 
 
 def parse(text: str | bytes | None) -> Description | None:
-    """What a file says of its set; None if featzoo did not write it."""
+    """The description in a file; None if featzoo did not write it."""
     try:
         said = json.loads(text or "null")
         known = Description(**{field: said[field] for field in Description._fields})
@@ -83,13 +83,13 @@ def incoming(
     entries: Iterable[tuple[str, Callable[[], Rows]]],
     name: str | None = None,
 ) -> Incoming:
-    """A file's set: with its own spec where featzoo wrote the file, else named after the file.
+    """A file's set: with its own spec if featzoo wrote the file, else named after the file.
 
     Args:
         path: The file.
-        description: What the file says of itself.
-        entries: As `Incoming` has them.
-        name: To replace the set's own.
+        description: The description in the file.
+        entries: Entries as in `Incoming`.
+        name: Replaces the set's own name.
     """
     label = name or (description.name if description else plain_name(path))
     if description is None:
@@ -98,5 +98,5 @@ def incoming(
 
 
 def plain_name(path: Path) -> str:
-    """A name for a set from that of its file."""
+    """A set's name, made from the file's name."""
     return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "imported"

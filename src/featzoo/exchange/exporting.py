@@ -28,13 +28,13 @@ def deliver(outgoing: Outgoing, dry_run: bool = False) -> list[str]:
     """Write a file under a temporary name, then rename it. Returns lines that describe the file.
 
     Raises:
-        StoreError: If it exists or cannot be written.
+        StoreError: If the file exists or cannot be written.
     """
     path = outgoing.path
     if path.exists():
         raise StoreError(f"{path} exists: give another name")
     if not path.parent.is_dir():
-        raise StoreError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+        raise StoreError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
     if dry_run:
         return [f"dry run: nothing is written. {path} would hold:", *outgoing.holds]
     with replacing(path) as temporary:

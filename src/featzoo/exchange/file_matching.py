@@ -14,7 +14,7 @@ def files_of(place: Path, suffixes: Iterable[str]) -> list[Path]:
     """The file itself, or all files with one of the suffixes in a folder and its subfolders, sorted.
 
     Raises:
-        InvalidClips: If there is none.
+        InvalidClips: If no file is found.
     """
     if place.is_file():
         return [place]

@@ -25,8 +25,8 @@ class Rows(NamedTuple):
 
     Attributes:
         features: (T, ..., D), or (T,) for one column.
-        intervals: (T, 2) seconds from the clip's start; None where the file has no times.
-        names: D column names; they are numbered if there are none, or not D.
+        intervals: (T, 2) seconds from the clip's start; None if the file has no times.
+        names: D column names; columns are numbered if there are no names, or not D of them.
     """
 
     features: Array
@@ -35,7 +35,7 @@ class Rows(NamedTuple):
 
 
 class Incoming(NamedTuple):
-    """One feature set that a file holds.
+    """One feature set in a file.
 
     Attributes:
         name: The set's name.
@@ -246,7 +246,7 @@ def _sequence(rows: Rows) -> tuple[FeatureSequence, int]:
     features = np.asarray(rows.features)
     features = features[:, None] if features.ndim == 1 else features  # (T, D)
     if features.ndim < 2 or features.dtype.kind not in "fiub":
-        raise ValueError(f"features are (T, D) numbers; got shape {features.shape} of {features.dtype}")
+        raise ValueError(f"features must be (T, D) numbers; got shape {features.shape} of {features.dtype}")
     infinite = np.isinf(features)
     if infinite.any():
         features = np.where(infinite, features.dtype.type(np.nan), features)

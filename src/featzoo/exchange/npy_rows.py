@@ -1,4 +1,4 @@
-"""NumPy's .npy arrays, read row by row: memory is bounded, and a header that promises more than there is costs none."""
+"""NumPy's .npy arrays, read row by row: memory is bounded, even if a header gives a wrong size."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Steps:
     """An array in a file, read some rows at a time, numbers only.
 
     Attributes:
-        shape: Of the whole array, at least (T,).
-        dtype: Of its values.
+        shape: Shape of the whole array, at least (T,).
+        dtype: Type of its values.
 
     Raises:
-        ValueError: If it is no array of numbers.
+        ValueError: If it is not an array of numbers.
     """
 
     def __init__(self, member: IO[bytes]) -> None:
@@ -30,7 +30,7 @@ class Steps:
         if self.dtype.kind not in "fiub" or not self.shape:
             raise ValueError(f"an array of shape {self.shape} and type {self.dtype}, not of numbers")
         self._member = member
-        # Written the other way round it has no rows to read one after the other.
+        # In Fortran order it has no rows to read one after the other.
         self._whole = self._values(self.shape[::-1]).T if columns_first else None
         self._row = 0
 
@@ -38,11 +38,11 @@ class Steps:
         """The next rows, (count, ...).
 
         Raises:
-            ValueError: If there are not so many.
+            ValueError: If there are fewer rows.
         """
         self._row += count
         if self._row > self.shape[0]:
-            raise ValueError(f"rows up to {self._row} are asked for, there are {self.shape[0]}")
+            raise ValueError(f"rows up to {self._row} were requested, but there are {self.shape[0]}")
         if self._whole is not None:
             return self._whole[self._row - count : self._row]
         return self._values((count, *self.shape[1:]))
@@ -53,6 +53,6 @@ class Steps:
         while len(data) < size:
             part = self._member.read(size - len(data))
             if not part:
-                raise ValueError("the array is cut short")
+                raise ValueError("the array is truncated")
             data += part
         return np.frombuffer(data, self.dtype).reshape(shape)

@@ -1,4 +1,4 @@
-"""The media of published corpora, found where they lie as distributed and linked to clips."""
+"""Finds the media of published corpora in their distributed layout and links them to clips."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from featzoo.wording import count, some
 
 
 def link_media(clips: Sequence[Clip], folder: Path, parts: bool = False) -> tuple[list[Clip], list[str]]:
-    """Clips `video$_$3` with the media that they are called after, and notes on what was found.
+    """Clips `video$_$3` with the media that match their names, and notes on the result.
 
-    At any depth of the folder: `video/3.mp4` (MMSA's Raw) or `video_3.mp4`, which are taken whole, else the
-    recording `video.mp4`, of which the clip is the part from its start to its end. A video comes before a sound.
+    The files may be at any depth of the folder: `video/3.mp4` (MMSA's Raw) or `video_3.mp4`, which are whole clips,
+    else the recording `video.mp4`, of which the clip is the part from its start to its end. Video is preferred to
+    audio.
 
     Args:
-        clips: With ids of that form; others stay as they are.
-        folder: Of media.
-        parts: Whether ids start with the part that they are of, as MELD's `train_dia0$_$3`: the file is
+        clips: Clips with ids of this form; others are unchanged.
+        folder: Folder of media.
+        parts: Whether ids start with the name of their part, as MELD's `train_dia0$_$3`: the file is
             `dia0_utt3.mp4`, below a folder whose name holds `train`.
 
     Raises:
-        InvalidClips: If there is no such folder, or two files could be one clip's.
+        InvalidClips: If the folder does not exist, or two files match one clip.
     """
     if not folder.is_dir():
-        raise InvalidClips(f"no such folder of media: {folder}")
+        raise InvalidClips(f"the media folder does not exist: {folder}")
     root = folder.resolve()
     files: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*")):
@@ -67,6 +68,6 @@ def _one(clip: Clip, paths: Sequence[Path]) -> Path | None:
     alike = [path for path in found if (path.suffix.lower() in VIDEOS) == (found[0].suffix.lower() in VIDEOS)]
     if len(alike) > 1:
         raise InvalidClips(
-            f"'{clip.id}' could be {alike[0]} or {alike[1]}: give the folder of one of them as the media folder"
+            f"'{clip.id}' matches {alike[0]} and {alike[1]}: give the folder of one of them as the media folder"
         )
     return found[0] if found else None

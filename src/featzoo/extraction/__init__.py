@@ -1,1 +1,1 @@
-"""From clips and extractors to a store: planning, batching, workers and engines."""
+"""Extraction of clips into a store: planning, batching, workers and engines."""

@@ -13,14 +13,14 @@ from featzoo.sequence import FeatureSequence, concatenate
 
 
 class Window:
-    """Samples that wait until they fill an extractor's window, and what came of them by clip.
+    """Samples that wait until they fill an extractor's window, and the results by clip.
 
     Args:
-        extractor: What encodes them.
-        device: Where.
-        guard: Context that marks clips as in hand.
-        keep: Takes the features of a clip whose samples are all encoded.
-        fail: Takes a clip that could not be encoded, and why; the other clips of its batch go on.
+        extractor: The extractor that encodes them.
+        device: The device for encoding.
+        guard: Context that marks clips as in progress.
+        keep: Called with the features of a clip whose samples are all encoded.
+        fail: Called with a clip that could not be encoded and the error; the other clips of its batch continue.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Window:
         self._dropped: set[str] = set()
 
     def put(self, clip_id: str, sample: Any) -> None:
-        """Add a sample; encode if the window is full. Others keep decoding meanwhile."""
+        """Add a sample, and encode if the window is full. Other threads keep decoding meanwhile."""
         with self._lock:
             if clip_id in self._dropped:
                 return
@@ -49,14 +49,14 @@ class Window:
                 self._encode()
 
     def end(self, clip_id: str) -> None:
-        """The clip has no more samples."""
+        """Record that the clip has no more samples."""
         with self._lock:
             if clip_id not in self._dropped:
                 self._ended.add(clip_id)
             self._hand_on()
 
     def drop(self, clip_id: str) -> None:
-        """The clip has failed: forget its samples."""
+        """Drop the samples of a clip that has failed."""
         with self._lock:
             self._dropped.add(clip_id)
             self._waiting = [(name, sample) for name, sample in self._waiting if name != clip_id]
@@ -64,7 +64,7 @@ class Window:
             self._ended.discard(clip_id)
 
     def flush(self) -> None:
-        """Encode what waits."""
+        """Encode the waiting samples."""
         with self._lock:
             if self._waiting:
                 self._encode()
@@ -102,6 +102,6 @@ class Window:
             step()
         except (Exception, SystemExit) as error:
             if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
-                raise  # the machine's or the store's trouble, not this clip's
+                raise  # a problem of the machine or the store, not of this clip
             self.drop(clip_id)
             self._fail(clip_id, error)

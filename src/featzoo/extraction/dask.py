@@ -1,4 +1,4 @@
-"""joblib's Dask backend, made to hear of tasks that Dask gives up."""
+"""joblib's Dask backend, extended to report tasks that Dask gives up."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from joblib._dask import DaskDistributedBackend
 
 
 class Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
-    """The published backend waits for ever for a task whose workers died too often, or that was cancelled.
+    """A backend that also ends when a task is cancelled or its workers died too often; joblib's own waits forever.
 
-    joblib 1.6 calls its callback only for tasks that came back, and counts the others as pending.
+    joblib 1.6 calls its callback only for tasks that returned, and counts the others as pending.
     """
 
     def submit(self, func: Any, callback: Callable[[Any], Any] | None = None) -> Future[Any]:
-        """Send a task; its error, too, reaches the callback."""
+        """Send a task; an error also reaches the callback."""
         future: Future[Any] = super().submit(func, callback)
 
         def tell(done: Future[Any]) -> None:

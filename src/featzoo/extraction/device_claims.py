@@ -23,14 +23,14 @@ _claiming = threading.Lock()
 
 
 def claim_device(run: str, devices: Sequence[str]) -> str:
-    """The device that this process keeps for a whole run: on one machine, no two share one while another is free.
+    """The device that this process keeps for a whole run. On one machine, two share a device only if none is free.
 
-    A process that dies gives its device back. One that took part in an earlier run asks for the same
+    A process that dies releases its device. A process of an earlier run requests the same
     device again, where its models may still be loaded.
 
     Args:
-        run: A name that all processes of the run, and no others, give.
-        devices: Those of this machine, the same list in all processes.
+        run: A name shared by all processes of the run and by no others.
+        devices: This machine's devices, the same list in all processes.
     """
     global _claim
     if len(devices) == 1:
@@ -45,8 +45,8 @@ def claim_device(run: str, devices: Sequence[str]) -> str:
 
 
 def _take(run: str, slot: int) -> _Claim | None:
-    # An abstract socket name belongs to one process at a time, and the kernel frees it however that process ends.
-    # A lock file would have to be found on each host of a cluster, and removed there.
+    # An abstract socket name belongs to one process at a time, and the kernel frees it when that process ends in any
+    # way. A lock file would have to be removed on each host of a cluster.
     place = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         place.bind(f"\0featzoo-{run}-{slot}")

@@ -1,7 +1,7 @@
-"""Extraction: clips and extractors in, features in a store and a report of every clip out.
+"""Extraction of clips into a store, with a report of every clip.
 
-A plan says what is missing. The driver gives tasks (extractors, some clips) to worker processes, which decode each
-file once for all extractors, write shards into the store themselves and return receipts.
+A plan lists the missing features. The driver gives tasks (extractors, some clips) to worker processes, which decode
+each file once for all extractors, write shards into the store themselves and return receipts.
 """
 
 from __future__ import annotations

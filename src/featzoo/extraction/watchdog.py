@@ -1,4 +1,4 @@
-"""What a worker has in hand, and the watchdogs that end it when a clip takes too long or too much memory."""
+"""Marks for a worker's clips in progress, and watchdogs that end it if one takes too long or too much memory."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any, Literal
 
 from featzoo.errors import FeatzooError
 
-# How often memory is looked at: 20 microseconds each time, and little that can be taken in between.
+# Seconds between measurements of memory: each takes 20 microseconds, and little memory can be allocated in between.
 MEMORY_SECONDS = 0.1
 
 Death = Literal["timeout", "out-of-memory", "worker-died"]
 
 
 class Watch:
-    """Marks clips as in hand, on disk, and ends this process if one of them takes too much.
+    """Marks clips as in progress, on disk, and ends this process if one of them takes too much time or memory.
 
     Args:
-        scratch: A folder of this run, which the driver sees too.
-        timeout: Seconds after which a process in which nothing moves on is ended.
-        memory: Bytes that this process may take, see `memory_taken`; None is no limit.
+        scratch: A folder of this run, which the driver reads too.
+        timeout: Seconds without progress after which this process is ended.
+        memory: Bytes that this process may use, see `memory_taken`; None is unlimited.
     """
 
     def __init__(self, scratch: Path, timeout: float, memory: int | None) -> None:
@@ -39,7 +39,7 @@ class Watch:
 
     @contextmanager
     def on(self) -> Iterator[Watch]:
-        """Keep watch for the length of a task.
+        """Watch this process during a task.
 
         Raises:
             FeatzooError: If this process is over its memory limit before its first clip.
@@ -55,7 +55,7 @@ class Watch:
 
     @contextmanager
     def in_hand(self, clip_ids: Sequence[str]) -> Iterator[None]:
-        """Mark clips as in hand, and let the C-level watchdog end this process if nothing moves on.
+        """Mark clips as in progress, and let the C-level watchdog end this process if it makes no progress.
 
         The watchdog works even while a decoder holds the interpreter's lock.
         """
@@ -68,7 +68,7 @@ class Watch:
                 mark.unlink(missing_ok=True)
 
     def _wind(self) -> None:
-        """Wind the watchdog up again. Each time costs a thread, so not more often than every second."""
+        """Restart the watchdog. Each restart creates a thread, so it happens at most once per second."""
         now = time.monotonic()
         if now - self._wound > min(1.0, self._timeout / 10):
             faulthandler.dump_traceback_later(self._timeout, exit=True, file=_timeout_log(self._scratch))
@@ -83,26 +83,26 @@ class Watch:
 
 
 def memory_taken() -> int:
-    """Bytes that this process alone takes: what it has written to, in memory or swapped out.
+    """Bytes that only this process uses: the memory that it has written to, including swapped-out pages.
 
-    Files that are mapped, such as weights, and address space that is only reserved, as CUDA does, are
-    not counted: that is why no `setrlimit` can do this.
+    Mapped files, such as weights, and address space that is only reserved, for example by CUDA, are
+    not counted. `setrlimit` cannot make this distinction.
 
     Raises:
-        FeatzooError: If this system does not tell.
+        FeatzooError: If this system does not provide the number.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError as error:
         raise FeatzooError(
-            f"a memory limit needs Linux, where /proc/self/status tells the memory of a process: {error}"
+            f"a memory limit needs Linux, where /proc/self/status gives the memory of a process: {error}"
         ) from error
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "VmSwap:")))
 
 
 @cache
 def _check_room(limit: int) -> None:
-    """Once per process: a limit below what Python and its packages take would cost every clip."""
+    """Check once per process that the limit exceeds the memory of Python and its packages, or every clip would fail."""
     taken = memory_taken()
     if taken > limit:
         raise FeatzooError(
@@ -112,7 +112,7 @@ def _check_room(limit: int) -> None:
 
 
 def suspects(scratch: Path) -> dict[str, Death]:
-    """The clips that workers had in hand when they died, and why; the marks are cleared."""
+    """The clips that workers were processing when they died, with the reason; the marks are cleared."""
     found: dict[str, Death] = {}
     for mark in scratch.glob("*.clip"):
         process = mark.name.split(".")[0]
@@ -129,7 +129,7 @@ def suspects(scratch: Path) -> dict[str, Death]:
 
 
 def begin(scratch: Path, task: str) -> bool:
-    """Whether this task begins for the first time: some engines send a dead worker's tasks to another one."""
+    """Whether this task starts for the first time: some engines send a dead worker's tasks to another one."""
     try:
         (scratch / f"{task}.begun").touch(exist_ok=False)
     except FileExistsError:
@@ -138,7 +138,7 @@ def begin(scratch: Path, task: str) -> bool:
 
 
 def _process() -> str:
-    """This process, among those of all hosts of a run."""
+    """A name for this process that is unique among all hosts of a run."""
     return f"{platform.node().replace('.', '-')}-{os.getpid()}"
 
 
@@ -150,5 +150,5 @@ def _mark(scratch: Path, clip_id: str) -> Path:
 
 @cache
 def _timeout_log(scratch: Path) -> Any:
-    """Where the watchdog leaves its traceback; open for the life of the process, as faulthandler needs it."""
+    """The file for the watchdog's traceback, which stays open because faulthandler needs it."""
     return (scratch / f"{_process()}.timeout").open("w")

@@ -1,4 +1,4 @@
-"""What one worker process does: decode each clip once, run its extractors, commit shards, give receipts."""
+"""The work of one worker process: decode each clip once, run its extractors, write shards, return receipts."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from featzoo.media.clip import Clip, Decoder
 from featzoo.media.sharing import Seat, SharedClip
 from featzoo.sequence import FeatureSequence
 
-# A shard is written at least so often, so that a crash costs little.
+# A shard is written at least this often, so that a crash costs little.
 BUFFER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all tasks of a run share. Arrays never pass through the engine.
+    """The setup shared by all tasks of a run. Arrays never pass through the engine.
 
     Attributes:
-        store: Where to, an absolute path that all workers see.
-        extractors: What to compute.
-        scratch: A folder of this run, seen by all workers and the driver.
+        store: The store, an absolute path that is valid on all workers.
+        extractors: The extractors to run.
+        scratch: A folder of this run, visible to all workers and the driver.
         timeout: Seconds that a clip may take.
         memory: Bytes that a worker process may take; None is no limit.
         device: Where models run: auto, cpu, cuda, cuda:N or mps, on the worker's machine.
         max_damage: Largest share of damaged frames that a clip may have; one with more fails.
-        jobs: Clips in work at the same time on one machine; None where each core has a worker of its own.
+        jobs: Clips processed at the same time on one machine; None if each core has a separate worker.
     """
 
     store: Path
@@ -82,9 +82,9 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
     """Extract and store the features of some clips.
 
     Args:
-        setup: Of the run.
-        jobs: What to compute.
-        task: A name of its own. A task that has begun before is not done again: the worker that began it has
+        setup: The run's setup.
+        jobs: The clips and sets to compute.
+        task: A unique name. A task that was started before is not repeated: the worker that started it has
             died, and the driver finds out what is missing.
 
     Returns:
@@ -100,8 +100,8 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
     strange = {key for job in jobs for key in job.sources} - extractors.keys()
     if strange:
         raise FeatzooError(
-            f"{platform.node()} would compute {', '.join(extractors)}, where {', '.join(sorted(strange))} is wanted: "
-            "it has another version of featzoo or other weights than the machine that leads the run"
+            f"{platform.node()} would compute {', '.join(extractors)} instead of {', '.join(sorted(strange))}: "
+            "it has another version of featzoo or other weights than the machine that started the run"
         )
     device, threads = _place(setup)
     with _ONE_TASK, Watch(setup.scratch, setup.timeout, setup.memory).on() as watch:
@@ -115,14 +115,14 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
         return chunk.finish()
 
 
-# The watchdogs end the process: two tasks in threads of one process would end each other.
+# The watchdogs end the process, so two tasks in threads of one process would end each other.
 _ONE_TASK = threading.Lock()
 
 _setups: dict[Path, Setup] = {}
 
 
 def _kept(setup: Setup) -> Setup:
-    """The setup as this process got it first: what extractors keep on themselves, such as a model, outlives a task."""
+    """The setup from this process's first task, so that models kept by extractors outlive a task."""
     if setup.scratch not in _setups:
         _setups.clear()
         _setups[setup.scratch] = setup
@@ -130,7 +130,7 @@ def _kept(setup: Setup) -> Setup:
 
 
 def _place(setup: Setup) -> tuple[str, int]:
-    """The device of this process, and how many clips to decode at the same time while that is at work."""
+    """The device of this process, and the number of clips to decode while the device computes."""
     if not setup.needs_device:
         return "cpu", 1
     import torch
@@ -140,13 +140,13 @@ def _place(setup: Setup) -> tuple[str, int]:
     cores = cpu_count()
     jobs = setup.jobs or cores
     on_cpu = devices == ["cpu"]
-    # So that workers do not crowd each other out.
+    # Keeps workers from competing for cores.
     torch.set_num_threads(max(1, cores // (jobs if on_cpu else len(devices))))
     return claim_device(setup.scratch.name, devices), 1 if on_cpu else max(1, jobs // len(devices))
 
 
 class _Chunk:
-    """The clips of one task on their way to the store."""
+    """The clips of one task until they are stored."""
 
     def __init__(self, setup: Setup, extractors: Mapping[str, Extractor], device: str, watch: Watch) -> None:
         self._extractors, self._watch = extractors, watch
@@ -174,7 +174,7 @@ class _Chunk:
             if len(viewers) == 1:
                 self._run(viewers[0], job.clip, Seat(shared))
             elif viewers:
-                # One thread each, all at once: they wait for each other's frames (see SharedFrames).
+                # One thread each, all at the same time: they wait for each other's frames (see SharedFrames).
                 seats = [Seat(shared) for _ in viewers]
                 with ThreadPoolExecutor(len(viewers)) as pool:
                     list(pool.map(self._run, viewers, repeat(job.clip), seats))
@@ -193,7 +193,7 @@ class _Chunk:
                 window.end(clip.id)
             else:
                 self._keep(key, clip.id, extractor.extract(clip))
-        except (Exception, SystemExit) as error:  # a plugin may raise anything: the others go on
+        except (Exception, SystemExit) as error:  # a plugin may raise anything, and the other extractors continue
             if isinstance(error, FeatzooError) and not isinstance(error, ClipError):
                 raise
             if key in self._windows:
@@ -214,7 +214,7 @@ class _Chunk:
         self._writers[key].fail(clip_id, self._sources[key, clip_id], reason, message, retry)
 
     def finish(self) -> list[Receipt]:
-        """Encode and write what is left, and give all receipts."""
+        """Encode and write the rest, and return all receipts."""
         for window in self._windows.values():
             window.flush()
         for writer in self._writers.values():
@@ -223,7 +223,7 @@ class _Chunk:
 
 
 class _Writer:
-    """Sequences of one set, gathered until a shard is worth writing."""
+    """Sequences of one set, gathered until they fill a shard."""
 
     def __init__(self, feature_set: FeatureSet) -> None:
         self._set = feature_set
@@ -234,10 +234,10 @@ class _Writer:
         self.receipts: list[Receipt] = []
 
     def put(self, entry: Entry) -> None:
-        """Take one clip; writes a shard when enough is waiting or has waited long enough.
+        """Add one clip, and write a shard if enough clips are waiting or have waited long enough.
 
         Raises:
-            ClipError: If its rows are of another kind than the set's.
+            ClipError: If its rows have another shape or type than the set's.
         """
         found = entry.sequence
         if not isinstance(found, FeatureSequence):
@@ -249,7 +249,7 @@ class _Writer:
                 raise ClipError(
                     "other-rows",
                     f"rows {kind[2]} {kind[1]} in a set of {self._kind[2]} "
-                    f"{self._kind[1]}, or other column names: an extractor gives one kind of row",
+                    f"{self._kind[1]}, or other column names: all rows of an extractor must be of one kind",
                 )
             if not self._waiting:
                 self._since = time.monotonic()
@@ -265,7 +265,7 @@ class _Writer:
             self.receipts.append(Receipt(self._set.key, clip_id, "failed", f"{reason}: {message}"))
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the waiting clips."""
         with self._lock:
             if self._waiting:
                 self._write()
@@ -279,7 +279,7 @@ class _Writer:
 
 
 def _reason(error: BaseException) -> tuple[str, str]:
-    """Code and text for the failures ledger."""
+    """Code and text of a failure."""
     if isinstance(error, ClipError):
         return error.reason, str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has its own
@@ -289,5 +289,5 @@ def _reason(error: BaseException) -> tuple[str, str]:
 
 @cache
 def _store(path: Path) -> FeatureStore:
-    """One per process: its index is read once."""
+    """The store, opened once per process so that its index is read once."""
     return FeatureStore(path)

@@ -1,1 +1,1 @@
-"""Extractors: raw media of one clip to one feature sequence."""
+"""Extractors, which compute one feature sequence from the raw media of one clip."""

@@ -27,23 +27,23 @@ UNLESS_DEFAULT: Mapping[str, Any] = {"unless_default": True}
 
 @dataclass(frozen=True)
 class Extractor:
-    """Raw media of one clip to one feature sequence. Subclasses define `extract`.
+    """Computes one feature sequence from the raw media of one clip. Subclasses define `extract`.
 
     Class attributes:
-        name: Its name, as registered.
+        name: The registered name.
         modality: The kind of its output: audio, vision, text or another name, such as physio.
-        reads: The parts of a clip that decide its output: any of audio, video, words, and `file:` with the suffix of
+        reads: The parts of a clip that determine its output: any of audio, video, words, and `file:` with the suffix of
             a file beside the media (`file:.physio.csv`), which `clip.beside(".physio.csv")` finds.
-        version: Raised when the same input would give other output.
-        licence: Of its weights or engine, where use is restricted.
-        extra: The extra of featzoo that installs what it needs.
+        version: A number to raise when the same input would give other output.
+        licence: Licence of its weights or engine, if use is restricted.
+        extra: The extra of featzoo that installs its packages.
         variants: Tagged configurations: `{"minilm": {"model": "all-MiniLM-L6-v2"}}` is `bert.minilm`.
         usual: The tags that a run without `-x` computes; "" is the configuration of all defaults.
 
     Attributes:
-        dtype: Store `float16` (half the space, about three digits, up to 65504) or `float32`; None is
-            what the extractor gives. It computes as it always does.
-        pool: Store the `mean`, `std`, `max` or `min` of the rows, NaN left out, column by column.
+        dtype: Store `float16` (half the space, about three digits, up to 65504) or `float32`; None keeps
+            the extractor's own type. The computation itself does not change.
+        pool: Store the `mean`, `std`, `max` or `min` of the rows, ignoring NaN, column by column.
         pool_seconds: Pool in windows of this length; None pools the whole clip to one row.
     """
 
@@ -62,19 +62,19 @@ class Extractor:
     pool_seconds: float | None = field(default=None, kw_only=True, metadata=UNLESS_DEFAULT)
 
     def __call__(self, clip: Clip) -> FeatureSequence:
-        """The features of one clip as a store holds them: `extract`, then `finished`.
+        """The features of one clip as they are stored: `extract`, then `finished`.
 
         Raises:
-            ClipError: If this clip cannot give it.
+            ClipError: If the features of this clip cannot be computed.
         """
         return self.finished(self.extract(clip))
 
     def finished(self, sequence: FeatureSequence) -> FeatureSequence:
-        """A clip's features as they are stored: pooled and converted, as the options ask.
+        """A clip's features as they are stored: pooled and converted according to the options.
 
         Raises:
             ClipError: If a value does not fit the type, or rows without times are to be pooled in windows.
-            InvalidOption: If the features are whole numbers, or `pool_seconds` does not fit.
+            InvalidOption: If the features are integers, or `pool_seconds` is invalid.
         """
         self.check_storage()
         if self.pool is not None:
@@ -85,29 +85,31 @@ class Extractor:
         """Check the options that all extractors have.
 
         Raises:
-            InvalidOption: If `pool_seconds` does not fit.
+            InvalidOption: If `pool_seconds` is invalid.
         """
         if self.pool_seconds is not None and (self.pool is None or not self.pool_seconds > 0):
-            raise InvalidOption(f"{self.label}: pool_seconds is a positive length of windows, beside pool=mean or such")
+            raise InvalidOption(
+                f"{self.label}: pool_seconds must be a positive window length, together with pool=mean or another pool"
+            )
 
     def extract(self, clip: Clip) -> FeatureSequence:
         """The features of one clip.
 
         Raises:
-            ClipError: If this clip cannot give them; its reason goes to the failures ledger.
+            ClipError: If they cannot be computed from this clip; the reason is recorded with the clip's failure.
         """
         raise TypeError(f"{type(self).__name__} defines no extract(clip)")
 
     def prepare(self) -> None:
-        """Fail early where this machine cannot run it.
+        """Raise an error early if this machine cannot run the extractor.
 
         Raises:
-            MissingPackage: If a package is missing; the text says what to type.
-            MissingWeights: If weights are missing; likewise.
+            MissingPackage: If a package is missing; the message names the command that installs it.
+            MissingWeights: If weights are missing; the message names the command that downloads them.
         """
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the files that the output depends on, such as weights: part of the key."""
+        """SHA-256 of the files that the output depends on, such as weights. They are part of the key."""
         return {}
 
     def provenance(self) -> dict[str, Any]:
@@ -120,9 +122,9 @@ class Extractor:
         return f"{self.name}.{self.tag}" if self.tag else self.name
 
     def spec(self) -> dict[str, Any]:
-        """Everything that decides the output, as plain values: the feature set's key is its digest.
+        """Everything that determines the output, as plain values. Its digest is the feature set's key.
 
-        Paths, devices, batch sizes and library versions are not in it.
+        Paths, devices, batch sizes and library versions are not part of it.
         """
         options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if _keyed(self, f)}
         return {
@@ -139,21 +141,21 @@ class Extractor:
         return f"{self.label}-{spec_digest(self.spec())[:8]}"
 
 
-# The options of all extractors that are in a key only where they are used.
+# Options shared by all extractors, which are in the key only if they are used.
 COMMON_OPTIONS = frozenset(f.name for f in dataclasses.fields(Extractor) if f.metadata.get("unless_default"))
 
 
 @dataclass(frozen=True)
 class ModelExtractor(Extractor):
-    """An extractor that gains from batches: `load` on the CPU and `encode` on a device run side by side."""
+    """An extractor that benefits from batches: `load` runs on the CPU while `encode` runs on a device."""
 
-    #: How many rows (frames, texts) of samples to gather, across clips, before `encode` is called.
+    #: Number of rows (frames, texts) to gather, across clips, before `encode` is called.
     window: ClassVar[int] = 256
 
     def load(self, clip: Clip) -> Iterator[Any]:
-        """Decode and prepare one clip: samples, each with `len()` rows, in order of time.
+        """Decode and prepare one clip as samples, each with `len()` rows, in time order.
 
-        A long clip gives several, so that memory stays bounded.
+        A long clip gives several samples, so that memory stays bounded.
 
         Raises:
             ClipError: If this clip cannot be read.
@@ -161,7 +163,7 @@ class ModelExtractor(Extractor):
         raise TypeError(f"{type(self).__name__} defines no load(clip)")
 
     def encode(self, samples: Sequence[Any], device: str = "cpu") -> list[FeatureSequence]:
-        """One sequence for each sample; samples may come from different clips. Batches as it likes."""
+        """One sequence for each sample. Samples may come from different clips; the method chooses the batches."""
         raise TypeError(f"{type(self).__name__} defines no encode(samples)")
 
     def extract(self, clip: Clip) -> FeatureSequence:
@@ -185,8 +187,8 @@ def make_extractor(request: str) -> Extractor:
     """The extractor that a request names: `egemaps`, `bert.minilm`, `egemaps[level=functionals]`.
 
     Raises:
-        UnknownName: If there is no such extractor or variant.
-        InvalidOption: If it has no such option, or the value does not fit.
+        UnknownName: If the extractor or variant does not exist.
+        InvalidOption: If the option does not exist or its value is invalid.
     """
     wanted = plugins.parse(request)
     found, tag = plugins.find(plugins.EXTRACTORS, wanted.name)
@@ -203,7 +205,7 @@ def make_extractor(request: str) -> Extractor:
 
 
 def class_path(cls: type) -> str:
-    """The `module:Class` of a class: what a feature set records of the extractor that made it."""
+    """The `module:Class` of a class, as a feature set records it for the extractor that made it."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
@@ -231,16 +233,16 @@ def made_by(name: str) -> tuple[str, str]:
 
 
 def unwritten_defaults(name: str) -> dict[str, Any]:
-    """Options that enter a key only where they are used, with the value that goes without saying.
+    """Options that enter a key only if they are used, with their default values.
 
     Args:
-        name: An extractor's name; an unknown one has no such options.
+        name: An extractor's name; for an unknown one the result is empty.
     """
     return {option.name: option.default for option in _options(name) if option.metadata.get("unless_default")}
 
 
 def unkeyed_options(name: str) -> set[str]:
-    """Options of an extractor that are in no key: paths, devices, sizes of batches."""
+    """Options of an extractor that are not part of the key: paths, devices, batch sizes."""
     return {option.name for option in _options(name) if option.metadata.get("unkeyed")}
 
 
@@ -259,7 +261,7 @@ def usual_extractors() -> list[str]:
         try:
             found, _ = plugins.find(plugins.EXTRACTORS, name)
         except FeatzooError:
-            requests.append(name)  # named with its reason when it is made
+            requests.append(name)  # the error is reported when the extractor is made
             continue
         tags = found.usual if issubclass(found, Extractor) else ("",)
         requests += [f"{name}.{tag}" if tag else name for tag in tags]

@@ -18,28 +18,28 @@ def pooled(sequence: FeatureSequence, how: Pooling, seconds: float | None, label
     """One row for the whole clip, or for each window of it.
 
     Args:
-        sequence: Of one clip.
-        how: The statistic of the rows, column by column; NaN is left out.
+        sequence: Features of one clip.
+        how: The statistic of the rows, column by column, ignoring NaN.
         seconds: Length of a window; the last ends with the last row. A row counts in every window that it
-            shares more than 1 ms with. None is the whole clip, whether times are known or not.
-        label: The extractor's, for error texts.
+            overlaps by more than 1 ms. None pools the whole clip, with or without times.
+        label: The extractor's name, for error messages.
 
     Raises:
-        ClipError: With reason `no-times`, if there are windows and no row has a known time.
-        InvalidOption: If the features are whole numbers, such as token ids.
+        ClipError: With reason `no-times`, if windows are requested and no row has a known time.
+        InvalidOption: If the features are integers, such as token ids.
     """
     _refuse_whole_numbers(sequence, label, f"pool={how}")
     known = sequence.intervals[~np.isnan(sequence.intervals).any(axis=1)]
     end = float(known[:, 1].max()) if len(known) else math.nan
     if seconds is None or end <= SHORTEST:
-        # Every row counts, whatever its time: its number stands for it.
+        # Every row counts regardless of its time, so its number is used as its time.
         number = np.arange(len(sequence), dtype=np.float64)
         rows = pool(sequence.features, np.stack([number, number + 1], axis=1), np.array([[0.0, len(sequence)]]), how)
         span = [known[:, 0].min(), end] if len(known) else [math.nan, math.nan]
         return FeatureSequence(rows, np.array([span]), sequence.names)
     if not len(known):
         raise ClipError("no-times", f"{label}: rows without times cannot be pooled in windows of {seconds:g} s")
-    # What is left after the last whole window is one of its own if it is long enough for a row to count in it.
+    # The rest after the last whole window becomes a window if it is long enough for a row to count in it.
     edges = np.arange(max(1, math.ceil((end - SHORTEST) / seconds)) + 1) * seconds
     windows = np.stack([edges[:-1], np.minimum(edges[1:], end)], axis=1)  # (W, 2)
     return sequence.pool(windows, how)
@@ -50,7 +50,7 @@ def narrowed(sequence: FeatureSequence, dtype: str, label: str) -> FeatureSequen
 
     Raises:
         ClipError: With reason `overflow`, if a value does not fit.
-        InvalidOption: If the features are whole numbers.
+        InvalidOption: If the features are integers.
     """
     _refuse_whole_numbers(sequence, label, f"dtype={dtype}")
     kind: np.dtype[Any] = np.dtype(dtype)
@@ -69,4 +69,4 @@ def narrowed(sequence: FeatureSequence, dtype: str, label: str) -> FeatureSequen
 def _refuse_whole_numbers(sequence: FeatureSequence, label: str, option: str) -> None:
     if sequence.features.dtype.kind != "f":
         kind = sequence.features.dtype
-        raise InvalidOption(f"{label} gives whole numbers ({kind}), which are stored as they are: leave out {option}")
+        raise InvalidOption(f"{label} gives integers ({kind}), which are stored unchanged: leave out {option}")

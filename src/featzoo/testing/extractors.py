@@ -21,11 +21,11 @@ from featzoo.testing.contract_error import require
 
 
 def check_extractor(extractor: Extractor, clip: Clip) -> FeatureSequence:
-    """Check that an extractor can be trusted with a store: its key, its output, its failures.
+    """Check an extractor's key, output and failures.
 
     Args:
-        extractor: What to check, made with the options to check.
-        clip: A clip of a second or more that has all that the extractor reads.
+        extractor: The extractor, made with the options to check.
+        clip: A clip of a second or more that has everything that the extractor reads.
 
     Returns:
         The features of the clip.
@@ -38,9 +38,9 @@ def check_extractor(extractor: Extractor, clip: Clip) -> FeatureSequence:
     raw = extractor.extract(clip)
     found = extractor.finished(raw) if isinstance(raw, FeatureSequence) else raw
     _check_output(extractor, clip, found)
-    require(_equal(found, extractor(clip)), "two calls on one clip give the same features")
+    require(_equal(found, extractor(clip)), "two calls with the same clip give the same features")
     copy = pickle.loads(pickle.dumps(extractor))  # noqa: S301  (what was pickled a moment ago)
-    require(copy == extractor and _equal(found, copy(clip)), "it survives pickling")
+    require(copy == extractor and _equal(found, copy(clip)), "it can be pickled and unpickled")
     if isinstance(extractor, ModelExtractor):
         _check_batches(extractor, clip, raw)
     _check_storage(extractor, raw)
@@ -71,19 +71,22 @@ def _check_key(extractor: Extractor) -> None:
     used = {field.name for field in own if field.name in common and getattr(extractor, field.name) != field.default}
     keyed = {field.name for field in own} - common | used
     require(json.loads(json.dumps(spec, allow_nan=False)) == spec, "the spec is plain JSON values")
-    require(set(spec["options"]) == keyed, "the spec holds every option, defaults too")
-    require(spec["version"] == extractor.version and spec["reads"] == sorted(extractor.reads), "the spec is whole")
+    require(set(spec["options"]) == keyed, "the spec holds every option, including defaults")
+    require(spec["version"] == extractor.version and spec["reads"] == sorted(extractor.reads), "the spec is complete")
     texts = [value for value in spec["options"].values() if isinstance(value, str)]
     require(not any(PurePath(text).is_absolute() for text in texts), "no path enters the spec: mark it UNKEYED")
     twin = dataclasses.replace(extractor)
-    require(twin == extractor and hash(twin) == hash(extractor) and twin.key == extractor.key, "equals have one key")
+    require(
+        twin == extractor and hash(twin) == hash(extractor) and twin.key == extractor.key,
+        "equal extractors have the same key",
+    )
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).key)"
     elsewhere = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "123"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=pickle.dumps(extractor), capture_output=True, env=elsewhere)
     require(done.returncode == 0, f"another process can make it: {done.stderr.decode()[-500:]}")
     require(done.stdout.decode().split()[-1] == extractor.key, "another process gives it the same key")
-    require(extractor.key == f"{extractor.label}-{spec_digest(spec)[:8]}", "key is left as it is")
+    require(extractor.key == f"{extractor.label}-{spec_digest(spec)[:8]}", "key is not overridden")
 
 
 def _check_output(extractor: Extractor, clip: Clip, found: FeatureSequence) -> None:
@@ -92,16 +95,18 @@ def _check_output(extractor: Extractor, clip: Clip, found: FeatureSequence) -> N
     require(len(found) > 0, "a clip gives at least one row, or a ClipError")
     require(found.features.dtype.kind in "biuf" and found.features.dtype.isnative, "features are plain numbers")
     named = all(isinstance(name, str) and name for name in found.names)
-    require(named and len(set(found.names)) == len(found.names), "columns have names of their own")
+    require(named and len(set(found.names)) == len(found.names), "column names are unique")
     require(not np.isnan(found.features).all() if found.features.dtype.kind == "f" else True, "something is observed")
     times = found.intervals[~np.isnan(found.intervals)]
     length = _length(extractor, clip)
-    require(not len(times) or bool(times.min() >= -1e-6 and times.max() <= length + 1e-6), "intervals lie in the clip")
-    require(bool((np.diff(times.reshape(-1, 2)[:, 0]) >= 0).all()), "rows are in order of time")
+    require(
+        not len(times) or bool(times.min() >= -1e-6 and times.max() <= length + 1e-6), "intervals are within the clip"
+    )
+    require(bool((np.diff(times.reshape(-1, 2)[:, 0]) >= 0).all()), "rows are in time order")
 
 
 def _length(extractor: Extractor, clip: Clip) -> float:
-    """Seconds of what it reads."""
+    """The duration of its inputs in seconds."""
     ends = [word.end for word in clip.words if word.end == word.end] if "words" in extractor.reads else []
     ends += [shot.end for shot in clip.frames()] if "video" in extractor.reads else []
     if any(each.startswith(FILE) for each in extractor.reads):
@@ -128,13 +133,13 @@ def _check_batches(extractor: ModelExtractor, clip: Clip, found: FeatureSequence
     require(sum(map(len, samples)) > 0, "samples have a length")
     first = np.concatenate([part.features for part in together[: len(samples)]])
     largest = max(1.0, float(np.nanmax(np.abs(found.features))))
-    # Batches are summed in another order: float32 of deep networks agrees to about 1e-4 of the largest value.
+    # Batches change the order of sums: float32 results of deep networks agree to about 1e-4 of the largest value.
     close = first.shape == found.features.shape and np.allclose(first, found.features, 0, 1e-4 * largest, True)
-    require(bool(close), "batches of one equal batches of many")
+    require(bool(close), "the batch size does not change the features")
 
 
 def _check_storage(extractor: Extractor, raw: FeatureSequence) -> None:
-    """What all extractors can do with what they give: float16, and pooling."""
+    """Check the options of all extractors: float16 and pooling."""
     half = dataclasses.replace(extractor, dtype="float16", pool=None, pool_seconds=None)
     mean = dataclasses.replace(extractor, dtype=None, pool="mean", pool_seconds=None)
     plain = dataclasses.replace(extractor, dtype=None, pool=None, pool_seconds=None)
@@ -145,25 +150,25 @@ def _check_storage(extractor: Extractor, raw: FeatureSequence) -> None:
                 each.finished(raw)
             except InvalidOption:
                 continue
-            require(False, "whole numbers are not pooled or converted: finished is left as it is")
+            require(False, "integers are not pooled or converted: finished is not overridden")
         return
     try:
         stored = half.finished(raw).features
         require(_same(stored, raw.features.astype(np.float16)), "dtype=float16 stores the nearest float16")
     except ClipError as error:
-        require(error.reason == "overflow", "what float16 cannot hold is refused as 'overflow'")
+        require(error.reason == "overflow", "values that exceed float16 are refused as 'overflow'")
     row = mean.finished(raw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a column that was never observed has no mean: NaN
         expected = np.nanmean(raw.features, axis=0, keepdims=True, dtype=np.float64)
     close = np.allclose(row.features, expected, rtol=1e-3, atol=1e-6, equal_nan=True)
-    require(len(row) == 1 and close, "pool=mean stores one row, the mean of what was observed")
+    require(len(row) == 1 and close, "pool=mean stores one row, the mean of the observed values")
 
 
 def _check_refusals(extractor: Extractor) -> None:
     try:
         extractor.extract(Clip("nothing"))
     except ClipError as error:
-        require(bool(error.reason) and bool(str(error)), "a ClipError has a reason and a text")
+        require(bool(error.reason) and bool(str(error)), "a ClipError has a reason and a message")
     else:
-        require(False, "a clip without what it reads raises ClipError: read it through clip.audio, frames or spoken")
+        require(False, "a clip without the input raises ClipError: read it through clip.audio, frames or spoken")

@@ -25,7 +25,7 @@ class Trial:
         values: Mapping[str, Tensor],
         generator: torch.Generator,
     ) -> None:
-        require(targets.dim() == 2 and len(targets) >= 4, "targets are (N, K), of four clips or more")
+        require(targets.dim() == 2 and len(targets) >= 4, "targets are (N, K), with four clips or more")
         self.head, self.targets, self.generator = head, targets.float(), generator
         self.token_ids, self.single_step, self.values = token_ids, single_step, values
         self.frozen = {name for name, p in head.named_parameters() if not p.requires_grad}
@@ -34,7 +34,7 @@ class Trial:
         return len(self.targets)
 
     def inputs(self, missing: Sequence[str] = (), *, whole: bool = False) -> dict[str, Padded]:
-        """Random features of all clips; `missing` roles have none, and of the others some clips lack one."""
+        """Random features of all clips; `missing` roles have none, and some clips lack one of the others."""
         return {role: self._padded(role, spec, role in missing, whole) for role, spec in self.head.specs.items()}
 
     def _padded(self, role: str, spec: InputSpec, missing: bool, whole: bool) -> Padded:
@@ -42,7 +42,7 @@ class Trial:
         steps = 1 if role in self.single_step else STEPS
         lengths = torch.randint(1, steps + 1, (count,), generator=self.generator)
         lengths[0] = steps
-        if not whole:  # each role is missing in another clip, the last ones
+        if not whole:  # each role is missing in a different one of the last clips
             lengths[count - 1 - list(self.head.specs).index(role) % (count - 1)] = 0
         if missing or not spec.given:
             lengths[:] = 0
@@ -88,11 +88,11 @@ class Trial:
 
 
 def rows_of(inputs: Inputs, rows: Tensor) -> dict[str, Padded]:
-    """The clips `rows`."""
+    """The inputs of the clips `rows`."""
     return {role: Padded(*(tensor[rows] for tensor in one)) for role, one in inputs.items()}
 
 
 def trimmed(inputs: Inputs) -> dict[str, Padded]:
-    """Without the steps that no clip has; one step stays."""
+    """The inputs without steps that no clip has; at least one step is kept."""
     cut = {role: max(1, int(one.mask.sum(dim=1).max())) for role, one in inputs.items()}
     return {role: Padded(*(tensor[:, : cut[role]] for tensor in one)) for role, one in inputs.items()}

@@ -15,7 +15,7 @@ from featzoo.testing.contract_error import require
 from featzoo.testing.head_trial import Trial, rows_of, trimmed
 from featzoo.zoo.head import Head, Outputs, Padded, Role, check_inputs
 
-SMALL = 1e-5  # sums of other lengths and orders differ this much in float32
+SMALL = 1e-5  # sums in another order or of another length differ by this much in float32
 
 
 def check_head(
@@ -27,14 +27,14 @@ def check_head(
     learning_rates: Sequence[str] = ("main",),
     values: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Check that a head can be trained, evaluated and saved: what it reads, predicts, learns and keeps.
+    """Check that a head can be trained, evaluated and saved.
 
     The head is called with random features of random lengths, some of them missing. Its weights are changed.
 
     Args:
-        head: The head, made with the options to check and without dropout in them if that is random in evaluation.
+        head: The head, made with the options to check.
         targets: (N, K) labels that the head can learn, such as zeros and ones for a classifier; N is 4 or more.
-        token_ids: Ids that inputs of token ids are drawn from, each known to the encoder.
+        token_ids: Ids from which inputs of token ids are drawn, each known to the encoder.
         single_step: Roles that have one step per clip.
         learning_rates: Names of the head's learning rates.
         values: Role to (D,) lowest and highest value, as (2, D) or (2, 1), of features that are not standardised.
@@ -55,7 +55,7 @@ def check_head(
         _check_missing(trial, stage)
         _check_distil(trial, stage)
     idle = sorted({name for name, _ in head.named_parameters()} - learned - trial.frozen)
-    require(not idle, f"gradients reach every parameter that learns: none reached {', '.join(idle[:5])}")
+    require(not idle, f"gradients reach every trainable parameter: none reached {', '.join(idle[:5])}")
     head.eval()
     _check_prediction(trial)
     _check_padding(trial)
@@ -77,7 +77,7 @@ def _check_class(kind: type[Head], head: Head) -> None:
     require(set(head.stages) <= set(kind.stages), "a head's stages are among those of its class")
     require(set(head.by_loss) <= set(kind.stages), "by_loss names stages")
     names = list(inspect.signature(kind.forward).parameters)
-    require(len(names) == 2, "forward takes the inputs and nothing else: it never sees a target")
+    require(len(names) == 2, "forward takes only the inputs: it never sees a target")
     try:
         check_inputs(kind.__name__, kind, head.specs)
     except InvalidOption as error:
@@ -93,7 +93,7 @@ def _check_groups(head: Head, stage: str, learning_rates: Sequence[str]) -> None
     given = [id(p) for group in groups for p in group["params"]]
     learning = {id(p) for p in head.parameters() if p.requires_grad}
     require(len(given) == len(set(given)), "a parameter is in one group")
-    require(set(given) == learning, "parameter_groups holds every parameter that learns in the stage, and no other")
+    require(set(given) == learning, "parameter_groups holds exactly the trainable parameters of the stage")
 
 
 def _check_step(trial: Trial, stage: str, learned: set[str]) -> None:
@@ -123,7 +123,7 @@ def _check_step(trial: Trial, stage: str, learned: set[str]) -> None:
 
 
 def _batches(count: int) -> Iterator[Tensor]:
-    """All clips, a few times, and one alone; odd numbers, so that the signs of errors cannot cancel."""
+    """All clips repeated an odd number of times, and a single clip, so that the signs of errors cannot cancel."""
     odd = count - 1 + count % 2
     for _ in range(3):
         yield torch.arange(odd)
@@ -177,9 +177,9 @@ def _check_prediction(trial: Trial) -> None:
         outputs = head(trial.read(inputs, head.stages[-1]))
         trial.losses(outputs, head.stages[-1])
         head.losses(outputs, trial.targets.flip(0), head.stages[-1])
-    require(torch.equal(trial.predict(inputs), before), "targets that losses has seen change no prediction")
+    require(torch.equal(trial.predict(inputs), before), "targets that losses has seen do not change predictions")
     order = torch.randperm(len(trial), generator=trial.generator)
-    _close(trial.predict(rows_of(inputs, order)), before[order], "the order of clips changes no prediction")
+    _close(trial.predict(rows_of(inputs, order)), before[order], "the order of clips does not change predictions")
     alone = [trial.predict(trimmed(rows_of(inputs, torch.tensor([row])))) for row in range(len(trial))]
     _close(torch.cat(alone), before, "a clip's prediction does not depend on its batch")
     for role, wanted in head.roles.items():
@@ -211,7 +211,7 @@ def _check_saving(trial: Trial) -> None:
     except RuntimeError as error:
         require(False, f"a new head loads the weights of a saved one: {error}")
     found = Trial(again, trial.targets, trial.token_ids, trial.single_step, trial.values, trial.generator)
-    require(torch.equal(found.predict(inputs), before), "a head that is saved and loaded predicts the same")
+    require(torch.equal(found.predict(inputs), before), "a saved and loaded head gives the same predictions")
 
 
 def _without(one: Padded) -> Padded:

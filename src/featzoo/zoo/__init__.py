@@ -1,1 +1,1 @@
-"""Heads, and how they are trained, evaluated and applied."""
+"""Training, evaluation and application of heads."""

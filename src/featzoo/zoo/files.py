@@ -1,4 +1,4 @@
-"""The files of a run folder: written whole or not at all, read without pickle."""
+"""The files of a run folder: never partly written, and read without pickle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON; what is not a number in the mathematical sense becomes null."""
+    """Write JSON; NaN and infinities become null."""
     write(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -85,7 +85,7 @@ def predictions_csv(columns: Sequence[str], splits: Sequence[tuple[Split, Array]
 
 
 def environment(device: str, store: Path) -> dict[str, Any]:
-    """Where, with what and by which command a run was made."""
+    """The machine, the versions and the command of a run."""
     cuda = torch.cuda.get_device_name() if device.startswith("cuda") else ""
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -102,9 +102,9 @@ def environment(device: str, store: Path) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The git commit that this code runs from, `-dirty` if it was changed since; "" outside a checkout."""
+    """The git commit of the running code, with `-dirty` for uncommitted changes; "" outside a checkout."""
     here = Path(__file__).parent
-    # An installed copy may lie in somebody else's repository: then git does not track this very file.
+    # An installed copy may be inside another repository, which does not track this file.
     if not _git(here, "ls-files", Path(__file__).name):
         return ""
     head = _git(here, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""The contract of a head: what the training loop may ask, and what it may never show it."""
+"""The contract of a head."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Padded(NamedTuple):
     """One role's features for a batch.
 
     Attributes:
-        values: (B, T, D) float32, standardised where the recipe says so, 0 where not observed;
-            or (B, T) int64 token ids, 0 where there are none. T > 0.
+        values: (B, T, D) float32, standardised if the recipe requires it, 0 where not observed;
+            or (B, T) int64 token ids, 0 for padding. T > 0.
         mask: (B, T) bool, the true steps; a clip without this modality has none.
-        observed: Like `values`, bool: what was really observed.
+        observed: Like `values`, bool: the values that were observed.
     """
 
     values: Tensor
@@ -39,10 +39,10 @@ class Role:
     """One of a head's inputs.
 
     Attributes:
-        description: In a line, for `zoo show`.
+        description: One line, for `zoo show`.
         ids: Whether it is token ids (T, 1) rather than features (T, D).
-        optional: Whether a recipe need not name it; the head then has no part for it.
-        for_losses: Only `losses` need what `forward` makes of it: the head predicts without.
+        optional: Whether a recipe may leave it out; the head then has no part for it.
+        for_losses: Whether only `losses` needs it; the head predicts without it.
     """
 
     description: str
@@ -59,7 +59,7 @@ class InputSpec:
         width: D.
         ids: Whether the values are token ids, see `holds_token_ids`.
         model: The transformers model whose tokenizer or weights made the set, "" if none did.
-        given: Whether there is a set; the recipe may go without.
+        given: Whether a set exists; the recipe may do without it.
     """
 
     width: int
@@ -78,7 +78,7 @@ def holds_token_ids(dtype: np.dtype[Any], width: int) -> bool:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """The options of a head that has none."""
+    """The options class of a head without options."""
 
 
 class Head(nn.Module):
@@ -96,10 +96,10 @@ class Head(nn.Module):
 
     Attributes:
         roles: Role name to what the head expects of it.
-        options_class: A frozen dataclass with the head's options; each has a default.
+        options_class: A frozen dataclass with the head's options, each with a default.
         stages: Names of the training stages, in order.
-        by_loss: Stages whose best epoch has the lowest dev loss, not the lowest dev MAE: those that change no
-            prediction.
+        by_loss: Stages whose best epoch has the lowest dev loss instead of the lowest dev MAE, because they do not
+            change predictions.
         memory: Values that training keeps from step to step beside the weights (pseudo labels, earlier batches). They
             are not part of the model, but a resumed training needs them.
         specs: The argument `inputs`.
@@ -134,7 +134,7 @@ class Head(nn.Module):
             targets: K.
 
         Raises:
-            InvalidOption: If the options do not fit the features.
+            InvalidOption: If the options do not match the features.
         """
 
     def forward(self, inputs: Inputs) -> Outputs:
@@ -156,20 +156,20 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def prepare(self, targets: Tensor) -> None:
-        """Look once at the (N, K) train targets before training (class weights, output bias)."""
+        """Called once before training with the (N, K) train targets, for example to set class weights."""
 
     def begin(self, stage: str) -> None:
-        """Called before each of `stages`: choose the part that learns and predicts. A new head is in the last stage."""
+        """Called before each of `stages`: choose the part to train. A new head is in its last stage."""
 
     def reads(self, stage: str) -> tuple[str, ...] | None:
         """The roles that `forward` needs in a stage; None for all of them."""
         return None
 
     def distil(self, inputs: Inputs) -> Inputs | None:
-        """The inputs after the parts that no longer learn in this stage; `forward` takes the result in their place.
+        """The inputs after the parts that are frozen in this stage; `forward` gets the result instead of the inputs.
 
-        It is computed once before the stage, in evaluation mode. An input that is given back itself, the very object,
-        stays as the store has it; one that is not given back is no longer read. None if everything learns.
+        It is computed once before the stage, in evaluation mode. An input that is returned as the same object
+        is read from the store as before; one that is not returned is no longer read. None if nothing is frozen.
         """
         return None
 
@@ -181,7 +181,7 @@ class Head(nn.Module):
 
         Args:
             stage: One of `stages`.
-            lr: Rate name to learning rate; `main` is always there.
+            lr: Rate name to learning rate; `main` always exists.
 
         Raises:
             InvalidOption: If a rate is missing or nothing uses it.
@@ -189,10 +189,10 @@ class Head(nn.Module):
         return groups({"main": [p for p in self.parameters() if p.requires_grad]}, lr)
 
     def export(self, folder: Path) -> None:
-        """Write what other programs can use of the trained head into the run's folder; by default nothing."""
+        """Write files for other programs into the run's folder, such as a trained encoder; by default none."""
 
     def assets(self) -> dict[str, str]:
-        """Files (name to text) that a run folder keeps, to build the head again without its sources."""
+        """Files (name to text) for the run folder that allow building the head without the original weights."""
         return {}
 
 
@@ -215,7 +215,7 @@ def find_head(name: str) -> type[Head]:
     """The class of the head `name`: an entry point of `featzoo.heads`, or `module:Class`.
 
     Raises:
-        UnknownName: If nothing has the name.
+        UnknownName: If no head has the name.
         InvalidOption: If the class is not a head.
     """
     found, _ = find(HEADS, parse(name).name)
@@ -225,7 +225,7 @@ def find_head(name: str) -> type[Head]:
 
 
 def roles_for_losses(name: str) -> frozenset[str]:
-    """The roles of a head that it predicts without.
+    """The roles of a head that are not needed for predictions.
 
     Raises:
         UnknownName: If no head has the name.
@@ -240,14 +240,14 @@ def make_head(
     targets: int,
     assets: Mapping[str, str] | None = None,
 ) -> Head:
-    """Build a head for the features at hand.
+    """Build a head for the available features.
 
     Args:
         name: The head.
         options: The options that differ from its defaults.
         inputs: Role to what the store holds for it.
         targets: K.
-        assets: The result of `Head.assets` when the head was trained; without it, the weights are looked for.
+        assets: The result of `Head.assets` when the head was trained; without it, the original weights are loaded.
 
     Raises:
         UnknownName: If no head has the name.
@@ -260,10 +260,10 @@ def make_head(
 
 
 def check_inputs(name: str, cls: type[Head], inputs: Mapping[str, InputSpec]) -> None:
-    """Check that features are those that a head reads.
+    """Check that the features match a head's roles.
 
     Args:
-        name: The head's, for error texts.
+        name: The head's name, for error messages.
         cls: The head.
         inputs: Role to what the store holds for it.
 

@@ -1,4 +1,4 @@
-"""Recipes: TOML files that say which features train which head, and how. Imports no torch."""
+"""Recipes: TOML files that choose a head, its features and its training. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from featzoo.config import build, read_toml
 from featzoo.errors import InvalidOption, UnknownName, suggestion
 
 FOLDER = Path(__file__).parent / "recipes"
-# Of the recipe that another one extends.
+# Fields that a recipe does not take from the one that it extends.
 NOT_INHERITED = ("name", "description", "published", "ablations")
 
 
 @dataclass(frozen=True)
 class Input:
-    """Where one of a head's inputs comes from.
+    """The source of one of a head's inputs.
 
     Attributes:
-        features: Requests for feature sets; the first that the store holds is used. An empty list goes
-            without: the head is trained with this input masked for every clip.
+        features: Requests for feature sets; the first that the store holds is used. With an empty list
+            the head is trained with this input masked for every clip.
         rows: Every step, or only the `first` ([CLS] of a BERT set).
         standardise: Subtract the train split's mean and divide by its standard deviation, column by column; or
             `range`: scale the train split's lowest and highest value to 0 and 1.
-        max_steps: The most steps that a clip keeps.
-        longer: How a longer clip is shortened: `cut` keeps the first steps (of token ids the last one too: it
-            separates), `mean` averages equal spans.
-        required: Leave a clip out that lacks this input, instead of masking it.
-        of: Whose features are read: the clip's own (`itself`), those of the `previous` or `next` utterance of the
-            same video, or of the sibling with that name (`en`: the clip `row/en` for `row/fr`); of the same split.
+        max_steps: Maximum number of steps of a clip.
+        longer: How a longer clip is shortened: `cut` keeps the first steps (for token ids also the last one, the
+            separator), `mean` averages equal spans.
+        required: Leave out a clip that lacks this input, instead of masking it.
+        of: The clip whose features are read: the clip itself (`itself`), those of the `previous` or `next` utterance of
+            the same video, or of the sibling with that name (`en`: the clip `row/en` for `row/fr`); of the same split.
     """
 
     features: tuple[str, ...]
@@ -44,20 +44,21 @@ class Input:
 
     def __post_init__(self) -> None:
         if self.required and not self.features:
-            raise ValueError("a required input names at least one feature set")
+            raise ValueError("a required input must name at least one feature set")
         if self.max_steps < 1:
-            raise ValueError(f"max_steps is at least 1; got {self.max_steps}")
+            raise ValueError(f"max_steps must be at least 1; got {self.max_steps}")
 
 
 @dataclass(frozen=True)
 class Target:
-    """The labels that a head learns.
+    """The labels that a head predicts.
 
     Attributes:
         columns: Names of labels.
         range: Lowest and highest value that a label may have; empty for any.
-        languages: Those whose labels are learnt and choose the epoch, by the end of a clip's id (`row/en`); empty for
-            all. Train clips in others are left out, or kept without labels. Metrics are of all languages.
+        languages: Languages whose labels are used for training and for choosing the epoch, by the end of a clip's id
+            (`row/en`); empty for all. Train clips in others are left out, or kept without labels. Metrics cover all
+            languages.
         unlabelled: Keep train clips without labels, for a head that learns from more than labels.
         metrics: `sentiment` (needs labels around 0), `sims` (labels from -1 to 1), `regression`, `traits` (needs labels
             from 0 to 1) or `binary` (needs labels 0 and 1, and a head that predicts probabilities).
@@ -71,9 +72,9 @@ class Target:
 
     def __post_init__(self) -> None:
         if not self.columns:
-            raise ValueError("columns name at least one label")
+            raise ValueError("columns must name at least one label")
         if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
-            raise ValueError(f"range is [lowest, highest]; got {list(self.range)}")
+            raise ValueError(f"range must be [lowest, highest]; got {list(self.range)}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch_size < 0:
-            raise ValueError(f"epochs and batch_size are not negative; got {self.epochs} and {self.batch_size}")
+            raise ValueError(f"epochs and batch_size must not be negative; got {self.epochs} and {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -99,29 +100,29 @@ class Training:
 
     Attributes:
         batch_size: Clips in a step, over all devices.
-        epochs: The most passes over the train split, per stage.
-        stages: Name of a stage of the head to what is different there.
-        learning_rates: Rate of each parameter group that the head names; `main` is always there.
+        epochs: Maximum number of passes over the train split, per stage.
+        stages: Name of a stage of the head to the settings that differ there.
+        learning_rates: Rate of each parameter group of the head; `main` always exists.
         optimizer: `adam` (weight decay as L2) or `adamw` (decoupled).
-        weight_decay: Of every group.
+        weight_decay: Weight decay of every group.
         schedule: `constant`; `linear` or `cosine` down to the share `end` of the rates over all epochs; `plateau`
             halves the rates when the dev MAE has not improved for more than `plateau` epochs.
         plateau: See `schedule`.
         end: See `schedule`.
         warmup: Share of all steps in which the rates rise from 0.
-        clip: The norm that gradients are clipped to; 0 leaves them.
+        clip: Maximum norm of gradients; 0 does not clip them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
-        average: Dev and test are predicted by a running average of the weights of which each step keeps this share
-            (0.99 is about the last 100 steps); 0 takes the weights as they are.
-        group_by_length: Batch clips of like length (in shuffled pools): less padding.
-        checkpoint_seconds: Seconds between the checkpoints that a resumed run starts from.
-        device_cache: Keep train and dev on the device and pad there: no copying in the loop. `auto` does it on
-            a GPU where they take at most a quarter of its free memory. The numbers are the same.
-        gradient_checkpointing: The layers of an encoder keep their inputs alone and are computed again for the
+        average: Dev and test are predicted with a running average of the weights, of which each step keeps this share
+            (0.99 is about the last 100 steps); 0 uses the weights themselves.
+        group_by_length: Batch clips of similar length (in shuffled pools), which reduces padding.
+        checkpoint_seconds: Seconds between the checkpoints from which a run can be resumed.
+        device_cache: Keep train and dev on the device and pad there, without copying in the loop. `auto` does so on
+            a GPU if they take at most a quarter of its free memory. The numbers are the same.
+        gradient_checkpointing: The layers of an encoder keep only their inputs and are computed again for the
             gradients: less memory, about a third more time, the same numbers.
         compile: Compile the layers of an encoder for training. Evaluation is never compiled.
         precision: `no` is 32 bit; `bf16`, `fp16` are automatic mixed precision in training.
-        seed: Of weights, order and dropout.
+        seed: Seed of weights, order and dropout.
     """
 
     batch_size: int = 32
@@ -147,17 +148,17 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.epochs < 1:
-            raise ValueError(f"batch_size and epochs are at least 1; got {self.batch_size} and {self.epochs}")
+            raise ValueError(f"batch_size and epochs must be at least 1; got {self.batch_size} and {self.epochs}")
         if not 0 <= self.average < 1:
-            raise ValueError(f"average is a share in [0, 1); got {self.average}")
+            raise ValueError(f"average must be in [0, 1); got {self.average}")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a share in [0, 1); got {self.warmup}")
+            raise ValueError(f"warmup must be in [0, 1); got {self.warmup}")
         if not 0 <= self.end <= 1:
-            raise ValueError(f"end is a share in [0, 1]; got {self.end}")
+            raise ValueError(f"end must be in [0, 1]; got {self.end}")
         numbers = (self.clip, self.patience, self.plateau, self.weight_decay, self.checkpoint_seconds)
         if min(*numbers, *self.learning_rates.values()) < 0:
             raise ValueError(
-                "clip, patience, plateau, weight_decay, checkpoint_seconds and learning rates are not negative"
+                "clip, patience, plateau, weight_decay, checkpoint_seconds and learning rates must not be negative"
             )
 
     def of(self, stage: str) -> Training:
@@ -182,13 +183,13 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A head, what it reads, what it predicts, how it is trained.
+    """A head with its inputs, target and training.
 
     Attributes:
         head: Name of a head.
         description: One line.
-        inputs: Role to where it comes from.
-        target: The labels that a head learns.
+        inputs: Role to its source.
+        target: The labels that the head predicts.
         options: The head's options that differ from its defaults.
         training: How the head is trained.
         name: The recipe's own name; its file's stem.
@@ -211,7 +212,7 @@ def recipes() -> dict[str, Recipe]:
     """The recipes that come with featzoo and those of other packages, by name.
 
     Raises:
-        InvalidOption: If two packages have a recipe of one name.
+        InvalidOption: If two packages have a recipe with the same name.
     """
     return {name: read(_only(name, paths)) for name, paths in sorted(plugins.recipe_files(FOLDER).items())}
 
@@ -231,8 +232,8 @@ def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         overrides: Dotted field to value, such as `training.epochs` to 3.
 
     Raises:
-        UnknownName: If there is no such recipe.
-        InvalidOption: If the file or an override does not fit.
+        UnknownName: If the recipe does not exist.
+        InvalidOption: If the file or an override is invalid.
     """
     path = Path(name)
     if path.suffix == ".toml" and (path.is_file() or path.parent != Path()):
@@ -241,14 +242,14 @@ def find_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
 
 
 def read(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe from a file, which may say only how it differs from another: `extends = "psa-mf"`.
+    """A recipe from a file, which may contain only the differences from another: `extends = "psa-mf"`.
 
-    That is a recipe's name, or a path beside the file that ends in .toml. Of what it extends a recipe takes every field
-    that it does not set, also inside tables; but what was published and the ablations are not those of another.
+    `extends` is a recipe's name, or a path relative to the file that ends in .toml. Fields that a recipe does not set
+    are taken from the one that it extends, also inside tables, except `published` and `ablations`.
 
     Raises:
-        InvalidOption: If a file or an override does not fit, or recipes extend each other in a circle.
-        UnknownName: If there is no such recipe to extend.
+        InvalidOption: If a file or an override is invalid, or recipes extend each other in a circle.
+        UnknownName: If the extended recipe does not exist.
     """
     table = _extended(path)
     table.setdefault("name", path.stem)
@@ -266,20 +267,22 @@ def _installed(name: str) -> Path:
 
 
 def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A file's table, filled up with those that it extends; `above` are those that extend it."""
+    """A file's table, completed by those that it extends; `above` are those that extend it."""
     table = read_toml(path)
     if "extends" not in table:
         return table
     base = str(table.pop("extends"))
     found = path.parent / base if base.endswith(".toml") else _installed(base)
     if found in (path, *above):
-        raise InvalidOption(f"recipe {path.name} extends {base}, which extends {path.name}: one of them must be whole")
+        raise InvalidOption(
+            f"recipe {path.name} extends {base}, which extends {path.name}: one of them must not extend another"
+        )
     under = _extended(found, (path, *above))
     return _merged({key: value for key, value in under.items() if key not in NOT_INHERITED}, table)
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over`, and what of `under` it does not set."""
+    """`over`, completed by the fields of `under` that it does not set."""
     both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if _tables(under[key], over[key])}
     return {**under, **over, **both}
 

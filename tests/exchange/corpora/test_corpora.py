@@ -74,7 +74,7 @@ def test_an_npz_is_read_without_running_what_it_asks_for(tmp_path, monkeypatch):
     with pytest.raises(RefusedPickle, match=r"x\.npz: it asks for builtins\.print"):
         load_npz(tmp_path / "x.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "label.npz").read_bytes()[:-40])
-    with pytest.raises(RefusedPickle, match=r"is no \.npz, or is cut short"):
+    with pytest.raises(RefusedPickle, match=r"is not a \.npz file, or is truncated"):
         load_npz(tmp_path / "cut.npz")
     np.savez(tmp_path / "plain.npz", values=np.arange(3.0))
     np.testing.assert_array_equal(load_npz(tmp_path / "plain.npz")["values"], np.arange(3.0))
@@ -108,7 +108,7 @@ def test_mosei_joins_labels_and_times_in_the_order_of_time(tmp_path):
         "clips: 4 (3 train, 1 valid)",
         "2 of 4 clips with times",
         "2 videos with other utterances in the table of times: w, x",
-        "1 of 3 videos are not so in standard_folds.json: x",
+        "1 of 3 videos have another split in standard_folds.json: x",
         "warning: 3 clips without words: see docs/how-to/datasets.md for transcripts",
     ]
     clips = FeatureStore(tmp_path / "s").clips()
@@ -318,9 +318,9 @@ def test_cut_files_come_before_recordings_and_videos_before_sounds(tmp_path):
 
 def test_two_files_for_one_clip_are_refused(tmp_path):
     touch(tmp_path, "a/v_1.mp4", "b/v_1.mkv")
-    with pytest.raises(InvalidClips, match=r"'v\$_\$1' could be .*a/v_1\.mp4 or .*b/v_1\.mkv"):
+    with pytest.raises(InvalidClips, match=r"'v\$_\$1' matches .*a/v_1\.mp4 and .*b/v_1\.mkv"):
         link_media([Clip("v$_$1")], tmp_path)
-    with pytest.raises(InvalidClips, match="no such folder of media"):
+    with pytest.raises(InvalidClips, match="the media folder does not exist"):
         link_media([Clip("v$_$1")], tmp_path / "nowhere")
 
 
@@ -399,11 +399,11 @@ def test_a_clip_without_rows_is_counted_and_a_store_without_parts_is_refused(tmp
     import_mosei(sdk_folder(tmp_path / "in"), tmp_path / "s")
     with h5py.File(tmp_path / "x.csd", "w") as file:
         file["F/data/v/features"], file["F/data/v/intervals"] = np.ones((1, 2), np.float32), np.array([[1.0, 1.5]])
-    assert "1 clips: no row lies in their time" in run(
+    assert "1 clip: no row is within their time" in run(
         "import", "csd", tmp_path / "x.csd", "-o", tmp_path / "s", "--cut"
     )
     said = run("import", "csd", tmp_path / "x.csd", "-o", tmp_path / "empty", "--cut", status=1)
-    assert "knows no part of a recording" in said
+    assert "has no part of a recording" in said
     assert not Path(tmp_path / "empty").exists()
 
 
@@ -413,7 +413,7 @@ def test_a_real_csd_is_cut_into_the_clips_that_it_describes(data, tmp_path):
     run("import", "mosi", data / "mosi", "-o", tmp_path / "s")
     labels = data / "mosi" / "CMU_MOSI_Opinion_Labels.csd"
     said = run("import", "csd", labels, "-o", tmp_path / "s", "--cut", "--name", "y")
-    assert "1 clips: no row lies in their time" in said  # the one utterance of no length
+    assert "1 clip: no row is within their time" in said  # the one utterance of no length
     store = FeatureStore(tmp_path / "s")
     clips, cut = store.clips(), store["y"]
     assert cut.ids() == sorted(clips)

@@ -75,7 +75,7 @@ def test_a_dev_split_of_whole_videos(tmp_path):
     assert len(splits["valid"]) == 10 * 3
     videos = {split: {i.split(".")[0] for i in ids} for split, ids in splits.items()}
     assert not videos["train"] & videos["valid"]
-    assert any("30 of its 41 clips are of videos that train has clips of too" in note for note in account.notes)
+    assert any("30 of its 41 clips are from videos that also have clips in train" in note for note in account.notes)
     import_first_impressions(folder, tmp_path / "again", dev_share=0.25)
     assert {i: c.split for i, c in FeatureStore(tmp_path / "again").clips().items()} == {
         i: c.split for i, c in clips.items()

@@ -53,7 +53,7 @@ def test_youtube(data, tmp_path):
     account = import_mfn(data / "pom_youtube_mmmo" / "mfn_new_data" / "youtube", tmp_path / "s")
     assert account.clips == {"train": 173, "valid": 36, "test": 60}
     assert [(came.clips, len(came.columns)) for came in account.sets] == [(269, 74), (269, 36), (96, 300)]
-    assert "mfn-text: there is no file for split train, 173 clips have none" in account.notes
+    assert "mfn-text: no file for split train: 173 clips without features" in account.notes
     store = FeatureStore(tmp_path / "s")
     assert all(sum(clip.labels.values()) == 1 for clip in store.clips().values())  # one of three classes
     audio = store["mfn-audio"]
@@ -73,7 +73,7 @@ def test_mosi_labels(data, tmp_path):
     assert clips["mosi/test/00000"].labels == {"sentiment": pytest.approx(-1.8)}
 
 
-def test_small_files(tmp_path):
+def test_files_without_features_are_noted_and_columns_are_numbered(tmp_path):
     rows = np.arange(12.0).reshape(2, 3, 2)
     rows[0, 0], rows[1] = 0, 0
     write(tmp_path / "d" / "video_train.h5", d1=rows)
@@ -90,7 +90,7 @@ def test_small_files(tmp_path):
     assert store.clips()["d/test/00000"].labels == {"label_0": 0, "label_1": 1}
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_stored(tmp_path):
+def test_files_that_do_not_match_are_refused_before_anything_is_stored(tmp_path):
     with pytest.raises(InvalidClips, match=r"no file such as audio_train\.h5"):
         import_mfn(tmp_path, tmp_path / "s")
     write(tmp_path / "d" / "video_train.h5", d1=np.ones((2, 3, 2)))

@@ -35,7 +35,7 @@ def test_scores_become_0_to_1_and_sound_and_motion_two_sets(tmp_path):
     assert store["youtube-personality-motion"]["V2"].features.tolist() == [[7.0]]
 
 
-def test_what_is_wrong_is_named(tmp_path):
+def test_wrong_tables_are_refused_by_name(tmp_path):
     with pytest.raises(InvalidClips, match="lacks YouTube-Personality-Personality_impression_scores"):
         import_youtube_personality(tmp_path, tmp_path / "store")
     for number, (scores, said) in enumerate({"V1 4.9 3.7 1 7.5 5\n": "Emot of V1 is 7.5", "V1 4 3\n": "not a table",

@@ -89,7 +89,7 @@ def test_a_table_that_audformat_saved_comes_in(tmp_path, storage):
     np.testing.assert_array_equal(found["known"].intervals, [[0, np.nan]])
 
 
-def test_what_opensmile_gives_comes_in(tmp_path):
+def test_tables_of_opensmile_are_imported(tmp_path):
     import opensmile
 
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors)
@@ -101,7 +101,7 @@ def test_what_opensmile_gives_comes_in(tmp_path):
     np.testing.assert_allclose(np.diff(sequence.intervals[:, 0]), 0.01, atol=1e-9)  # one row every 10 ms
 
 
-def test_what_is_no_such_table_is_refused(store, tmp_path):
+def test_other_tables_are_refused(store, tmp_path):
     (tmp_path / "a.csv").write_text("name,f\na,1\n")
     with pytest.raises(InvalidClips, match="no column 'file'"):
         import_audformat(tmp_path / "a.csv", tmp_path / "t")
@@ -114,7 +114,7 @@ def test_what_is_no_such_table_is_refused(store, tmp_path):
     with pytest.raises(StoreError, match="a table holds vectors; export it as parquet"):
         to_frame(store, "deep")
     store.add("twins", {"a": np.ones((2, 2))}, names=["f", "f"])
-    with pytest.raises(StoreError, match="two columns have one name"):
+    with pytest.raises(StoreError, match="two columns have the same name"):
         to_frame(store, "twins")
 
 

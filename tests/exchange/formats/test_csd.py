@@ -91,7 +91,7 @@ def test_the_real_label_file_of_cmu_mosi(data, tmp_path):
     assert found.provenance["csd"]["dataset name"] == "CMU-MOSI"
 
 
-def test_what_cannot_be_read_or_would_be_lost_is_refused(store, tmp_path):
+def test_unreadable_entries_and_lossy_exports_are_refused(store, tmp_path):
     (tmp_path / "cut.csd").write_bytes(b"\x89HDF\r\n\x1a\n" + b"0" * 100)
     with pytest.raises(InvalidClips, match="truncated download"):
         import_csd(tmp_path / "cut.csd", tmp_path / "s")

@@ -93,8 +93,8 @@ def test_other_peoples_files_come_in(tmp_path):
     np.testing.assert_array_equal(FeatureStore(tmp_path / "s")["hub"]["a"].features, [[1, 2], [3, np.nan]])
 
 
-def test_what_is_no_such_folder_is_refused(tmp_path):
-    with pytest.raises(InvalidClips, match=r"no \.parquet files: a folder from save_to_disk"):
+def test_other_folders_are_refused(tmp_path):
+    with pytest.raises(InvalidClips, match=r"no \.parquet files: convert a folder from save_to_disk"):
         import_huggingface(tmp_path, tmp_path / "s")
     parquet.write_table(pa.table({"image": ["a"], "features": [[1.0]]}), tmp_path / "train.parquet")
     with pytest.raises(InvalidClips, match="no column 'clip'"):

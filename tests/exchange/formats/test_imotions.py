@@ -77,11 +77,11 @@ def test_other_text_is_refused_and_the_others_stay(tmp_path):
     write(folder / "words.txt", ("ann", "film", 0, 0, 1, "high", 2))
     (came,) = import_imotions(folder, tmp_path / "s").sets
     assert came.clips == 1
-    assert "no export of FACET" in came.refused["notes"]
+    assert "not an export of FACET" in came.refused["notes"]
     assert "no rows" in came.refused["empty"]
     assert "a time" in came.refused["times"]
     assert "high" in came.refused["words"]
-    with pytest.raises(InvalidClips, match=r"holds none called \*\.txt"):
+    with pytest.raises(InvalidClips, match=r"contains no \*\.txt"):
         import_imotions(tmp_path / "s" / "clips", tmp_path / "s")
 
 

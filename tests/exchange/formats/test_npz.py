@@ -31,7 +31,7 @@ def test_numpy_reads_the_file_without_pickle(tmp_path):
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_what_numpy_wrote_comes_in(tmp_path, save, order):
+def test_arrays_saved_by_numpy_are_imported(tmp_path, save, order):
     features = np.asarray([[1, 2], [3, -np.inf], [5, 6]], dtype="f4", order=order)
     save(tmp_path / "mine.npz", features=features, offsets=[0, 1, 3], clip_ids=["a", "b"])
     account = import_npz(tmp_path / "mine.npz", tmp_path / "s")
@@ -77,17 +77,17 @@ def test_two_files_of_one_clip_are_refused_before_anything_is_stored(tmp_path):
     ("arrays", "says"),
     [
         ({"features": np.ones((2, 2))}, "lacks clip_ids, offsets"),
-        ({"features": np.ones((2, 2)), "clip_ids": ["a"], "offsets": [0, 1, 2]}, "offsets are 2 row numbers"),
-        ({"features": np.ones((2, 2)), "clip_ids": ["a", "b"], "offsets": [0, 2, 1]}, "never fall"),
+        ({"features": np.ones((2, 2)), "clip_ids": ["a"], "offsets": [0, 1, 2]}, "offsets must be 2 row numbers"),
+        ({"features": np.ones((2, 2)), "clip_ids": ["a", "b"], "offsets": [0, 2, 1]}, "never decrease"),
         (
             {"features": np.ones((2, 2)), "clip_ids": ["a"], "offsets": [0, 9]},
-            "rows up to 9 are asked for, there are 2",
+            "rows up to 9 were requested, but there are 2",
         ),
         ({"features": np.array([{}]), "clip_ids": ["a"], "offsets": [0, 1]}, "not of numbers"),
         ({"features": np.ones((2, 2)), "clip_ids": np.array(["a", {}]), "offsets": [0, 1, 2]}, "allow_pickle"),
     ],
 )
-def test_what_is_no_set_is_refused(tmp_path, arrays, says):
+def test_an_npz_that_is_not_a_feature_set_is_refused(tmp_path, arrays, says):
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(InvalidClips, match=says):
         import_npz(tmp_path / "x.npz", tmp_path / "s")
@@ -99,5 +99,5 @@ def test_a_header_that_promises_a_terabyte_costs_nothing(tmp_path):
     np.savez(tmp_path / "x.npz", clip_ids=["a"], offsets=[0, 10**11])
     with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
         file.writestr("features.npy", header.getvalue())
-    with pytest.raises(InvalidClips, match="cut short"):
+    with pytest.raises(InvalidClips, match="truncated"):
         import_npz(tmp_path / "x.npz", tmp_path / "s")

@@ -107,7 +107,7 @@ def test_a_folder_with_one_bad_file(tmp_path):
     arguments = ["import", "openface", str(tmp_path / "out"), "-o", str(tmp_path / "s")]
     said = CliRunner().invoke(feat, arguments)
     assert said.exit_code == 1
-    assert "refused no: it is no CSV of OpenFace: it has no column 'frame'" in said.output
+    assert "refused no: it is not a CSV of OpenFace: it has no column 'frame'" in said.output
     assert "refused empty: Empty CSV file" in said.output
     assert "refused back: time stamps go backwards after row 2" in said.output
     assert read(tmp_path).ids() == ["deep/two.mp4", "strange.v2", "videos/one.mp4"]

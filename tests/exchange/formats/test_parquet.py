@@ -84,7 +84,7 @@ def test_a_bad_clip_is_refused_and_the_others_stay(tmp_path):
         ({"clip": ["a"]}, "no features"),
     ],
 )
-def test_what_is_no_such_table_is_refused_before_anything_is_stored(tmp_path, columns, says):
+def test_other_tables_are_refused_before_anything_is_stored(tmp_path, columns, says):
     pd.DataFrame(columns).to_parquet(tmp_path / "x.parquet")
     with pytest.raises(InvalidClips, match=says):
         ours.import_parquet(tmp_path / "x.parquet", tmp_path / "s")

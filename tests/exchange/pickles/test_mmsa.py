@@ -137,7 +137,7 @@ def test_clips_have_words_split_labels_and_tokens_that_a_recipe_reads(truth, tmp
         assert (tokens.names, tokens.features.dtype) == (("token_id",), np.int64)
         np.testing.assert_array_equal(tokens.features[:, 0], clip["ids"])
     assert store["mmsa-ids"].provenance["model"] == "bert-base-uncased"
-    assert "not taken in: annotations" in account.notes
+    assert "not imported: annotations" in account.notes
     assert [each.columns[0] for each in account.sets] == ["text_0", "audio_0", "vision_0", "token_id"]
 
 
@@ -216,11 +216,11 @@ def test_files_of_mmsa_fet_with_config_and_without_modalities(tmp_path):
     assert [each.key.rpartition("-")[0] for each in account.sets] == ["mmsa-vision", "mmsa-ids"]
     store = FeatureStore(tmp_path / "s")
     assert store["mmsa-ids"].provenance["model"] == "roberta-base"
-    assert "not taken in: align, config" in account.notes
+    assert "not imported: align, config" in account.notes
     assert any("no regression_labels" in note for note in account.notes)
     # Rows beyond the length that are not zero are not dropped, and that is said.
     assert len(store["mmsa-vision"]["a$_$1"]) == 4
-    assert "1 clips: vision has rows beyond its length that are not zero; they were kept" in account.notes
+    assert "1 clip: vision has rows beyond its length that are not zero; they were kept" in account.notes
 
 
 def test_infinite_values_become_nan_and_are_counted(truth, tmp_path):
@@ -261,12 +261,12 @@ def test_an_id_that_no_store_can_hold_is_refused_alone(tmp_path):
     assert FeatureStore(tmp_path / "s").clip_ids() == ["c"]
 
 
-def test_what_is_no_such_file_is_said(tmp_path):
+def test_files_with_another_layout_are_refused(tmp_path):
     for content, reason in (
         ([1], "expected a dict of train"),
         ({"a": 1}, "no split with text, audio or vision"),
         ({"train": {"audio": np.ones((1, 2, 3))}}, "has no 'id'"),
-        ({"train": {"audio": np.ones((1, 2, 3)), "id": ["a", "b"]}}, "another number of clips"),
+        ({"train": {"audio": np.ones((1, 2, 3)), "id": ["a", "b"]}}, "different numbers of clips"),
         ({"train": {"audio": np.ones((1, 2, 3)), "id": ["a"], "regression_labels": ["x"]}}, "not one number a clip"),
         ({"train": {"audio": np.ones((1, 0)), "id": ["a"], "regression_labels": [[1, 2]]}}, "not one number a clip"),
         (
@@ -280,7 +280,7 @@ def test_what_is_no_such_file_is_said(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_what_the_store_knows_of_a_clip_stays(truth, tmp_path):
+def test_media_times_and_words_of_the_store_are_kept(truth, tmp_path):
     """Times, words and media of clips that were extracted before; split and labels are the file's."""
     store = FeatureStore.create(tmp_path / "s")
     timed = words_of("the film", 0.0, 1.0)
@@ -371,7 +371,7 @@ def test_mmsas_loader_reads_what_was_written(store, tmp_path):
     assert b"numpy._core" not in (tmp_path / "out.pkl").read_bytes()  # NumPy 1 reads it too
 
 
-def test_what_goes_out_comes_in_again(store, tmp_path):
+def test_an_exported_file_imports_the_same_features(store, tmp_path):
     export_mmsa(store.path, tmp_path / "out.pkl", ALL)
     account = import_mmsa(tmp_path / "out.pkl", tmp_path / "again")
     assert account.complete
@@ -404,7 +404,7 @@ def test_aligned_files_have_no_lengths_and_need_equal_rows(store, tmp_path):
     assert FeatureStore(tmp_path / "again")["mmsa-vision"]["dir/ä 3.mp4"].features.shape == (3, 2)
 
 
-def test_what_cannot_be_written_is_said(store, tmp_path):
+def test_exports_that_cannot_be_written_are_refused(store, tmp_path):
     out = tmp_path / "out.pkl"
     with pytest.raises(InvalidOption, match="name a feature set for each"):
         export_mmsa(store.path, out, {"audio": "my-audio", "vision": "my-vision"})
@@ -412,7 +412,7 @@ def test_what_cannot_be_written_is_said(store, tmp_path):
         export_mmsa(store.path, out, {**ALL, "ids": "my-text"})
     with pytest.raises(MissingFeatures, match="without the label 'joy'"):
         export_mmsa(store.path, out, ALL, label="joy")
-    with pytest.raises(StoreError, match="no folder"):
+    with pytest.raises(StoreError, match="does not exist"):
         export_mmsa(store.path, tmp_path / "none" / "out.pkl", ALL)
     assert list(tmp_path.glob("*.pkl")) == []
     out.write_text("mine")

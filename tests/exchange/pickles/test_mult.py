@@ -84,7 +84,7 @@ def test_a_clip_of_zeros_alone_has_no_rows_and_infinite_values_are_counted(tmp_p
     account = import_mult(tmp_path / "x.pkl", tmp_path / "s")
     store = FeatureStore(tmp_path / "s")
     assert store["mult-vision"]["two"].features.shape == (0, 2)
-    assert account.notes == ("1 clips: no vision (all rows are zero)",)
+    assert account.notes == ("1 clip: no vision (all rows are zero)",)
     assert [each.infinite for each in account.sets] == [0, 1, 0]
     assert account.clips == {"test": 2}
 
@@ -111,7 +111,7 @@ def test_labels_by_their_shape(tmp_path, shape, names, expected):
     np.testing.assert_array_equal(list(found.values()), wanted)
 
 
-def test_what_does_not_fit_is_said(tmp_path):
+def test_files_with_another_layout_are_refused(tmp_path):
     with pytest.raises(InvalidOption, match="labels names 2, but split 'train' has 1"):
         import_mult(file_of(tmp_path / "x.pkl", None, np.ones((3, 1, 1))), tmp_path / "s", labels=["a", "b"])
     with pytest.raises(InvalidClips, match="2 labels for 3 clips"):
@@ -167,7 +167,7 @@ def test_mults_loader_reads_what_was_written(store, tmp_path):
     assert not part["audio"][0, :-1].any()
 
 
-def test_what_goes_out_comes_in_again(store, tmp_path):
+def test_an_exported_file_imports_the_same_features(store, tmp_path):
     export_mult(store.path, tmp_path / "x.pkl", ALL)
     account = import_mult(tmp_path / "x.pkl", tmp_path / "again")
     again = FeatureStore(tmp_path / "again")

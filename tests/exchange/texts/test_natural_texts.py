@@ -64,8 +64,8 @@ def test_dialogues_of_one_packed_file_are_the_same(folder, tmp_path):
 def test_damaged_parts_are_refused_or_named(folder, tmp_path):
     (folder / "real_persona_chat" / "dialogues" / "00001.json").write_text('{"utterances": [{"text": "a"}]}')
     account = import_realpersonachat(folder, tmp_path / "store")
-    assert account.refused["00001.json"].startswith("it is no dialogue")
-    assert account.refused["AC"] == "the person says nothing in the dialogues that are here"
+    assert account.refused["00001.json"].startswith("it is not a dialogue")
+    assert account.refused["AC"] == "the person says nothing in the dialogues of this folder"
     (folder / "real_persona_chat" / "dialogues" / "00001.json").write_text("{")
     with pytest.raises(InvalidClips, match=r"00001\.json is not JSON"):
         import_realpersonachat(folder, tmp_path / "store")

@@ -54,7 +54,7 @@ def test_missing_languages_are_told_and_fine(tmp_path):
     rows = [row("1", "en"), row("2", "en"), row("3", "en"), row("1"), row("3", method="piga")]
     account = import_parallel(lines(tmp_path / "p.jsonl", *rows), tmp_path / "store")
     assert account.complete
-    assert account.notes == ("en: 3 texts (3 toga)", "fr: 2 texts (1 toga, 1 piga), 1 of 3 rows lack it")
+    assert account.notes == ("en: 3 texts (3 toga)", "fr: 2 texts (1 toga, 1 piga), 1 of 3 rows are missing")
 
 
 def test_each_bad_line_is_refused_with_its_reason_and_the_others_go_in(tmp_path):
@@ -87,11 +87,12 @@ def test_each_bad_line_is_refused_with_its_reason_and_the_others_go_in(tmp_path)
     reasons = account.refused
     assert set(reasons) == {f"line {n}" for n in (2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21)}
     expected = {
-        2: "it is not JSON", 3: "it is not a JSON object", 5: "1/fr is there twice: by toga, then by piga",
+        2: "it is not JSON", 3: "it is not a JSON object", 5: "1/fr occurs twice: by toga, then by piga",
         6: "unknown language 'xx'", 7: "it has no text", 8: "its label openness: 2 is neither",
-        9: "unknown label 'humour'", 10: "the labels of 1/ja are not those of 1/fr",
+        9: "unknown label 'humour'", 10: "the labels of 1/ja differ from those of 1/fr",
         11: "1/zh is test, but 1/fr is train",
-        12: "its split is 'later'", 13: "as a path it would lead elsewhere", 14: "its id is ''", 15: "it has no text",
+        12: "its split is 'later'", 13: "as a path it would lead outside the store", 14: "its id is ''",
+        15: "it has no text",
         16: "it has half of a character", 17: "its labels are [1, 0]", 18: "it has no id", 20: "it is not UTF-8",
         21: "it is not JSON",
     }  # fmt: skip
@@ -115,7 +116,7 @@ def test_the_command_exits_1_where_a_line_was_refused(tmp_path):
     result = CliRunner().invoke(feat, arguments)
     assert result.exit_code == 0, result.output
     assert set(clips(tmp_path / "store")) == {"1/fr"}
-    assert "left out as asked: 2 texts of other languages or splits" in result.output
+    assert "left out as requested: 2 texts of other languages or splits" in result.output
     bad = lines(tmp_path / "bad.jsonl", row("3"), "nothing\n")
     result = CliRunner().invoke(feat, ["import", "parallel", str(bad), "-o", str(tmp_path / "store")])
     assert result.exit_code == 1
@@ -134,8 +135,8 @@ def test_several_files_go_into_one_store(tmp_path):
                   row("2", "zh", split="test"), row("3", "zh"))  # fmt: skip
     account = import_parallel(third, store)
     assert account.refused == {
-        "line 1": "1/fr is in the store with another text: another method's go into another store",
-        "line 2": "the labels of 2/ja are not those of 2/en",
+        "line 1": "1/fr is in the store with another text: import texts of another method into another store",
+        "line 2": "the labels of 2/ja differ from those of 2/en",
         "line 3": "2/zh is test, but 2/en is train",
     }
     assert clips(store)["1/fr"].text == "il pleut"
@@ -164,7 +165,7 @@ def test_other_languages_are_taken_when_they_are_named(tmp_path):
     account = import_parallel(path, tmp_path / "b", languages=["de"])
     assert account.complete
     assert set(clips(tmp_path / "b")) == {"1/de"}
-    with pytest.raises(InvalidOption, match="'german' is no language"):
+    with pytest.raises(InvalidOption, match="'german' is not a language"):
         import_parallel(path, tmp_path / "b", languages=["german"])
 
 

@@ -164,7 +164,7 @@ def test_a_column_of_splits_is_kept_whatever_its_words(tmp_path):
     rows = [[*row, word] for row, word in zip(essay_rows(5), words, strict=True)]
     account = import_essays(write(tmp_path / "e.csv", [*DISTRIBUTED, "split"], rows), tmp_path / "store")
     assert list(splits(tmp_path / "store").values()) == ["train", "valid", "valid", "test"]
-    assert account.refused == {"1997_4.txt": "it has no split, and others have"}
+    assert account.refused == {"1997_4.txt": "it has no split, but other rows have one"}
 
 
 def test_another_size_is_split_alike_and_says_so(tmp_path):
@@ -205,7 +205,7 @@ def test_other_texts_of_the_same_clips_are_no_silent_loss(tmp_path):
     path = write(tmp_path / "m.csv", ["type", "posts"], [["INFJ", "as an INFJ"], ["ENTP", "hello"]])
     import_mbti(path, tmp_path / "store", split="train")
     import_mbti(path, tmp_path / "store", split="train")  # the same again is the same
-    with pytest.raises(StoreError, match="holds other texts of 1 clips, such as '0'"):
+    with pytest.raises(StoreError, match="has other texts for 1 clip, such as '0'"):
         import_mbti(path, tmp_path / "store", mask_types=True, split="train")
 
 
@@ -217,7 +217,7 @@ def test_long_essays_come_in_whole(tmp_path):
     assert csv.field_size_limit() < 300_000
 
 
-def test_what_is_no_such_file_says_what_is_missing(tmp_path):
+def test_other_files_are_refused_with_the_missing_columns(tmp_path):
     other = write(tmp_path / "o.csv", ["a", "TEXT"], [["1", "b"]])
     with pytest.raises(InvalidClips, match=r"no column for openness, conscientiousness, .* only a, TEXT"):
         import_essays(other, tmp_path / "store")

@@ -62,7 +62,7 @@ def test_table(differences, print_table):
     }  # fmt: skip
     lines = [f"{'column':<10}{'tolerance':>11}{'worst':>11}{'p99':>11}{'median':>11}"]
     for column, name in enumerate(NAMES):
-        rows = slice(8, -8) if name.startswith("HMPDD") else slice(None)  # without border frames, as test_random_part
+        rows = slice(8, -8) if name.startswith("HMPDD") else slice(None)  # without border frames, as below
         values = np.concatenate([differences[clip][rows, column] for clip in SPEECH])
         measured = (np.nanmax(values), np.nanquantile(values, 0.99), np.nanmedian(values))
         shown = "".join(f"{each:>11.1e}" for each in measured) if name != "creak" else ""
@@ -82,7 +82,7 @@ def test_column(differences, column, request):
 
 
 @pytest.mark.data
-def test_random_part(differences):
+def test_phases_above_the_last_harmonic_have_the_statistics_of_covareps(differences):
     """HMPDM_24 has random phases; HMPDD a floor of rounding and, at the ends of its span, exact ones."""
     top = np.concatenate([differences[clip][:, NAMES.index("HMPDM_24")] for clip in SPEECH])
     assert np.median(top) < 0.05

@@ -157,7 +157,7 @@ def test_files(tmp_path, kind):
 
 def test_a_file_without_the_network(tmp_path):
     savemat(tmp_path / "other.mat", {"IW": np.zeros((4, 7)), "text": "hello"})
-    with pytest.raises(InvalidOption, match=r"no iw for creak in .*other.mat: it holds IW 4x7; wanted are IW \(hidden"):
+    with pytest.raises(InvalidOption, match=r"no iw for creak in .*other.mat: it holds IW 4x7; expected IW \(hidden"):
         creak_network.read_network(tmp_path / "other.mat")
     (tmp_path / "broken.mat").write_bytes(b"no MATLAB file at all" * 20)
     with pytest.raises(InvalidOption, match=r"cannot read .*broken.mat as a .mat file"):

@@ -216,7 +216,7 @@ def test_too_short(tmp_path, seconds):
 
 @pytest.mark.parametrize("seconds", [0.0855, 0.09, 0.1])
 @pytest.mark.parametrize("level", ["frames", "functionals"])
-def test_just_long_enough(tmp_path, seconds, level):
+def test_the_shortest_sound_with_a_window_gives_rows(tmp_path, seconds, level):
     found = Praat(level=level).extract(Clip("a", write_wav(tmp_path / "a.wav", tone(seconds))))
     assert len(found) == (1 if level == "functionals" else int(seconds * 100 + 1e-9))
 

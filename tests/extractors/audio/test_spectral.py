@@ -123,7 +123,7 @@ def test_too_short(tmp_path, seconds):
 
 
 @pytest.mark.parametrize("seconds", [0.093, 0.095, 0.1, 0.12])
-def test_just_long_enough(tmp_path, seconds):
+def test_the_shortest_sound_with_a_frame_gives_rows(tmp_path, seconds):
     path = write_wav(tmp_path / "a.wav", tone(seconds))
     found = Spectral().extract(Clip("a", path))
     np.testing.assert_allclose(found.features, directly(path)[0], rtol=1e-5, atol=1e-4)

@@ -121,7 +121,7 @@ def test_a_batch_never_changes_a_clip(tmp_path, clips, kind, norm):
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
-def test_what_shares_a_batch(tmp_path, clips, norm, monkeypatch):
+def test_only_clips_that_may_share_a_batch_do(tmp_path, clips, norm, monkeypatch):
     """Group norm: equal lengths alone, no mask. Layer norm: any, with a mask where something is padded."""
     from featzoo.extractors.audio import speech
 
@@ -238,7 +238,7 @@ def test_resampled_first(tmp_path, random_speech):
     np.testing.assert_allclose(found.features, forward(random_speech / "hubert", heard)[-1], atol=1e-5)
 
 
-def test_what_float16_cannot_hold_is_refused(random_speech, clips):
+def test_values_beyond_float16_are_refused(random_speech, clips):
     extractor = Hubert(model=str(random_speech / "hubert"), layer_weights=(1e6,), dtype="float16")
     with pytest.raises(ClipError, match=r"hubert: hidden_\d+ is -?\d.*more than float16 holds \(65504\)") as caught:
         extractor(clips[0])
@@ -301,7 +301,7 @@ def test_hub_cache_is_found(tmp_path, monkeypatch, random_speech, clips):
     assert Hubert().key == Hubert(model=str(random_speech / "hubert")).key
 
 
-def test_refusals(tmp_path, random_speech):
+def test_invalid_options_and_missing_weights_are_refused(tmp_path, random_speech):
     folder = random_speech / "hubert"
     Hubert(model=str(folder), layers=(-4,)).prepare()
     with pytest.raises(InvalidOption, match="hidden states 0 to 3, not 4"):

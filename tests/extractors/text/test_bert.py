@@ -471,7 +471,7 @@ def test_a_mark_of_the_tokenizer_in_a_transcript_is_text(random_bert, mark):
         assert tokenizer.convert_tokens_to_ids(mark) not in found.features[1:-1, 0]
 
 
-def test_what_is_cut_or_unknown_is_noted(random_bert):
+def test_cut_texts_and_unknown_tokens_are_noted(random_bert):
     short, long, foreign, mixed = (
         Clip("c", words=words_of(text)) for text in ("so good", "so good " * 20, "今天 天气 good", "今天 so good")
     )

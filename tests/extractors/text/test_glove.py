@@ -172,7 +172,7 @@ BAD = {
     "fastText's model": ((793712314).to_bytes(4, "little") + bytes(100), r"fastText model.*\.vec"),
     "half a gz": (gzip.compress("\n".join(lines()).encode())[:-20], "damaged"),
     "half a zip": (b"PK\x03\x04" + bytes(50), "damaged"),
-    "another pickle": (pickle.dumps({"a": 1}, 4), "no KeyedVectors"),
+    "another pickle": (pickle.dumps({"a": 1}, 4), "not a KeyedVectors"),
 }
 
 
@@ -261,7 +261,7 @@ def test_rows_and_times(plain):
     np.testing.assert_array_equal(zero.features, np.nan_to_num(found.features))
 
 
-def test_counts(plain):
+def test_counts_are_of_tokens_and_unknown_tokens(plain):
     found = make_extractor(f"glove.oov[vectors={plain}]").extract(clip("The film isn't a zebra.", 3.0))
     assert found.names == ("tokens", "oov")
     np.testing.assert_array_equal(found.features, [[7, 3]])  # the film is n't | a zebra .

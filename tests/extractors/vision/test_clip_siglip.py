@@ -148,7 +148,7 @@ def test_the_key_follows_weights_and_settings(random_vision, tmp_path):
     assert ClipFrames(model=str(other)).key != before
 
 
-def test_what_cannot_be(random_vision, tmp_path, clip):
+def test_invalid_options_are_refused(random_vision, tmp_path, clip):
     model = str(random_vision / "clip")
     with pytest.raises(InvalidOption, match="has hidden states 0 to 3, not 4"):
         ClipFrames(model=model, output="hidden", layers=(4,)).prepare()

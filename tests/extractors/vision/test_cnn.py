@@ -64,7 +64,7 @@ def images(clip):
     [("resnet18", "fc"), ("mobilenet_v3_small", "classifier.3"),
      ("convnext_tiny", "classifier.2"), ("vit_b_32", "heads.head")],
 )  # fmt: skip
-def test_what_enters_the_classifier(clip, images, model, classifier):
+def test_rows_are_the_input_of_the_classifier(clip, images, model, classifier):
     given, _ = seen_by(made_by_torchvision(model), classifier, images, model)
     found = Cnn(model=model, weights="random", seed=3, count=2).extract(clip)
     assert near(found.features, given)
@@ -154,7 +154,7 @@ def test_half_precision_is_near(clip):
     assert other.dtype == np.float32
 
 
-def test_what_cannot_be(tmp_path, monkeypatch, clip):
+def test_invalid_options_are_refused(tmp_path, monkeypatch, clip):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(InvalidOption, match=r"no classification model 'resnet5'.* did you mean 'resnet50'"):
         Cnn(model="resnet5").prepare()

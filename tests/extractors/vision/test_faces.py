@@ -177,7 +177,7 @@ def test_threshold_is_the_least_probability(videos):
     assert Faces(threshold=float(min(1, sure + 1e-6))).rows([drawn((120, 100, 1.0))])[0, PRESENT] == 0
 
 
-def test_refusals(tmp_path):
+def test_invalid_options_are_refused(tmp_path):
     for wrong in ({"rate": 0.0}, {"batch_size": 0}, {"min_size": 11}, {"longest": 10}, {"threshold": 1.5}):
         with pytest.raises(ValueError, match=r"positive|pixels|probability"):
             Faces(**wrong)

@@ -94,7 +94,7 @@ def test_the_pretraining_model_serves_too(tmp_path, made):
     )
 
 
-def test_what_cannot_be(random_vision):
+def test_invalid_options_are_refused(random_vision):
     with pytest.raises(InvalidOption, match="not videomae"):
         VideoMae(model=str(random_vision / "clip")).prepare()
     with pytest.raises(InvalidOption, match="hidden states 0 to 3, not -5"):

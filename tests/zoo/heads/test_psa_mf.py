@@ -290,7 +290,7 @@ def test_errors_say_what_is_wrong(tiny_bert, options, changes, kind, text):
 
 def test_a_missing_role_is_named(tiny_bert):
     lacking = {role: spec for role, spec in specs(tiny_bert).items() if role != "audio"}
-    with pytest.raises(InvalidOption, match="needs the input 'audio': a sequence of what is heard"):
+    with pytest.raises(InvalidOption, match="needs the input 'audio': a sequence of audio features"):
         make_head("psa-mf", {}, lacking, 1)
 
 

@@ -250,7 +250,7 @@ def test_an_encoder_may_be_cut_to_its_first_layers(tiny_bert, tmp_path):
     ("options", "said"),
     [
         ({"window": 2}, "at least 3 tokens"),
-        ({"drawn": 1}, "go with window"),
+        ({"drawn": 1}, "needs window"),
         ({"smoothing": 1.0}, r"\[0, 1\)"),
         ({"hidden": 0}, "at least 1"),
         ({"loss": "focal"}, "weighted-bce"),

@@ -162,7 +162,7 @@ def test_recipes_kind_knows_the_languages_and_the_floor(parallel):
     assert floor["train mean"]["brier"] < 0.25
 
 
-def test_what_is_no_probability_or_no_label_is_refused():
+def test_values_that_are_not_probabilities_or_labels_are_refused():
     with pytest.raises(InvalidOption, match=r"probabilities.* the predictions are -1 to 0\.5"):
         binary_metrics([[-1.0], [0.5]], [[0], [1]], ["a"])
     with pytest.raises(InvalidOption, match=r"labels 0 and 1, not 0\.3"):

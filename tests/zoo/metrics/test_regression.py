@@ -62,7 +62,7 @@ def test_f1_is_scikit_learns(pairs):
     assert sentiment_metrics(pred, truth)["f1_has0"] == pytest.approx(expected, abs=1e-12)
 
 
-def test_what_does_not_exist_is_nan():
+def test_undefined_metrics_are_nan():
     found = sentiment_metrics([1.0, 1.0], [0.0, 0.0])
     assert all(math.isnan(found[key]) for key in ("corr", "acc2_non0", "f1_non0"))
     assert math.isnan(weighted_f1(np.array([]), np.array([])))

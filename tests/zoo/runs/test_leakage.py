@@ -98,7 +98,7 @@ def test_chance_is_the_share_of_permutations_that_are_as_good():
     assert (draws >= own - 1e-12).mean() == pytest.approx(p, abs=3 * np.sqrt(p * (1 - p) / 4000))
 
 
-def test_what_the_texts_are_about_is_not_taken_for_a_leak(tmp_path):
+def test_the_topics_of_texts_do_not_count_as_a_leak(tmp_path):
     """Open writers write of houses; PIGA says `foyer` for `maison` half the time whoever writes."""
     rng = np.random.default_rng(0)
     labels = [dict.fromkeys(TRAITS, int(x)) for x in rng.integers(0, 2, 400)]

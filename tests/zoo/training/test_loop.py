@@ -173,7 +173,7 @@ EPOCHS = [
         ("binary", "main", 3, "BA", 11 / 12),
     ],
 )
-def test_what_the_recipe_is_after_chooses_the_epoch(metrics, stage, chosen, name, score):
+def test_the_criterion_of_the_recipe_chooses_the_epoch(metrics, stage, chosen, name, score):
     truth = np.array([[1.0]] * 6 + [[0.0]] * 2)
     features = {"audio": [np.array([[number]], dtype=np.float32) for number in range(8)]}
     split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
@@ -275,7 +275,7 @@ def test_a_run_in_mixed_precision_is_evaluated_as_it_was_scored(small_store, tmp
 
 
 @pytest.mark.parametrize("settings", [{"gradient_checkpointing": True}, {"device_cache": True}])
-def test_what_saves_time_or_memory_changes_no_digit(splits, settings):
+def test_settings_for_time_or_memory_do_not_change_a_digit(splits, settings):
     one, other = (fit(splits, **each)[1] for each in ({"device_cache": False}, settings))
     assert [(e.losses, e.dev_losses) for e in one.epochs] == [(e.losses, e.dev_losses) for e in other.epochs]
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)

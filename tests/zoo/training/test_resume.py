@@ -87,7 +87,7 @@ def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, tmp_pat
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 5
 
 
-def test_what_is_no_stopped_run(small_store, small_run, tmp_path):
+def test_folders_that_are_not_stopped_runs_are_refused(small_store, small_run, tmp_path):
     with pytest.raises(FeatzooError, match="not a run folder"):
         resume_run(tmp_path)
     with pytest.raises(FeatzooError, match="already holds a run"):

@@ -45,7 +45,7 @@ def test_its_state_goes_into_another():
         assert torch.equal(one.head.weight, other.head.weight)
 
 
-def test_what_is_kept_and_scored_is_the_average(small_store, tmp_path):
+def test_the_average_is_kept_and_scored(small_store, tmp_path):
     """It changes no step of training, and another result than the weights themselves."""
     plain = train_recipe("text-alone", small_store, tmp_path, TEXT | {"training.average": 0.0}, "cpu")
     averaged = train_recipe("text-alone", small_store, tmp_path, TEXT | {"training.average": 0.9}, "cpu")
@@ -61,5 +61,5 @@ TEXT = {k: v for k, v in SMALL.items() if k.startswith("training")}
 
 
 def test_a_decay_of_one_would_never_learn():
-    with pytest.raises(InvalidOption, match=r"average is a share in \[0, 1\); got 1"):
+    with pytest.raises(InvalidOption, match=r"average must be in \[0, 1\); got 1"):
         find_recipe("psa-mf", {"training.average": 1.0})

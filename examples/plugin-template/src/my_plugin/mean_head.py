@@ -23,13 +23,13 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.width < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(f"width is at least 1, dropout in [0, 1); got {self.width} and {self.dropout}")
+            raise ValueError(f"width must be at least 1 and dropout in [0, 1); got {self.width} and {self.dropout}")
 
 
 class MeanHead(Head):
     """The mean of a sequence over time, through one hidden layer."""
 
-    roles = {"audio": Role("a sequence of what is heard")}
+    roles = {"audio": Role("a sequence of audio features")}
     options_class = Options
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:

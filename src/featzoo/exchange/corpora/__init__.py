@@ -1,1 +1,1 @@
-"""Importers of published corpora, one file each."""
+"""Imports of published corpora, one file each."""

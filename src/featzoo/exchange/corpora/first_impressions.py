@@ -18,9 +18,9 @@ from featzoo.exchange.pickles.unpickle import load_pickle
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 
-# The distribution's names of its parts, and the splits that they are.
+# The distribution's names of its parts, and their splits.
 PARTS = {"training": "train", "validation": "valid", "test": "test"}
-# What the files call neuroticism is its opposite: the annotators judged emotional stability, high being stable.
+# The column `neuroticism` holds the opposite: the annotators judged emotional stability, and high is stable.
 LABELS = {
     "openness": "openness",
     "conscientiousness": "conscientiousness",
@@ -29,28 +29,28 @@ LABELS = {
     "neuroticism": "emotional_stability",
     "interview": "interview",
 }
-STABILITY = "note: the column `neuroticism` of the distribution is emotional stability, and is called so here"
+STABILITY = "note: the column `neuroticism` of the distribution is emotional stability, and has this name here"
 
 
 def import_first_impressions(folder: Path, store: Path, dry_run: bool = False, dev_share: float = 0.0) -> Account:
-    """Put First Impressions V2 into a store: clips with split, six labels in 0..1, words, and media where they are.
+    """Import First Impressions V2: clips with split, six labels in 0..1, words, and links to the media.
 
-    Read are `annotation_{training,validation,test}.pkl`; the words from `transcription_*.pkl` as distributed,
-    or a table `metadata_{train,validation,test}.csv` with columns file_name and transcription; the clips from
-    any folder below `folder`, by file name. Clip ids are file names. A table of 26 utterance-level audio
-    features (`*_audio_*.csv`, librosa) becomes the set `librosa-26`.
+    The labels come from `annotation_{training,validation,test}.pkl`; the words from `transcription_*.pkl` as
+    distributed, or a table `metadata_{train,validation,test}.csv` with columns file_name and transcription; the clips
+    from any folder below `folder`, by file name. Clip ids are file names. A table of 26 utterance-level audio features
+    (`*_audio_*.csv`, librosa) becomes the set `librosa-26`.
 
     Args:
-        folder: Of the distribution.
-        store: Made if it is not there.
-        dry_run: Whether only to say what would come in.
-        dev_share: Where the test split's annotations are lacking: this share of the train split's videos becomes the
-            dev split, the same ones every time, and the distribution's validation split becomes test. 0 leaves the
-            splits as they are.
+        folder: Folder of the distribution.
+        store: The store; created if missing.
+        dry_run: Only report what would be imported.
+        dev_share: For a folder without the test split's annotations: this share of the train split's videos becomes
+            the dev split, the same ones every time, and the distribution's validation split becomes test. 0 keeps the
+            splits.
 
     Raises:
-        InvalidClips: If there is no annotation file, or one does not hold what the distribution's does.
-        InvalidOption: If the share is not in [0, 1), or the test split's annotations are there.
+        InvalidClips: If no annotation file exists, or one has another content than the distribution's.
+        InvalidOption: If the share is not in [0, 1), or the test split's annotations exist.
         RefusedPickle: If a pickle holds more than arrays and plain containers.
     """
     parts = {part: folder / f"annotation_{part}.pkl" for part in PARTS}
@@ -82,11 +82,11 @@ def _clips(folder: Path, part: str, path: Path, media: Mapping[str, Path]) -> It
 
 
 def _inner_dev(clips: Sequence[Clip], share: float) -> tuple[list[Clip], str]:
-    """Some of train's videos become dev, validation becomes test; and what to know of it."""
+    """The clips with some of train's videos as dev and validation as test, and a note about it."""
     if not 0 < share < 1:
         raise InvalidOption(f"dev-share is a share of the train split's videos, such as 0.1; got {share:g}")
     videos = {_video(clip) for clip in clips if clip.split == "train"}
-    # By digest: the same videos whatever the order of the file, and no fewer of those whose names come late.
+    # By digest, so the choice does not depend on the order of the file or of the names.
     drawn = set(sorted(videos, key=lambda name: hashlib.sha256(name.encode()).digest())[: round(share * len(videos))])
     made = [
         replace(clip, split="test" if clip.split == "valid" else "valid" if _video(clip) in drawn else "train")
@@ -97,7 +97,7 @@ def _inner_dev(clips: Sequence[Clip], share: float) -> tuple[list[Clip], str]:
     also = sum(_video(clip) in seen for clip in test)
     return made, (
         f"note: dev is {len(drawn)} of the train split's {len(videos)} videos, test the distribution's validation "
-        f"split; {also} of its {len(test)} clips are of videos that train has clips of too"
+        f"split; {also} of its {len(test)} clips are from videos that also have clips in train"
     )
 
 

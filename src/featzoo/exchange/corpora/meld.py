@@ -18,27 +18,27 @@ from featzoo.wording import count
 
 PARTS = {"train": "train", "dev": "valid", "test": "test"}
 SENTIMENT = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
-# In the order that MELD's README numbers them.
+# In the order of MELD's README.
 EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 COLUMNS = ("Utterance", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
 TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d+)")
 
 
 def import_meld(folder: Path, store: Path, media: Path | None = None, dry_run: bool = False) -> Account:
-    """Put MELD into a store: clips with words, split, `sentiment` (-1, 0, 1) and `emotion` (0 to 6, see `EMOTIONS`).
+    """Import MELD: clips with words, split, `sentiment` (-1, 0, 1) and `emotion` (0 to 6, see `EMOTIONS`).
 
-    Dialogues are numbered anew in each split, so utterance 3 of dialogue 12 is `train_dia12$_$3`: utterances of
-    a dialogue are neighbours. The times of the tables are places in episodes of a series, which are not distributed.
-    Clips are files of their own, so a clip starts at 0; the time that a subtitle lasts is shared out over its words.
+    Dialogues are numbered separately in each split, so utterance 3 of dialogue 12 is `train_dia12$_$3`: utterances of
+    a dialogue are neighbours. The times of the tables are positions in episodes of a series, which are not distributed.
+    Each clip is a separate file and starts at 0; a subtitle's duration is divided among its words.
 
     Args:
-        folder: With train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, or some of them.
-        store: Made if it is not there.
+        folder: Folder with train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, or some of them.
+        store: The store; created if missing.
         media: MELD.Raw: train_splits/dia0_utt0.mp4, dev_splits_complete/..., output_repeated_splits_test/...
-        dry_run: Whether only to say what would come in.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If there is no such table, or it lacks a column.
+        InvalidClips: If no such table exists, or it lacks a column.
     """
     tables = {part: folder / f"{part}_sent_emo.csv" for part in PARTS}
     tables = {part: path for part, path in tables.items() if path.is_file()}
@@ -82,7 +82,7 @@ def _clip(part: str, row: Mapping[str, Any]) -> Clip:
 
 
 def _seconds(text: str) -> float:
-    """Seconds of `00:16:16,059`; NaN of anything else."""
+    """Seconds of a time such as `00:16:16,059`; NaN for anything else."""
     match = TIME.fullmatch(str(text).strip())
     if match is None:
         return math.nan

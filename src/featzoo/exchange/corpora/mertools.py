@@ -1,4 +1,4 @@
-"""What MERTools publishes of MOSI, MOSEI and SIMS: label.npz with the splits, and transcripts in two languages."""
+"""MERTools' files for MOSI, MOSEI and SIMS: label.npz with the splits, and transcripts in two languages."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Labelled(NamedTuple):
 
 
 def only(folder: Path, *patterns: str) -> Path | None:
-    """The one file in a folder that fits one of the patterns; None if none does.
+    """The only file in a folder that matches one of the patterns; None if no file does.
 
     Raises:
         InvalidClips: If two do.
     """
     found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     if len(found) > 1:
-        raise InvalidClips(f"{folder} holds {found[0].name} and {found[1].name}: leave one of them there")
+        raise InvalidClips(f"{folder} holds {found[0].name} and {found[1].name}: keep only one of them there")
     return found[0] if found else None
 
 
@@ -43,7 +43,7 @@ def read_labels(path: Path) -> list[Labelled]:
     """The rows of a label.npz: train_corpus, val_corpus and test_corpus, each name to `{"emo": ..., "val": sentiment}`.
 
     Raises:
-        InvalidClips: If it holds something else.
+        InvalidClips: If it has another content.
     """
     content = load_npz(path)
     if not set(SPLITS) <= set(content) or not all(isinstance(content[part], Mapping) for part in SPLITS):
@@ -59,17 +59,17 @@ def read_labels(path: Path) -> list[Labelled]:
 
 
 def read_transcripts(path: Path, language: str) -> dict[str, str]:
-    """Clip id to text, from a table with columns name and the language.
+    """Clip id to text, from a table with the columns `name` and the language.
 
     Raises:
-        InvalidClips: If it has no such column.
+        InvalidClips: If a column is missing.
     """
     rows = read_table(path, "name", language)
     return {clip_id(row["name"]): row[language] for row in rows}
 
 
 def read_table(path: Path, *columns: str) -> list[dict[str, Any]]:
-    """The rows of a CSV table, which must have the columns; a cell that is not there is empty.
+    """The rows of a CSV table, which must have the columns; a missing cell is empty.
 
     Raises:
         InvalidClips: If it cannot be read, or lacks a column.

@@ -20,8 +20,8 @@ from featzoo.wording import count
 
 FILE = re.compile(r"(?:.*_)?(audio|video|text|y)_(train|valid|test)(?:_emb)?\.h5")
 MODALITIES = {"audio": "audio", "video": "vision", "text": "text"}
-# As the authors give them (CMU-MultimodalSDK issue 124). The values agree: the six that are rated from 1 to 5 in the
-# paper, reserved to nervous, go to 5 in the files, the others to 7.
+# From the authors (CMU-MultimodalSDK issue 124). The values agree: the six that are rated from 1 to 5 in the
+# paper, reserved to nervous, reach 5 in the files, the others 7.
 POM = (
     "confident", "passionate", "voice_pleasant", "dominant", "credible", "vivid", "expertise", "entertaining",
     "reserved", "trusting", "relaxed", "outgoing", "thorough", "nervous", "sentiment", "persuasive", "humorous",
@@ -29,23 +29,23 @@ POM = (
 
 
 def import_mfn(folder: Path, store_path: Path, dry_run: bool = False) -> Account:
-    """Put a data set of the Memory Fusion Network's release into a store: clips with split and labels, sets `mfn-...`.
+    """Import a data set of the Memory Fusion Network's release: clips with split and labels, sets `mfn-...`.
 
     The files give no ids, times or texts: clip ids are `<folder>/<split>/<number>`, in the files' order, and rows, one
-    for each of 20 words, have no times. A row that is zero in every column is padding or an utterance that the
-    release has no features for: it becomes NaN, not observed, so that row i of every set is still word i.
+    for each of 20 words, have no times. A row that is zero in every column is padding or an utterance without
+    features: it becomes NaN, not observed, so that row i of every set is still word i.
 
-    Columns of 74 are named as COVAREP's; those of other widths nobody has published names for, and they are numbered.
-    17 labels are named as POM's, one label is `sentiment`, others are numbered `label_0` on.
+    74 columns get COVAREP's names; for other widths no names are published, and columns are numbered.
+    17 labels get POM's names, a single label is `sentiment`, others are numbered from `label_0`.
 
     Args:
-        folder: With `audio_train.h5`, `video_train.h5`, `text_train_emb.h5`, `y_train.h5`, and so for valid and
-            test; any of them may be missing. A prefix such as `mfn_` is allowed.
-        store_path: Made if it is not there.
-        dry_run: Whether only to say what would come in.
+        folder: Folder with `audio_train.h5`, `video_train.h5`, `text_train_emb.h5`, `y_train.h5`, and the same for
+            valid and test; any of them may be missing. A prefix such as `mfn_` is allowed.
+        store_path: The store; created if missing.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If there is no such file, or the files of a split hold different numbers of clips.
+        InvalidClips: If no such file exists, or the files of a split hold different numbers of clips.
     """
     folder = folder.resolve()
     files = _files(folder)

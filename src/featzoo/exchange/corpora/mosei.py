@@ -26,7 +26,7 @@ CSD, FOLDS, TIMES = "CMU_MOSEI_Labels.csd", "standard_folds.json", "*CMU_MOSEI_L
 
 
 class Segment(NamedTuple):
-    """When an utterance is spoken, seconds, and what its sentiment rounds to, if the table says."""
+    """The time of an utterance in seconds, and its rounded sentiment if the table has it."""
 
     start: float
     end: float
@@ -34,23 +34,23 @@ class Segment(NamedTuple):
 
 
 def import_mosei(folder: Path, store: Path, media: Path | None = None, dry_run: bool = False) -> Account:
-    """Put CMU-MOSEI into a store: clips `video$_$3` with words, split, times and `sentiment` in -3..3.
+    """Import CMU-MOSEI: clips `video$_$3` with words, split, times and `sentiment` in -3..3.
 
     Labels are those of the SDK's CMU_MOSEI_Labels.csd, with six emotions and times, whose splits are in
     standard_folds.json; or those of MERTools' label.npz, which has MMSA's clips and splits. The latter come with times
-    if s3prl's CMU_MOSEI_Labels.csv lies beside them: in both the utterances of a video are in the order of time, and
-    a video is left without times where their number or a sentiment does not agree.
+    if s3prl's CMU_MOSEI_Labels.csv is beside them: both list the utterances of a video in time order, and
+    a video has no times if their number or a sentiment differs.
 
     Words are those of the SDK's Transcript/Segmented/Combined/*.txt or of a table transcription*.csv (name,english).
 
     Args:
-        folder: With these files.
-        store: Made if it is not there.
+        folder: Folder with these files.
+        store: The store; created if missing.
         media: Recordings or cut clips, such as `Raw/<video>/<clip>.mp4`.
-        dry_run: Whether only to say what would come in.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If a file is missing, or is not what its name says.
+        InvalidClips: If a file is missing or has another content.
     """
     npz, table = only(folder, "*label.npz"), only(folder, TIMES)
     told = _transcribed(folder)
@@ -99,11 +99,15 @@ def _of_mertools(rows: Sequence[Labelled], times: Mapping[str, Sequence[Segment]
 
 
 def _unlike_the_folds(clips: Sequence[Clip], path: Path) -> list[str]:
-    """What the SDK's standard folds say otherwise, if they are there."""
+    """Notes on differences from the SDK's standard folds, if they are present."""
     folds = _folds(path) if path.is_file() else {}
     videos = {clip.id.partition("$_$")[0]: clip.split for clip in clips} if folds else {}
     other = [video for video, split in videos.items() if folds.get(video) != split]
-    return [f"{len(other)} of {len(videos)} videos are not so in {path.name}: {', '.join(other[:5])}"] if other else []
+    return (
+        [f"{len(other)} of {len(videos)} videos have another split in {path.name}: {', '.join(other[:5])}"]
+        if other
+        else []
+    )
 
 
 def _folds(path: Path) -> dict[str, str]:
@@ -129,7 +133,7 @@ def _same(row: Labelled, segment: Segment) -> bool:
 
 
 def _times(table: Path) -> dict[str, list[Segment]]:
-    """Video to its segments in the order of time; the table's own order is that of the numbers as text."""
+    """Video to its segments in time order; the table itself is sorted by the numbers as text."""
     videos: dict[str, list[Segment]] = {}
     for number, row in enumerate(read_table(table, "file", "start", "end", "label7"), start=2):
         try:
@@ -137,7 +141,7 @@ def _times(table: Path) -> dict[str, list[Segment]]:
         except ValueError as error:
             raise InvalidClips(f"{table}, row {number}: {error}") from error
         videos.setdefault(row["file"], []).append(segment)
-    # Some recordings are said to begin half a second before their start.
+    # Some segments start half a second before their recording, according to the table.
     return {
         video: [segment._replace(start=max(segment.start, 0.0)) for segment in sorted(segments)]
         for video, segments in videos.items()
@@ -145,7 +149,7 @@ def _times(table: Path) -> dict[str, list[Segment]]:
 
 
 def _of_sdk(folder: Path, told: Mapping[str, tuple[Segment, str]], refused: dict[str, str]) -> list[Clip]:
-    """Clips of the SDK's label file; numbers are the transcript's where it has the segment, else the order in time."""
+    """Clips of the SDK's label file; numbers are the transcript's if it has the segment, else the time order."""
     if not (folder / FOLDS).is_file():
         raise InvalidClips(f"{folder} lacks {FOLDS}: the splits of CMU-MOSEI, by video")
     split = _folds(folder / FOLDS)

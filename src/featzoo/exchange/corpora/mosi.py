@@ -26,7 +26,7 @@ UTTERANCES = Path("bc-lstm") / "data"
 SPLITS = {"standard_train_fold": "train", "standard_valid_fold": "valid", "standard_test_fold": "test"}
 LEAK = (
     "bc-lstm-video was made by a network that had seen the labels of 558 of the 686 test clips (and 195 of the 229 dev "
-    "clips): what is trained on it scores too well. No recipe reads it; train without vision"
+    "clips), so heads trained on it score too well. No recipe reads it; train without vision"
 )
 # COVAREP's column order since 2015; the bc-LSTM files hold the first 73 of the 74.
 COVAREP = (
@@ -36,7 +36,7 @@ COVAREP = (
 
 
 def import_mosi(folder: Path, store: Path, dry_run: bool = False, media: Path | None = None) -> Account:
-    """Put CMU-MOSI into a store: 2,199 clips with words, split and label `sentiment`, two feature sets.
+    """Import CMU-MOSI: 2,199 clips with words, split and label `sentiment`, two feature sets.
 
     Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
     set `bc-lstm-video` the 100 visual features of the bc-LSTM release, both as sequences of one step.
@@ -44,17 +44,18 @@ def import_mosi(folder: Path, store: Path, dry_run: bool = False, media: Path | 
     The visual features leak: the network that made them was trained on sentiment, and its train split holds
     558 of the 686 official test clips and 195 of the 229 dev clips. A ridge regression on them, fitted to the
     official train split, correlates .65 with the truth on those 558 and -.04 on the other 128 (printed by
-    `benchmarks/mosi_leak.py`). They are taken in so that other people's numbers can be repeated; no recipe of
-    ours reads them.
+    `benchmarks/mosi_leak.py`). They are imported so that published numbers can be reproduced; none of our
+    recipes reads them.
 
     Args:
-        folder: With the label .csd, the folds, a transcript table and, for features, the bc-LSTM release's `data`.
-        store: Made if it is not there.
-        dry_run: Whether only to say what would come in.
+        folder: Folder with the label .csd, the folds, a transcript table and, for features, the bc-LSTM release's
+            `data`.
+        store: The store; created if missing.
+        dry_run: Only report what would be imported.
         media: Recordings or cut clips, such as `Raw/<video>/<clip>.mp4`, to link the clips to.
 
     Raises:
-        InvalidClips: If a file is missing or does not fit the others.
+        InvalidClips: If a file is missing or does not match the others.
     """
     for name in (LABELS, FOLDS):
         if not (folder / name).is_file():
@@ -111,9 +112,9 @@ def _clips(folder: Path) -> Iterator[Clip]:
 
 
 def _rows(folder: Path, kind: str, width: int, clips: Mapping[str, Clip]) -> dict[str, Array]:
-    """Features by clip id. Row i of a split's table is the utterance that its text table names in row i.
+    """Features by clip id. Row i of a split's table is the utterance in row i of its text table.
 
-    That both tables run in one order was checked against a published COVAREP segment
+    The common order of both tables was checked against a published COVAREP segment
     (ZUXBRvtny7o_9: its column means are its row here, to five digits) and the class in the last column.
     """
     names = [row[0] for row in _table(folder / "transcripts.csv")]
@@ -131,7 +132,7 @@ def _rows(folder: Path, kind: str, width: int, clips: Mapping[str, Clip]) -> dic
             values = np.array(row[:-1], dtype=np.float32)
             found[f"{video}$_${number}"] = values
     if set(found) != set(clips):
-        raise InvalidClips(f"{kind}: {len(found)} utterances, {len(clips)} labels, and not the same ones")
+        raise InvalidClips(f"{kind}: {len(found)} utterances, {len(clips)} labels, and they do not match")
     return found
 
 

@@ -1,4 +1,4 @@
-"""CH-SIMS and CH-SIMS v2 from local files: labels of the whole and of each modality, splits, words, media."""
+"""CH-SIMS and CH-SIMS v2 from local files: overall labels and labels of each modality, splits, words, media."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Language = Literal["chinese", "english"]
 def import_sims(
     folder: Path, store: Path, media: Path | None = None, language: Language = "chinese", dry_run: bool = False
 ) -> Account:
-    """Put CH-SIMS or CH-SIMS v2 into a store: clips with words, split and up to four labels in -1..1.
+    """Import CH-SIMS or CH-SIMS v2: clips with words, split and up to four labels in -1..1.
 
-    Read is the distribution's table (label.csv or meta.csv: video_id, clip_id, text, label, label_T, label_A, label_V,
-    mode), or MERTools' label.npz, which has the label of the whole alone, with its transcripts. Clip ids are MMSA's
+    The source is the distribution's table (label.csv or meta.csv: video_id, clip_id, text, label, label_T, label_A,
+    label_V, mode), or MERTools' label.npz, which has only the overall label, with its transcripts. Clip ids are MMSA's
     `video_0001$_$0004`. Chinese is not divided into words: a text without spaces is one word.
 
     Args:
-        folder: With these files.
-        store: Made if it is not there.
+        folder: Folder with these files.
+        store: The store; created if missing.
         media: The distribution's `Raw/<video>/<clip>.mp4`.
-        language: Of the words; English is MERTools' translation.
-        dry_run: Whether only to say what would come in.
+        language: Language of the words; English is MERTools' translation.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If a file is missing, or is not what its name says.
+        InvalidClips: If a file is missing or has another content.
     """
     table = only(folder, "label.csv", "meta.csv")
     if table is not None and language != "chinese":

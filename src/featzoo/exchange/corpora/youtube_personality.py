@@ -24,24 +24,24 @@ LABELS = {
     "Emot": "emotional_stability",
 }
 LOWEST, HIGHEST = 1.0, 7.0  # of the Ten-Item Personality Inventory
-MOTION = "hogv."  # what the names of the features of motion begin with; the others are of sound
+MOTION = "hogv."  # prefixes of the motion features; the others are audio features
 
 
 def import_youtube_personality(folder: Path, store: Path, dry_run: bool = False) -> Account:
-    """Put the YouTube Personality data set into a store: 404 vlogs with words and five labels, without media.
+    """Import the YouTube Personality data set: 404 vlogs with words and five labels, without media.
 
-    The impressions, 1 to 7, become 0 to 1: (score - 1) / 6, so that heads trained on First Impressions can be tried
-    on them. Every vlog is of split `test`: the data set has no splits. Clip ids are its own (VLOG1). Set
-    `youtube-personality-sound` holds its 21 features of speaking and prosody, `youtube-personality-motion` its 4 of
+    The impressions, 1 to 7, become 0 to 1: (score - 1) / 6, so that heads trained on First Impressions can be
+    evaluated on them. The data set has no splits; every vlog gets split `test`. Clip ids are the data set's (VLOG1).
+    Set `youtube-personality-sound` holds its 21 features of speaking and prosody, `youtube-personality-motion` its 4 of
     visual activity, one row a vlog. Transcripts, of the whole video, have no times.
 
     Args:
-        folder: With the two tables and the folder `transcripts`.
-        store: Made if it is not there.
-        dry_run: Whether only to say what would come in.
+        folder: Folder with the two tables and the folder `transcripts`.
+        store: The store; created if missing.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If a table is missing or not what the distribution holds.
+        InvalidClips: If a table is missing or differs from the distribution's.
 
     Reference:
         Biel, Gatica-Perez, "The YouTube Lens", IEEE Transactions on Multimedia 2013; Biel et al., "Hi YouTube!",
@@ -51,7 +51,7 @@ def import_youtube_personality(folder: Path, store: Path, dry_run: bool = False)
     clips = [_clip(folder, name, row) for name, row in scores.items()]
     silent = sum(not clip.words for clip in clips)
     notes = [
-        f"note: impressions from {LOWEST:g} to {HIGHEST:g} became 0 to 1; all vlogs are of split test",
+        f"note: impressions from {LOWEST:g} to {HIGHEST:g} became 0 to 1; all vlogs are in split test",
         f"{silent} vlogs have no words",
     ]
     columns = list(next(iter(features.values())))
@@ -62,12 +62,12 @@ def import_youtube_personality(folder: Path, store: Path, dry_run: bool = False)
 
 
 def _table(path: Path) -> dict[str, dict[str, str]]:
-    """Vlog to its row of a table whose columns are separated by blanks."""
+    """Vlog to its row of a table whose columns are separated by spaces."""
     if not path.is_file():
         raise InvalidClips(f"{path.parent} lacks {path.name}: YouTube Personality is imported from local files")
     header, *lines = (line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     if header[:1] != ["vlogId"] or any(len(line) != len(header) for line in lines) or not lines:
-        raise InvalidClips(f"{path} is not a table with a column vlogId and blanks between the columns")
+        raise InvalidClips(f"{path} is not a table with a column vlogId and spaces between the columns")
     return {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
 
 

@@ -1,1 +1,1 @@
-"""File formats of other projects, in and out, one file each."""
+"""Import and export of other projects' file formats, one module each."""

@@ -1,7 +1,7 @@
-"""audformat's and audinterface's tables, in and out: a DataFrame with (file, start, end) index, as CSV or Parquet.
+"""Tables of audformat and audinterface: a DataFrame with a (file, start, end) index, as CSV or Parquet.
 
-A file is a clip's id, start and end count from the clip's start. pandas keeps times as whole nanoseconds, so they come
-back rounded to 1e-9 s; Parquet and .npz of our own keep them exactly.
+`file` is a clip's id; start and end count from the clip's start. pandas stores times as whole nanoseconds, so they are
+rounded to 1e-9 s; featzoo's Parquet and .npz files keep them exactly.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ INDEX = ("file", "start", "end")
 
 
 def to_frame(store: FeatureStore, request: str) -> Any:
-    """A feature set as audinterface gives features: a DataFrame with a (file, start, end) index, a column a feature.
+    """A feature set in audinterface's form: a DataFrame with a (file, start, end) index and one column per feature.
 
-    Clips without rows have no place in it. A time that is not known is NaT.
+    Clips without rows are left out. An unknown time is NaT.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
+        MissingFeatures: If the store does not hold the set.
         MissingPackage: If pandas is not installed.
-        StoreError: If its rows are no vectors, or two columns could not be told apart.
+        StoreError: If its rows are not vectors, or two columns have the same name.
     """
     pandas = require("pandas", "audformat")
     found = store[request]
@@ -44,7 +44,9 @@ def to_frame(store: FeatureStore, request: str) -> Any:
             f"{found.key} has rows of shape {description.row}: a table holds vectors; export it as parquet"
         )
     if len({*names, *INDEX}) < len(names) + len(INDEX):
-        raise StoreError(f"{found.key}: two columns have one name, or that of {', '.join(INDEX)}: export it as parquet")
+        raise StoreError(
+            f"{found.key}: two columns have the same name, or one is called {' or '.join(INDEX)}: export it as parquet"
+        )
     sequences = [found[clip] for clip in found]
     files = np.repeat(np.array(found.ids(), dtype=object), [len(each) for each in sequences])
     times = np.concatenate([each.intervals for each in sequences])  # (sum T, 2)
@@ -60,14 +62,14 @@ def _nanoseconds(seconds: Array) -> Array:
 
 
 def from_frame(frame: Any, dtype: str | None = None) -> Iterator[tuple[str, FeatureSequence]]:
-    """The sequences of a table indexed by (file, start, end), or by file alone: what `FeatureStore.add` takes.
+    """The sequences of a table indexed by (file, start, end), or by file only, for `FeatureStore.add`.
 
     Args:
         frame: A DataFrame of numbers.
-        dtype: Of the features; by default what all columns fit into.
+        dtype: Type of the features; by default one that fits all columns.
 
     Raises:
-        ValueError: If the index or a column is another.
+        ValueError: If the index has other levels, or a column is not numeric.
     """
     for file, read in _entries(frame, dtype):
         rows = read()
@@ -99,18 +101,18 @@ def _seconds(times: Any) -> Array:
 
 
 def export_audformat(store_path: Path, request: str, path: Path, dry_run: bool = False) -> list[str]:
-    """Write a feature set as the .csv or .parquet of an audformat table. Returns what was written, in words.
+    """Write a feature set as the .csv or .parquet of an audformat table. Returns a description of it.
 
     Args:
         store_path: The store.
         request: A feature set of rows (T, D).
         path: The file; an existing one is not overwritten.
-        dry_run: Whether only to say what would be written.
+        dry_run: Only report what would be written.
 
     Raises:
         MissingFeatures: If the store holds no such set.
         MissingPackage: If pandas is not installed.
-        StoreError: If the set is no table, or the file exists or cannot be written.
+        StoreError: If the set is not a table, or the file exists or cannot be written.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise StoreError(f"{path}: audformat's tables are called *.csv or *.parquet")
@@ -129,19 +131,19 @@ def _write(table: Any, suffix: str, path: Path) -> None:
 def import_audformat(
     path: Path, store_path: Path, name: str | None = None, dtype: str | None = None, dry_run: bool = False
 ) -> Account:
-    """Put an audformat table of features into a store as one feature set.
+    """Import an audformat table of features as one feature set.
 
-    A file that is the medium of one of the store's clips belongs to that clip; any other is a clip of its own.
+    A file that is the medium of one of the store's clips belongs to that clip; any other becomes a new clip.
 
     Args:
-        path: A .csv or .parquet with columns `file`, and if they are there `start` and `end`, and numbers.
-        store_path: Made if it is not there.
-        name: Of the set; by default the file's.
-        dtype: Of the features; a CSV does not say it, and gives float64 or whole numbers.
-        dry_run: Whether only to say what would come in.
+        path: A .csv or .parquet with columns `file`, optionally `start` and `end`, and numbers.
+        store_path: The store; created if missing.
+        name: Name of the set; by default the file's.
+        dtype: Type of the features; a CSV does not contain it, and gives float64 or integers.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such file.
+        InvalidClips: If the file has another format.
         MissingPackage: If pandas is not installed.
     """
     pandas = require("pandas", "audformat")
@@ -149,7 +151,7 @@ def import_audformat(
         frame = _read(pandas, path)
         entries = list(_entries(frame, dtype))
     except (OSError, ValueError) as error:
-        raise InvalidClips(f"{path} is no table of features as audformat has them: {error}") from error
+        raise InvalidClips(f"{path} is not a table of features in audformat's form: {error}") from error
     media = _media(store_path)
     renamed = ((media.get(file, file), read) for file, read in entries)
     incoming = Incoming(name or plain_name(path), renamed, provenance={"source": path.name})
@@ -168,14 +170,14 @@ def _read(pandas: Any, path: Path) -> Any:
         raise ValueError(f"it has no column 'file', only {', '.join(map(str, table.columns[:8]))}")
     index = [column for column in INDEX if column in table.columns]
     for column in index[1:]:
-        # Numbers are seconds, as audformat has them; to pandas they would be nanoseconds.
+        # Numbers are seconds in audformat; pandas would read them as nanoseconds.
         unit = "s" if table[column].dtype.kind in "iuf" else None
         table[column] = pandas.to_timedelta(table[column], unit=unit)
     return table.set_index(index)
 
 
 def _media(store_path: Path) -> dict[str, str]:
-    """Clip ids by media file, for files that are one whole clip."""
+    """Clip ids by media file, for files that are exactly one clip."""
     if not (store_path / "STORE.json").is_file():
         return {}
     media = {clip.id: str(clip.path) for clip in FeatureStore(store_path).clips().values() if clip.path}

@@ -1,4 +1,4 @@
-"""CMU-MultimodalSDK's computational sequences (.csd), in and out."""
+"""Import and export of CMU-MultimodalSDK's computational sequences (.csd)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from featzoo.media.transcripts.tiers import NO_WORD
 from featzoo.media.transcripts.words import Word, without_wrong_times
 from featzoo.stand_ins import refuse_stand_in
 
-# What the SDK asks for. "dimension namescomputational sequence version" is its own slip, a missing comma: newer
-# versions look for it, older ones for the two keys that it joins.
+# The SDK's required metadata. "dimension namescomputational sequence version" is a mistake in the SDK, a missing comma:
+# newer versions look for it, older ones for the two keys that it joins.
 METADATA = (
     "root name",
     "computational sequence description",
@@ -51,21 +51,21 @@ METADATA = (
 def import_csd(
     path: Path, store_path: Path, name: str | None = None, dry_run: bool = False, cut: bool = False
 ) -> Account:
-    """Put a .csd file into a store as one feature set; entries keep their names, times and columns.
+    """Import a .csd file as one feature set; entries keep their names, times and columns.
 
-    A sequence of words, which the SDK keeps as strings, becomes the words of clips instead; marks of silence are not
+    A sequence of words, which the SDK stores as strings, becomes the words of clips; marks of silence are not
     words.
 
     Args:
         path: A .csd file; metadata as JSON, plain text or bytes.
-        store_path: Made if it is not there.
-        name: Of the set; by default the sequence's root name in small letters.
-        dry_run: Whether only to say what would come in.
-        cut: Whether entries are recordings, to be cut into the clips `recording$_$3` that the store knows: a clip gets
-            the rows whose middle lies from its start to before its end, with times from its start.
+        store_path: The store; created if missing.
+        name: Name of the set; by default the sequence's root name in lower case.
+        dry_run: Only report what would be imported.
+        cut: Treat each entry as a whole recording and cut it at the times of the store's clips `recording$_$3`. A clip
+            gets the rows whose midpoint is at or after its start and before its end, with times from its start.
 
     Raises:
-        InvalidClips: If it is not a .csd file, no entry can be read, or the store knows no clip of a recording.
+        InvalidClips: If it is not a .csd file, no entry can be read, or the store has no clip of a recording.
     """
     refuse_stand_in(path, InvalidClips)
     try:
@@ -118,29 +118,29 @@ def _rows(group: h5py.Group, columns: tuple[str, ...]) -> Rows:
 def _segments(
     data: Mapping[str, h5py.Group], columns: tuple[str, ...], store_path: Path, notes: Counter[str]
 ) -> Iterator[tuple[str, Callable[[], Rows]]]:
-    """The store's clips that lie in the recordings; a recording is read once for all of its clips."""
+    """The store's clips of the recordings; a recording is read once for all of its clips."""
     clips = _parts(store_path)
     inside = [clip for clip in clips if _recording(clip) in data]
-    notes["the file has no entry of their recording"] += len(clips) - len(inside)
+    notes["the file has no entry for their recording"] += len(clips) - len(inside)
     read = lru_cache(maxsize=1)(lambda recording: tuple(data[recording][key][:] for key in ("features", "intervals")))
 
     def rows(clip: Clip) -> Rows:
         features, times = read(_recording(clip))
         middle = times.mean(axis=1)
         own = (middle >= clip.start) & (middle < (clip.end or 0.0))
-        notes["no row lies in their time"] += not own.any()
+        notes["no row is within their time"] += not own.any()
         return Rows(features[own], times[own] - clip.start, columns)
 
     yield from ((clip.id, partial(rows, clip)) for clip in sorted(inside, key=_recording))
 
 
 def _parts(store_path: Path) -> list[Clip]:
-    """The store's clips that are parts of recordings."""
+    """The clips of the store that are parts of recordings."""
     known = FeatureStore(store_path).clips().values() if store_path.is_dir() else ()
     clips = [clip for clip in known if "$_$" in clip.id and clip.end is not None]
     if not clips:
         raise InvalidClips(
-            f"{store_path} knows no part of a recording (a clip `recording$_$3` with start and end): import labels "
+            f"{store_path} has no part of a recording (a clip `recording$_$3` with start and end): import labels "
             "with times first, such as feat import mosei"
         )
     return clips
@@ -151,7 +151,7 @@ def _recording(clip: Clip) -> str:
 
 
 def read_metadata(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A metadata group as plain values, whichever version of the SDK wrote it."""
+    """A metadata group of any version of the SDK as plain values."""
     found = {}
     for key, held in group.items():
         value = held[()]
@@ -165,7 +165,7 @@ def read_metadata(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _columns(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """Column names, from the key or from its slip; plain text may be the repr of a list."""
+    """Column names, from the correct key or the SDK's mistaken one; plain text may be the repr of a list."""
     for key in ("dimension names", "dimension namescomputational sequence version"):
         names = metadata.get(key)
         if isinstance(names, str):
@@ -182,19 +182,19 @@ def export_csd(
     metadata: Mapping[str, Any] | None = None,
     dry_run: bool = False,
 ) -> list[str]:
-    """Write one feature set as a .csd file that CMU-MultimodalSDK reads. Returns what was written, in words.
+    """Write one feature set as a .csd file that CMU-MultimodalSDK reads. Returns a description of it.
 
-    Clip ids become entry names; a `/`, which HDF5 would take for a path, is written as `%2F` (and `%` as `%25`).
+    Clip ids become entry names; a `/`, which HDF5 would read as a path, is written as `%2F` (and `%` as `%25`).
 
     Args:
         store_path: The store.
         request: A feature set of rows (T, D).
         path: The file; an existing one is not overwritten.
-        metadata: To replace or add to what is written, such as `creator`.
-        dry_run: Whether only to say what would be written.
+        metadata: Entries that replace or extend the written metadata, such as `creator`.
+        dry_run: Only report what would be written.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
+        MissingFeatures: If the store does not hold the set.
         StoreError: If the file exists or cannot be written.
     """
     found = FeatureStore(store_path)[request]

@@ -1,7 +1,7 @@
-"""Hugging Face datasets, in and out: a folder of Parquet files, a row a clip, which `load_dataset(folder)` reads.
+"""Hugging Face datasets: a folder of Parquet files with one row per clip, which `load_dataset(folder)` reads.
 
-Parquet and a README suffice for that, so neither side needs the `datasets` package, and the same folder can be put on
-the Hub as it is.
+Parquet files and a README are sufficient, so the `datasets` package is not needed, and the folder can be uploaded to
+the Hub unchanged.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ configs:
 
 # {name}
 
-{clips} clips; one row a clip: `clip` (its id), `split`, `text`, `labels`, `features` (T, {row}) {dtype}, `intervals`
+{clips} clips; one row per clip: `clip` (its id), `split`, `text`, `labels`, `features` (T, {row}) {dtype}, `intervals`
 (T, 2) in seconds from the clip's start. NaN in features means not observed.
 
 Columns of `features`: {names}
@@ -48,33 +48,33 @@ Licence of the extractor: {licence}
     from datasets import load_dataset
     load_dataset("path/of/this/folder")["{split}"].with_format("numpy")[0]["features"]
 
-Written by featzoo; `feat import huggingface` takes it in again.
+Written by featzoo; `feat import huggingface` imports it.
 """
 
 
 def export_huggingface(store_path: Path, request: str, folder: Path, dry_run: bool = False) -> list[str]:
-    """Write a feature set as a folder that `datasets.load_dataset(folder)` reads. Returns what was written, in words.
+    """Write a feature set as a folder that `datasets.load_dataset(folder)` reads. Returns a description of it.
 
     Args:
         store_path: The store.
         request: A feature set.
-        folder: Made; an existing one is not touched.
-        dry_run: Whether only to say what would be written.
+        folder: Folder to create; an existing one is not changed.
+        dry_run: Only report what would be written.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
+        MissingFeatures: If the store does not hold the set.
         StoreError: If the folder exists or cannot be written.
     """
     store = FeatureStore(store_path)
     found, clips = store[request], store.clips()
     description = describe(found)
     members = [clips.get(clip_id, Clip(clip_id)) for clip_id in found]
-    # Clips without a split are in `train` where no clip has one, as a data set of one file is on the Hub.
+    # If no clip has a split, all are in `train`, like a data set with a single file on the Hub.
     lone = "unsplit" if any(clip.split for clip in members) else "train"
     splits: dict[str, list[Clip]] = {}
     for clip in members:
         split = split_name(clip.split)
-        given = re.sub(r"\W+", "_", clip.split or lone)  # all that the Hub allows, and a file's name
+        given = re.sub(r"\W+", "_", clip.split or lone)  # the only characters that the Hub and file names allow
         splits.setdefault("validation" if split == "valid" else split or given, []).append(clip)
     holds = [f"{found.key}: {len(each)} clips in split {split}" for split, each in splits.items()]
     return deliver(Outgoing(folder, holds, partial(_write, found, splits, description)), dry_run)
@@ -132,22 +132,22 @@ def _table(found: FeatureSet, clips: Sequence[Clip], schema: pa.Schema, labels: 
 
 
 def import_huggingface(folder: Path, store_path: Path, name: str | None = None, dry_run: bool = False) -> Account:
-    """Put a Hugging Face data set's folder, as the Hub has it, into a store: a set, clips with split, labels and words.
+    """Import the folder of a Hugging Face data set: a feature set, and clips with split, labels and words.
 
     Args:
-        folder: With .parquet files of columns `clip` and `features` (lists of rows), and if they are there `intervals`,
-            `split`, `labels` (numbers by name) and `text`. Without `split`, files called `train-...`,
+        folder: Folder with .parquet files of columns `clip` and `features` (lists of rows), and optionally
+            `intervals`, `split`, `labels` (numbers by name) and `text`. Without `split`, files called `train-...`,
             `validation-...` or `test-...` give it.
-        store_path: Made if it is not there.
-        name: Of the set; by default what the files say, or the folder's name.
-        dry_run: Whether only to say what would come in.
+        store_path: The store; created if missing.
+        name: Name of the set; by default the name in the files, or the folder's.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such folder.
+        InvalidClips: If the folder has another format.
     """
     files = sorted(folder.rglob("*.parquet"))
     if not files:
-        raise InvalidClips(f"{folder} holds no .parquet files: a folder from save_to_disk becomes one with to_parquet")
+        raise InvalidClips(f"{folder} contains no .parquet files: convert a folder from save_to_disk with to_parquet")
     try:
         schema = parquet.read_schema(files[0])
         lacking = {"clip", "features"} - set(schema.names)
@@ -162,7 +162,7 @@ def import_huggingface(folder: Path, store_path: Path, name: str | None = None, 
 
 
 def _clips(file: Path) -> Iterator[Clip]:
-    """What the file says of clips; nothing where it says no more than their ids."""
+    """The clips in the file; empty if it holds only their ids."""
     said = [name for name in ("split", "labels", "text") if name in parquet.read_schema(file).names]
     named = split_name(file.name.split("-")[0].removesuffix(".parquet"))
     for row in parquet.read_table(file, columns=["clip", *said]).to_pylist():
@@ -196,7 +196,7 @@ def _rows(row: pa.RecordBatch, names: tuple[str, ...]) -> Rows:
 
 
 def _array(cell: pa.Array) -> Array:
-    """One cell of lists as an array; lists of one level have one length."""
+    """One cell of lists as an array; all lists of a level must have the same length."""
     shape: list[int] = []
     while pa.types.is_list(cell.type) or pa.types.is_large_list(cell.type) or pa.types.is_fixed_size_list(cell.type):
         if cell.null_count:
@@ -210,7 +210,7 @@ def _array(cell: pa.Array) -> Array:
             shape.append(lengths.pop())
         cell = cell.flatten()
     if not (pa.types.is_floating(cell.type) or pa.types.is_integer(cell.type) or pa.types.is_boolean(cell.type)):
-        raise ValueError(f"features are lists of numbers, these of {cell.type}")
+        raise ValueError(f"features must be lists of numbers, these are of {cell.type}")
     if cell.null_count and not pa.types.is_floating(cell.type):
         raise ValueError(f"values are missing, and {cell.type} has no NaN")
     return np.asarray(cell.to_numpy(zero_copy_only=False)).reshape(shape)

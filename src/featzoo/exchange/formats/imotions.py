@@ -1,8 +1,8 @@
-"""iMotions' exports of FACET, in: tab-separated text with an evidence (log10 odds) for each emotion and action unit.
+"""Import of iMotions' exports of FACET: tab-separated text with evidence (log10 odds) for emotions and action units.
 
-The layout, as iMotions 6 writes it: lines `#Key : value`, an empty line, a line of column names, then a row a sample:
-who (`Name`) saw what (`StimulusName`), `EventSource`, `MediaTime` in ms from the stimulus's start (`Timestamp` from the
-recording's), `FrameNo`, `NoOfFaces`, then `<Emotion> Evidence`, `<Emotion> Intensity`, `AU<n> Evidence`,
+The layout of iMotions 6 is: lines `#Key : value`, an empty line, a line of column names, then a row per sample:
+respondent (`Name`), stimulus (`StimulusName`), `EventSource`, `MediaTime` in ms from the stimulus's start (`Timestamp`
+from the recording's), `FrameNo`, `NoOfFaces`, then `<Emotion> Evidence`, `<Emotion> Intensity`, `AU<n> Evidence`,
 `HasGlasses Probability`, `IsMale Probability`, `Yaw|Pitch|Roll Degrees`, the face's rectangle and landmarks.
 """
 
@@ -31,23 +31,23 @@ TIMES = ("MediaTime", "FrameTime", "Timestamp")
 def import_imotions(
     place: Path, store_path: Path, mosei: bool = False, name: str = "facet", dry_run: bool = False
 ) -> Account:
-    """Put iMotions' exports of FACET into a store: one feature set, float32; rows without a face are NaN.
+    """Import iMotions' exports of FACET: one feature set, float32; rows without a face are NaN.
 
-    A file's clip is the one that the store knows by its path or name. If it holds several respondents or stimuli, each
-    pair is a clip, `file/Name/StimulusName`. Rows of other sensors, and repeats of a frame, which iMotions fills in
-    between, are left out and counted in a note.
+    A file's clip is the clip in the store with its path or name. If it holds several respondents or stimuli, each
+    pair is a clip, `file/Name/StimulusName`. Rows of other sensors, and the repeated frames that iMotions inserts,
+    are left out and counted in a note.
 
     Args:
-        place: A file, or a folder that is searched for .txt and .tsv.
-        store_path: Made if it is not there.
+        place: A file, or a folder that is searched for .txt and .tsv files.
+        store_path: The store; created if missing.
         mosei: Whether to keep CMU-MOSEI's 35 FACET 4.2 columns, in its order. A column that the export lacks is NaN:
-            `Baseline` in iMotions 6, whose `Neutral` no source says to be the same. `Has_Glasses` and `Is_Male` are
-            probabilities where the export has no evidence of them.
-        name: Of the feature set.
-        dry_run: Whether only to say what would come in.
+            `Baseline` in iMotions 6 (no source says that its `Neutral` is the same). `Has_Glasses` and `Is_Male` are
+            probabilities if the export has no evidence for them.
+        name: Name of the feature set.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If there is no file, or none can be read.
+        InvalidClips: If no file is found, or none can be read.
     """
     notes: list[str] = []
     entries = _entries(place, store_path, mosei, notes)
@@ -93,7 +93,7 @@ def _read(path: Path) -> tuple[list[str], list[_Row]]:
         reader = csv.DictReader(lines, delimiter="\t")
         columns = [column for column in reader.fieldnames or () if column.endswith(WORDS)]
         if not any(column.endswith(" Evidence") for column in columns):
-            raise ValueError("it is no export of FACET: no column is called '... Evidence'")
+            raise ValueError("it is not an export of FACET: no column is called '... Evidence'")
         rows = []
         for row in reader:
             values = np.array([_number(row[column]) for column in columns])
@@ -110,7 +110,7 @@ def _rows(entry: str, columns: Sequence[str], rows: list[_Row], mosei: bool, not
     frames: dict[str, _Row] = {}
     named = any("FACET" in row.sensor for row in rows)
     for number, row in enumerate(rows):
-        # Other sensors' rows repeat the last frame, that of another stimulus too; -1 is before the first frame.
+        # Other sensors' rows repeat the last frame, even of another stimulus; -1 is before the first frame.
         if (named and "FACET" not in row.sensor) or row.frame.startswith("-"):
             continue
         if row.faces or not np.isnan(row.values).all():
@@ -130,7 +130,7 @@ def _rows(entry: str, columns: Sequence[str], rows: list[_Row], mosei: bool, not
 
 
 def _number(text: str | None) -> float:
-    # A comma in the locale of half of Europe.
+    # Many European locales write a decimal comma.
     return float((text or "nan").strip().replace(",", ".") or "nan")
 
 

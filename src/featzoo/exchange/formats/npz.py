@@ -1,4 +1,4 @@
-"""NumPy files, in and out: one .npz a feature set; in also a folder of one .npy or .npz a clip. Never a pickle."""
+"""NumPy files: one .npz per feature set; imports also a folder with one .npy or .npz per clip. Never a pickle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from featzoo.sequence import Array
 
 
 def export_npz(store_path: Path, request: str, path: Path, dry_run: bool = False) -> list[str]:
-    """Write a feature set as one .npz; clips are written one after the other. Returns what was written, in words.
+    """Write a feature set as one .npz file, clip by clip. Returns a description of it.
 
     Its arrays: `features` (sum T, ..., D), `intervals` (sum T, 2) float64 seconds, `offsets` (N + 1) int64 (clip i
     has rows offsets[i] to offsets[i + 1]), `clip_ids` (N), `names` (D) and `featzoo`, the description as JSON.
@@ -33,10 +33,10 @@ def export_npz(store_path: Path, request: str, path: Path, dry_run: bool = False
         store_path: The store.
         request: A feature set.
         path: The file; an existing one is not overwritten.
-        dry_run: Whether only to say what would be written.
+        dry_run: Only report what would be written.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
+        MissingFeatures: If the store does not hold the set.
         StoreError: If the file exists or cannot be written.
     """
     found = FeatureStore(store_path)[request]
@@ -71,18 +71,18 @@ def _header(member: IO[bytes], kind: np.dtype[np.generic], shape: tuple[int, ...
 
 
 def import_npz(place: Path, store_path: Path, name: str | None = None, dry_run: bool = False) -> Account:
-    """Put NumPy files into a store as one feature set.
+    """Import NumPy files as one feature set.
 
     Args:
-        place: A .npz of many clips (`features`, `offsets`, `clip_ids`, and if they are there `intervals` and
-            `names`), or a folder of one file a clip: .npy of (T, ..., D) or (T,), or .npz with `features` (or
+        place: A .npz of many clips (`features`, `offsets`, `clip_ids`, and optionally `intervals` and
+            `names`), or a folder with one file per clip: .npy of (T, ..., D) or (T,), or .npz with `features` (or
             one array of any name), `intervals` and `names`.
-        store_path: Made if it is not there.
-        name: Of the set; by default what the file says, or its name.
-        dry_run: Whether only to say what would come in.
+        store_path: The store; created if missing.
+        name: Name of the set; by default the name in the file, or the file's own.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such file.
+        InvalidClips: If the file has another format.
     """
     if place.is_dir():
         files = clip_ids(place, files_of(place, (".npy", ".npz")), store_path)
@@ -95,13 +95,13 @@ def import_npz(place: Path, store_path: Path, name: str | None = None, dry_run: 
             if not {"features", "offsets", "clip_ids"} <= held:
                 raise InvalidClips(
                     f"{place} lacks {', '.join(sorted({'features', 'offsets', 'clip_ids'} - held))}: a set has these; "
-                    "files of one clip each are imported by naming their folder"
+                    "to import files of one clip each, name their folder"
                 )
             description = parse(str(_read(file, KEY))) if KEY in held else None
             ids, offsets = [str(each) for each in _read(file, "clip_ids")], _read(file, "offsets")
             if offsets.shape != (len(ids) + 1,) or offsets.dtype.kind not in "iu" or (np.diff(offsets) < 0).any():
                 raise InvalidClips(
-                    f"{place}: offsets are {len(ids) + 1} row numbers that never fall, for {len(ids)} ids"
+                    f"{place}: offsets must be {len(ids) + 1} row numbers that never decrease, for {len(ids)} ids"
                 )
             names = [str(each) for each in _read(file, "names")] if "names" in held else []
             lengths = np.diff(offsets).tolist()
@@ -139,4 +139,4 @@ def _one_clip(path: Path) -> Rows:
             names = [str(each) for each in loaded["names"]] if "names" in loaded.files else ()
             return Rows(loaded[name], loaded["intervals"] if "intervals" in loaded.files else None, names)
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot be read as NumPy's: {error}") from error
+        raise ValueError(f"cannot be read as NumPy data: {error}") from error

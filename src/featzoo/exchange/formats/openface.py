@@ -1,4 +1,4 @@
-"""OpenFace's CSV files, in: one row a frame (and face) with landmarks, pose, gaze and action units."""
+"""Import of OpenFace's CSV files: one row per frame (and face) with landmarks, pose, gaze and action units."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from featzoo.exchange.file_matching import clip_ids, files_of
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.sequence import Array
 
-# What tells rows apart and is no feature; how sure the tracker was is one.
+# Columns that identify rows and are not features; the tracker's confidence is a feature.
 PLACES = ("frame", "face_id", "timestamp")
 TRACKER = ("confidence", "success")
-# As C libraries print what is not a number.
+# Spellings of NaN by C libraries.
 GAPS = ["", "nan", "-nan", "NaN", "NA", "nan(ind)", "-nan(ind)", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
 
 
 def import_openface(
     place: Path, store_path: Path, columns: str | None = None, name: str = "openface", dry_run: bool = False
 ) -> Account:
-    """Put the CSV files of OpenFace's FeatureExtraction into a store: one feature set, a clip a file, float32.
+    """Import the CSV files of OpenFace's FeatureExtraction: one feature set, one clip per file, float32.
 
-    A row lasts to the next frame, the last as long as most. Where `success` is 0 nothing was observed: every column but
-    `confidence` and `success` is NaN. Of several faces the one with the greatest sum of confidence over its successful
-    frames is kept (of equals, the largest), and a note says so.
+    A row lasts until the next frame, the last as long as most rows. Where `success` is 0 nothing was observed: every
+    column except `confidence` and `success` is NaN. Among several faces, the one with the greatest sum of confidence
+    over its successful frames is kept (among equals, the largest), with a note.
 
     Args:
-        place: A file, or a folder that is searched with its folders; a file's clip is the one that the store knows by
-            its path or name, or else that path, without suffix.
-        store_path: Made if it is not there.
-        columns: Patterns with commas, such as `AU*_r,gaze_*`; by default every column.
-        name: Of the feature set.
-        dry_run: Whether only to say what would come in.
+        place: A file, or a folder that is searched with its subfolders. A file's clip is the clip in the store with its
+            path or name, or else that path without suffix.
+        store_path: The store; created if missing.
+        columns: Patterns, separated by commas, such as `AU*_r,gaze_*`; by default every column.
+        name: Name of the feature set.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If there is no file, two belong to one clip, or none can be read.
+        InvalidClips: If no file is found, two belong to one clip, or none can be read.
     """
     notes: list[str] = []
     patterns = tuple(pattern.strip() for pattern in columns.split(",")) if columns else ("*",)
@@ -82,9 +82,9 @@ def _read(path: Path) -> tuple[list[str], Array]:
             wanted = {name: pa.float64() for name in names}
             lacking = [name for name in ("frame", "confidence", "success") if name not in wanted]
             if lacking:
-                raise ValueError(f"it is no CSV of OpenFace: it has no column '{lacking[0]}'")
+                raise ValueError(f"it is not a CSV of OpenFace: it has no column '{lacking[0]}'")
             if len(wanted) < len(names):
-                raise ValueError("two columns have one name")
+                raise ValueError("two columns have the same name")
             table = csv.read_csv(
                 file,
                 read_options=csv.ReadOptions(column_names=names),
@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[list[str], Array]:
 
 
 def _face(held: dict[str, Array]) -> tuple[Array, str]:
-    """Which rows are the chosen face's, and what to say of the others."""
+    """The rows of the chosen face, and a note about the others."""
     faces = held.get("face_id", np.zeros(len(held["frame"])))
     ids = np.unique(faces)
     if len(ids) < 2:
@@ -117,10 +117,10 @@ def _width(held: dict[str, Array]) -> Array:
 
 
 def frame_intervals(stamps: Array) -> Array:
-    """(T, 2): each row lasts to the next later time stamp, the last as long as most.
+    """(T, 2): each row lasts until the next later time stamp, the last as long as most rows.
 
     Args:
-        stamps: (T,) seconds; several rows may share one. NaN, or all equal, where times are not known.
+        stamps: (T,) seconds; several rows may share one. NaN, or all equal, if times are unknown.
 
     Raises:
         ValueError: If they go backwards.

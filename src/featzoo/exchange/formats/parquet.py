@@ -1,4 +1,4 @@
-"""Parquet, in and out: one long table a feature set, a row a step, a column a feature."""
+"""Parquet import and export: one long table per feature set, with a row per step and a column per feature."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.importing import Account, Arrival, Rows, bring_in
 from featzoo.sequence import Array
 
-# Rows are written and read in blocks of about so many bytes.
+# Rows are written and read in blocks of about this many bytes.
 BLOCK_BYTES = 32 << 20
 FIRST = ("clip", "start", "end")
 EMPTY = b"featzoo clips without rows"
 
 
 def export_parquet(store_path: Path, request: str, path: Path, dry_run: bool = False) -> list[str]:
-    """Write a feature set as a table `clip, start, end, <one column a feature>`. Returns what was written, in words.
+    """Write a feature set as a table `clip, start, end, <one column per feature>`. Returns a description of it.
 
     Times are seconds from the clip's start. Rows of more than one dimension give columns of fixed-size lists. The
-    schema's metadata holds the set's description under `featzoo`, so nothing is lost on the way back.
+    schema's metadata holds the set's description under `featzoo`, so nothing is lost when it is imported.
 
     Args:
         store_path: The store.
         request: A feature set.
         path: The file; an existing one is not overwritten.
-        dry_run: Whether only to say what would be written.
+        dry_run: Only report what would be written.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
+        MissingFeatures: If the store does not hold the set.
         StoreError: If the file exists or cannot be written.
     """
     found = FeatureStore(store_path)[request]
@@ -63,7 +63,7 @@ def _write(found: FeatureSet, description: Description, path: Path) -> None:
 
 
 def _columns(names: tuple[str, ...]) -> list[str]:
-    """Names under which each column can be asked for: a second `f0`, or a feature called `clip`, gets a number."""
+    """Unique column names: a second `f0`, or a feature called `clip`, gets a number."""
     order = dict.fromkeys(FIRST)
     result = []
     for name in names:
@@ -80,7 +80,7 @@ def blocks(found: FeatureSet, clips: Iterable[str], row_bytes: int) -> Iterator[
 
     Args:
         found: The set.
-        clips: Of the set.
+        clips: Clips of the set.
         row_bytes: Bytes of one row's features.
     """
     waiting: list[str] = []
@@ -115,17 +115,17 @@ def nested(values: Array) -> pa.Array:
 
 
 def import_parquet(path: Path, store_path: Path, name: str | None = None, dry_run: bool = False) -> Account:
-    """Put a long table into a store as one feature set; memory stays bounded.
+    """Import a long table as one feature set with bounded memory.
 
     Args:
-        path: A Parquet file with a column `clip`, the rows of each clip together, and features in all other columns
-            but `start` and `end` (seconds; without them times are not known).
-        store_path: Made if it is not there.
-        name: Of the set; by default what the file says, or its name.
-        dry_run: Whether only to say what would come in.
+        path: A Parquet file with a column `clip`, consecutive rows for each clip, and features in all other columns
+            except `start` and `end` (seconds; without them times are unknown).
+        store_path: The store; created if missing.
+        name: Name of the set; by default the name in the file, or the file's own.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such file.
+        InvalidClips: If the file has another format.
     """
     try:
         with parquet.ParquetFile(path) as file:
@@ -144,11 +144,13 @@ def import_parquet(path: Path, store_path: Path, name: str | None = None, dry_ru
 
 def _check(path: Path, schema: pa.Schema, names: list[str]) -> None:
     if "clip" not in schema.names:
-        raise InvalidClips(f"{path} has no column 'clip' (it has {', '.join(schema.names[:8])}): name one so")
+        raise InvalidClips(
+            f"{path} has no column 'clip' (it has {', '.join(schema.names[:8])}): rename the column of clip ids"
+        )
     if not names:
-        raise InvalidClips(f"{path} has no features: they are the columns beside {', '.join(FIRST)}")
+        raise InvalidClips(f"{path} has no features, which are the columns other than {', '.join(FIRST)}")
     if len(set(names)) < len(names):
-        raise InvalidClips(f"{path} has two columns of one name")
+        raise InvalidClips(f"{path} has two columns with the same name")
     times = [column for column in ("start", "end") if column in schema.names]
     odd = [column for column in (*names, *times) if _number(schema.field(column).type) is None]
     if odd:
@@ -165,7 +167,7 @@ def _number(kind: pa.DataType) -> np.dtype[Any] | None:
 
 
 def _together(path: Path, file: parquet.ParquetFile) -> None:
-    """Refuse a table in which the rows of a clip are scattered, before anything is stored."""
+    """Refuse a table in which the rows of a clip are not consecutive, before anything is stored."""
     seen: set[str] = set()
     last: str | None = None
     for batch in file.iter_batches(columns=["clip"]):
@@ -208,14 +210,14 @@ def _entries(
 def batches(
     file: parquet.ParquetFile, row_bytes: int, columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The file's rows, some at a time.
+    """The file's rows, in blocks.
 
     Args:
-        file: Open.
-        row_bytes: Bytes of one row, about.
-        columns: To read; by default all.
+        file: The open file.
+        row_bytes: Approximate bytes of one row.
+        columns: Columns to read; by default all.
     """
-    # One row group after the other: asked for all, Arrow reads ahead and memory grows with the file.
+    # One row group at a time, because Arrow otherwise reads ahead and memory grows with the file.
     for group in range(file.num_row_groups):
         at_once = max(1, BLOCK_BYTES // (8 * row_bytes))
         yield from filter(len, file.iter_batches(at_once, row_groups=[group], columns=columns, use_threads=False))

@@ -1,4 +1,4 @@
-"""WebDataset tar files, in and out: `key.features.npy`, `key.intervals.npy` and `key.json` for each clip."""
+"""Import and export of WebDataset tar files: `key.features.npy`, `key.intervals.npy` and `key.json` for each clip."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from featzoo.sequence import Array
 
 
 def export_webdataset(store_path: Path, request: str, path: Path, dry_run: bool = False) -> list[str]:
-    """Write a feature set as a tar file that the webdataset package reads. Returns what was written, in words.
+    """Write a feature set as a tar file that the webdataset package reads. Returns a description of it.
 
-    A key is the clip's id with all but letters, digits, `_`, `-` and `~` percent-encoded, for WebDataset ends a key at
-    its first dot. The .json member holds the id itself, `names`, the clip's split, labels and text, and in the first
+    A key is the clip's id with all but letters, digits, `_`, `-` and `~` percent-encoded, because WebDataset ends a key
+    at its first dot. The .json member holds the id itself, `names`, the clip's split, labels and text, and in the first
     clip the set's description under `featzoo`.
 
     Args:
         store_path: The store.
         request: A feature set.
         path: The file; an existing one is not overwritten.
-        dry_run: Whether only to say what would be written.
+        dry_run: Only report what would be written.
 
     Raises:
-        MissingFeatures: If the store holds no such set.
+        MissingFeatures: If the store does not hold the set.
         StoreError: If the file exists or cannot be written.
     """
     store = FeatureStore(store_path)
@@ -75,17 +75,17 @@ def _member(file: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def import_webdataset(path: Path, store_path: Path, name: str | None = None, dry_run: bool = False) -> Account:
-    """Put a WebDataset tar file into a store as one feature set. Members are read one by one, never extracted.
+    """Import a WebDataset tar file as one feature set. Members are read one by one, never extracted.
 
     Args:
-        path: A tar file, also compressed, of `key.features.npy` (or `key.npy`); `key.intervals.npy` and `key.json`
-            may be there. Members of one key lie together, as WebDataset has them.
-        store_path: Made if it is not there.
-        name: Of the set; by default what the file says, or its name.
-        dry_run: Whether only to say what would come in.
+        path: A tar file, also compressed, of `key.features.npy` (or `key.npy`), and optionally `key.intervals.npy` and
+            `key.json`. Members of one key must be consecutive, as in WebDataset.
+        store_path: The store; created if missing.
+        name: Name of the set; by default the name in the file, or the file's own.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such file.
+        InvalidClips: If the file has another format.
     """
     try:
         with tarfile.open(path, "r|*") as file:

@@ -1,1 +1,1 @@
-"""Published pickles, read without running what they ask for, and written."""
+"""Published pickles, read without executing them, and written."""

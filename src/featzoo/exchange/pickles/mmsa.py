@@ -50,29 +50,29 @@ def import_mmsa(
     model: str | None = None,
     dry_run: bool = False,
 ) -> Account:
-    """Put an MMSA pickle into a store: clips with words, splits and labels, and up to four feature sets.
+    """Import an MMSA pickle: clips with words, splits and labels, and up to four feature sets.
 
     The sets are `mmsa-text`, `mmsa-audio`, `mmsa-vision` and, from `text_bert`, the token ids `mmsa-ids`; they
-    have no times, because the file has none. What is padding:
+    have no times, because the file has none. Padding is found as follows:
 
-    - `*_lengths` say it where they are; without them (aligned files) the attention mask of `text_bert` does, for
-      a modality of the same T, so that rows stay in step with tokens.
-    - audio and vision rows beyond that length that are not zero are kept, and counted in a note; the text's are
-      not, because the mask says that no token is there.
-    - with neither, zero rows at both ends go that are zero in all modalities of that T.
+    - `*_lengths` give the true length; without them (aligned files), the attention mask of `text_bert` does, for
+      a modality of the same T, so that rows and tokens correspond.
+    - audio and vision rows beyond that length that are not zero are kept, and counted in a note; text rows are
+      removed, because the mask marks them as padding.
+    - with neither, rows at both ends that are zero in all modalities of the same T are removed.
     - lists and object arrays of unequal lengths have no padding.
 
     Args:
-        path: The pickle; it is read without running what it asks for.
-        store_path: Made if it is not there.
+        path: The pickle; it is read without executing it.
+        store_path: The store; created if missing.
         name: First part of the sets' names.
-        label: What `regression_labels` are called; SIMS' `_T`, `_A`, `_V` get `_text`, `_audio`, `_vision` behind it.
-        model: The encoder whose token ids `text_bert` holds. By default what the file's `config` says, else
-            bert-base-chinese where transcripts are Chinese, else bert-base-uncased.
-        dry_run: Whether only to say what would come in.
+        label: Name for `regression_labels`; SIMS' `_T`, `_A`, `_V` get this name with `_text`, `_audio`, `_vision`.
+        model: The encoder whose token ids `text_bert` holds. By default the one in the file's `config`, else
+            bert-base-chinese for Chinese transcripts, else bert-base-uncased.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such file.
+        InvalidClips: If the file has another format.
     """
     file = read_split_file(path)
     ids = {split: _ids(path, split, content) for split, content in file.splits.items()}
@@ -102,12 +102,12 @@ def _extent(file: SplitFile, remarks: Counter[str], place: Place, key: str, rows
     if length is None:
         kept = observed_together(file, place, key, rows)
     elif length > len(rows):
-        remarks[f"{key}_lengths is more than the rows in the file, which was cut when it was made"] += 1
+        remarks[f"{key}_lengths exceeds the rows in the file, so its maker truncated the features"] += 1
         kept = slice(0, len(rows))
     elif not rows[length:].any():
         kept = slice(0, length)
     elif not rows[: len(rows) - length].any():
-        kept = slice(len(rows) - length, len(rows))  # filled up in front
+        kept = slice(len(rows) - length, len(rows))  # padded at the front
     elif key == "text":
         remarks["text rows beyond the attention mask were left out"] += 1
         kept = slice(0, length)
@@ -120,7 +120,7 @@ def _extent(file: SplitFile, remarks: Counter[str], place: Place, key: str, rows
 
 
 def _length(split: Mapping[str, Any], number: int, key: str, steps: int) -> int | None:
-    """Rows of a clip as the file gives them; None if it does not."""
+    """The length of a clip in the file; None if the file does not give it."""
     if f"{key}_lengths" in split:
         try:
             length = float(real_numbers(split[f"{key}_lengths"][number]).reshape(()))  # ()
@@ -192,7 +192,7 @@ def _numbers(split: str, key: str, content: Mapping[str, Any]) -> list[float]:
 def _notes(file: SplitFile, name: str, label: str, model: str) -> list[str]:
     known = {*TAKEN, "classification_labels", *(f"regression_labels{key}" for key in LABELS)}
     left = sorted({key for split in file.splits.values() for key in split} - known)
-    notes = [f"not taken in: {', '.join([*left, *file.others])}"] if left or file.others else []
+    notes = [f"not imported: {', '.join([*left, *file.others])}"] if left or file.others else []
     if not any("regression_labels" in split for split in file.splits.values()):
         notes.append(f"warning: no regression_labels, so no clip has the label '{label}'")
     empty = sum(not spoken(text).strip() for split in file.splits.values() for text in split.get("raw_text", ()))
@@ -212,9 +212,9 @@ def export_mmsa(
     aligned: bool = False,
     dry_run: bool = False,
 ) -> list[str]:
-    """Write feature sets as a pickle that MMSA trains on. Returns what was written, in words.
+    """Write feature sets as a pickle that MMSA trains on. Returns a description of it.
 
-    Clips are filled up with zeros behind, to the longest of all splits; NaN is written as 0. `audio_lengths` and
+    Clips are padded with zeros at the end to the longest of all splits; NaN is written as 0. `audio_lengths` and
     `vision_lengths` hold the true lengths unless `aligned`, and so does `text_lengths`, which MMSA does not read.
     `annotations` are the sign of the label.
 
@@ -225,12 +225,12 @@ def export_mmsa(
         label: For `regression_labels`; labels called `<label>_text`, `_audio`, `_vision` become SIMS' `_T`, `_A`,
             `_V` if all clips have them, `<label>_class` the `classification_labels`.
         aligned: Write MMSA's aligned layout: the sets must have the same number of rows, clip by clip.
-        dry_run: Whether only to say what would be written.
+        dry_run: Only report what would be written.
 
     Raises:
-        InvalidOption: If a modality is missing, or `ids` is no set of token ids.
+        InvalidOption: If a modality is missing, or `ids` is not a set of token ids.
         MissingFeatures: If the store lacks a set, or no clip has all of them.
-        StoreError: If the file exists or cannot be written, or sets that are not aligned should be.
+        StoreError: If the file exists or cannot be written, or `aligned` sets have different numbers of rows.
     """
     if not {"audio", "vision"} <= requests.keys() or not {"text", "ids"} & requests.keys():
         raise InvalidOption("MMSA's loader reads audio, vision, and text or ids: name a feature set for each")
@@ -254,7 +254,7 @@ def _check_aligned(chosen: Chosen) -> None:
         if len(set(rows.values())) > 1:
             said = ", ".join(f"{key} {count}" for key, count in rows.items())
             raise StoreError(
-                f"'{clip.id}' has another number of rows in each set ({said}), so they are not aligned: write them "
+                f"'{clip.id}' has different numbers of rows in the sets ({said}), so they are not aligned: write them "
                 "without the option aligned, or pool them onto words first"
             )
 

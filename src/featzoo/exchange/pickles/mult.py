@@ -36,7 +36,7 @@ from featzoo.media.clip import Clip
 from featzoo.sequence import Array
 from featzoo.wording import count
 
-# By the shape of one clip's labels: MOSI; MOSEI with its emotions; IEMOCAP, yes or no in the last axis.
+# By the shape of one clip's labels: MOSI; MOSEI with its emotions; IEMOCAP, with yes or no in the last axis.
 LABELS = {
     (1,): ("sentiment",),
     (7,): ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear"),
@@ -47,24 +47,24 @@ LABELS = {
 def import_mult(
     path: Path, store_path: Path, name: str = "mult", *, labels: Sequence[str] = (), dry_run: bool = False
 ) -> Account:
-    """Put a MulT pickle into a store: clips with splits and labels, sets `mult-text`, `-audio` and `-vision`.
+    """Import a MulT pickle: clips with splits and labels, sets `mult-text`, `-audio` and `-vision`.
 
-    An id of three parts, (video, start, end), is the clip `video$_$3` that the store knows by these times, as after
-    `feat import mosei`, and so gets its words; else it becomes `video[start,end]`, and the times are the clip's. One
-    without times, or of one part, stays as it is; without ids clips are called `train$_$0`. There are no words in such
-    a file. MulT fills up in front; as no lengths are given, rows that are zero in all modalities of one length go,
-    at both ends.
+    An id of three parts, (video, start, end), is matched to the store's clip `video$_$3` with these times, for example
+    after `feat import mosei`, and so gets its words; otherwise it becomes `video[start,end]` with these times. An id
+    without times, or of one part, is unchanged; without ids, clips are called `train$_$0`. Such a file holds no words.
+    MulT pads at the front and gives no lengths, so rows at both ends that are zero in all modalities of the same
+    length are removed.
 
     Args:
-        path: The pickle; it is read without running what it asks for.
-        store_path: Made if it is not there.
+        path: The pickle; it is read without executing it.
+        store_path: The store; created if missing.
         name: First part of the sets' names.
         labels: Names of the labels. By default `sentiment` for one, MOSEI's for 7 (sentiment, happy, sad, anger,
             surprise, disgust, fear), IEMOCAP's for (4, 2) (neutral, happy, sad, angry), else label_0 ...
-        dry_run: Whether only to say what would come in.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is no such file.
+        InvalidClips: If the file has another format.
         InvalidOption: If there are more or fewer `labels` than the file has.
     """
     file = read_split_file(path)
@@ -113,10 +113,10 @@ def _named(split: str, content: Mapping[str, Any], number: int) -> Clip:
 
 
 def _as_known(named: Mapping[str, Sequence[Clip]], store_path: Path) -> tuple[dict[str, list[Clip]], int]:
-    """The clips by the ids of the store's that lie at the same place of a video, and how many there are."""
+    """The clips, with the ids of the store's clips at the same times of a video, and the number of these."""
     held = FeatureStore(store_path).clips().values() if (store_path / "STORE.json").is_file() else ()
     timed = [clip for clip in held if "$_$" in clip.id and clip.end is not None]
-    near = [(-1, 0, 1)] * 2  # tenths of a second, for what was rounded or cut on the way
+    near = [(-1, 0, 1)] * 2  # tenths of a second, to allow for rounding
     ids = {
         (clip.id.rpartition("$_$")[0], start + left, end + right): clip.id
         for clip in timed
@@ -135,7 +135,7 @@ def _as_known(named: Mapping[str, Sequence[Clip]], store_path: Path) -> tuple[di
 
 
 def _tenths(clip: Clip) -> tuple[int, int]:
-    """Start and end in tenths of a second; some recordings are said to begin before their start."""
+    """Start and end in tenths of a second; some starts are before the recording's start."""
     return round(max(clip.start, 0.0) * 10), round((clip.end or 0.0) * 10)
 
 
@@ -185,17 +185,17 @@ def export_mult(
     labels: Sequence[str] = ("sentiment",),
     dry_run: bool = False,
 ) -> list[str]:
-    """Write three feature sets as a pickle that MulT trains on. Returns what was written, in words.
+    """Write three feature sets as a pickle that MulT trains on. Returns a description of it.
 
-    Clips are filled up with zeros in front, as MulT's own, to the longest of all splits; NaN is written as 0.
-    Ids are triples of bytes, as MulT decodes them: `video[start,end]` is taken apart, another id has empty times.
+    Clips are padded with zeros at the front, as in MulT, to the longest of all splits; NaN is written as 0.
+    Ids are triples of bytes, which MulT decodes: `video[start,end]` is split, and other ids have empty times.
 
     Args:
         store_path: The store; clips need a split and the labels.
         path: The file; an existing one is not overwritten.
         requests: `text`, `audio` and `vision` to feature sets.
         labels: In the order of the last axis of `labels` (N, 1, K).
-        dry_run: Whether only to say what would be written.
+        dry_run: Only report what would be written.
 
     Raises:
         InvalidOption: If a modality or every label is missing.

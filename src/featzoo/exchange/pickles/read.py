@@ -1,4 +1,4 @@
-"""Pickles of `{split: {modality: (N, T, D), ...}}`, as MMSA and MulT have them: what both importers share."""
+"""Reading pickles of `{split: {modality: (N, T, D), ...}}`, shared by the imports of MMSA and MulT."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from featzoo.exchange.importing import Incoming, Rows
 from featzoo.exchange.pickles.unpickle import load_pickle
 from featzoo.sequence import Array
 from featzoo.vocabulary import split_name
+from featzoo.wording import count
 
 MODALITIES = ("text", "audio", "vision")
 NUMBERS = "fiub"
-# What has one value a clip.
+# Keys with one value per clip.
 COUNTED = (*MODALITIES, "text_bert", "id", "raw_text", *(f"{key}_lengths" for key in MODALITIES))
 
 
@@ -31,8 +32,8 @@ class SplitFile(NamedTuple):
         path: The file.
         digest: SHA-256 of its content.
         splits: Split to key to N values.
-        padded: Split and modality of those whose clips are filled up to one length.
-        others: What lies beside the splits, such as MMSA-FET's `config`.
+        padded: Split and modality of those whose clips are padded to one length.
+        others: Keys beside the splits, such as MMSA-FET's `config`.
     """
 
     path: Path
@@ -43,23 +44,23 @@ class SplitFile(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a clip lies: its id, its split and its number there."""
+    """The position of a clip: its id, its split and its number in the split."""
 
     id: str
     split: str
     number: int
 
 
-# A clip, a modality and its rows (T, D) to those that are not padding.
+# Maps a clip, a modality and its rows (T, D) to the rows that are not padding.
 Extent = Callable[[Place, str, Array], slice]
 
 
 def read_split_file(path: Path) -> SplitFile:
-    """A pickle of splits, checked so far that every modality of a split has as many clips as the others.
+    """A pickle of splits, in which every modality of a split has the same number of clips.
 
     Raises:
-        RefusedPickle: If the file cannot be read, or asks for more than arrays and plain containers.
-        InvalidClips: If it is laid out otherwise.
+        RefusedPickle: If the file cannot be read, or contains more than arrays and plain containers.
+        InvalidClips: If it has another layout.
     """
     content = load_pickle(path)
     if not isinstance(content, dict):
@@ -77,7 +78,7 @@ def read_split_file(path: Path) -> SplitFile:
     for name, split in splits.items():
         counts = {key: _count(path, name, key, split[key]) for key in COUNTED if key in split}
         if len(set(counts.values())) > 1:
-            raise InvalidClips(f"{path}: split '{name}' has another number of clips for each key: {counts}")
+            raise InvalidClips(f"{path}: split '{name}' has different numbers of clips for its keys: {counts}")
         split.update({key: _arrays(split[key]) for key in MODALITIES if key in split})
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -95,7 +96,7 @@ def _is_modality(key: Any, values: Any) -> bool:
 
 def _count(path: Path, split: str, key: str, values: Any) -> int:
     if not isinstance(values, np.ndarray | list | tuple) or (isinstance(values, np.ndarray) and values.ndim == 0):
-        raise InvalidClips(f"{path}: '{key}' of split '{split}' is no list: expected one entry a clip")
+        raise InvalidClips(f"{path}: '{key}' of split '{split}' is not a list: expected one entry per clip")
     return len(values)
 
 
@@ -117,12 +118,12 @@ def plain_text(value: Any) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is None or NaN, which pandas writes where a cell is empty."""
+    """Whether a value is None or NaN, which pandas writes for an empty cell."""
     return value is None or (isinstance(value, float | np.floating) and value != value)
 
 
 def spoken(value: Any) -> str:
-    """A transcript; empty where there is none."""
+    """A transcript; empty if it is missing."""
     return "" if is_missing(value) else plain_text(value)
 
 
@@ -140,7 +141,7 @@ def places(ids: Mapping[str, Sequence[str]]) -> tuple[list[Place], dict[str, str
 
 
 def modality(file: SplitFile, key: str, where: Sequence[Place], name: str, extent: Extent) -> Incoming | None:
-    """The feature set of one modality, None if no split has it; padding is left out as `extent` says."""
+    """The feature set of one modality, None if no split has it; padding is removed by `extent`."""
     having = [place for place in where if key in file.splits[place.split]]
     if not having:
         return None
@@ -160,7 +161,7 @@ def modality(file: SplitFile, key: str, where: Sequence[Place], name: str, exten
 
 
 def _arrays(values: Any) -> Any:
-    """The clips of a modality as arrays: numbers as they are, else a list, with an array () for what is no numbers."""
+    """The clips of a modality as one array of numbers, else a list, with an array () for entries without numbers."""
     if isinstance(values, np.ndarray) and values.dtype.kind in NUMBERS:
         return values
     return [_array(rows) for rows in values]
@@ -169,7 +170,7 @@ def _arrays(values: Any) -> Any:
 def _array(rows: Any) -> Array:
     try:
         array = np.asarray(rows)
-        # Numbers in an object array are taken as what they are.
+        # Numbers in an object array keep their own type.
         array = np.asarray(array.tolist()) if array.dtype == object and array.ndim else array
     except ValueError:  # lists of unequal lengths
         array = np.array(None)
@@ -180,7 +181,7 @@ def _rows(array: Any, key: str, width: int, dtype: np.dtype[Any]) -> Array:
     rows: Array = np.asarray(array)
     rows = rows[None] if rows.ndim == 1 and len(rows) == width else rows  # (1, D)
     if rows.dtype.kind not in NUMBERS:
-        raise ValueError(f"its {key} is no array of numbers")
+        raise ValueError(f"its {key} is not an array of numbers")
     if rows.ndim != 2 or rows.shape[1] != width:
         raise ValueError(f"{key} of shape {rows.shape}, most are (T, {width})")
     return rows.astype(dtype, copy=False)
@@ -194,15 +195,15 @@ def _is_padded(arrays: Any) -> bool:
 
 
 def observed(arrays: Iterable[Array]) -> slice:
-    """From the first to the last row that is not zero in all of the arrays (T, ...); empty if there is none."""
+    """From the first to the last row that is not zero in all of the arrays (T, ...); empty without such rows."""
     filled = np.flatnonzero(np.logical_or.reduce([(rows != 0).any(axis=1) for rows in arrays]))
     return slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0)
 
 
 def observed_together(file: SplitFile, place: Place, key: str, rows: Array) -> slice:
-    """What is not padding where no lengths are given.
+    """The rows that are not padding, for files without lengths.
 
-    Modalities of one padded length may be aligned row by row, so only rows that are zero in all of them go.
+    Modalities of the same padded length may be aligned row by row, so only rows that are zero in all are removed.
     """
     if (place.split, key) not in file.padded:
         return slice(0, len(rows))
@@ -212,5 +213,5 @@ def observed_together(file: SplitFile, place: Place, key: str, rows: Array) -> s
 
 
 def said(remarks: Mapping[str, int]) -> Iterator[str]:
-    """Remarks with the number of clips that they hold for."""
-    yield from (f"{count} clips: {remark}" for remark, count in remarks.items() if count)
+    """Remarks with the number of clips that they apply to."""
+    yield from (f"{count(clips, 'clip')}: {remark}" for remark, clips in remarks.items() if clips)

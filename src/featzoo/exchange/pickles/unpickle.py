@@ -1,8 +1,8 @@
-"""Foreign pickles, read without running what they ask for: NumPy arrays and plain containers only.
+"""Reads untrusted pickles of NumPy arrays and plain containers without executing them.
 
-A pickle is a program: it names functions and calls them. Here it may name only what is listed below, and each
-of these is our own function with checked arguments, because NumPy's are not safe either: an object array may be
-laid over arbitrary bytes, and a dtype whose flags are forged makes bytes pass as pointers.
+A pickle is a program: it names functions and calls them. Here it may name only the functions listed below. Each
+is our own function with checked arguments, because NumPy's are not safe either: an object array may use arbitrary
+bytes as its memory, and a dtype with forged flags turns bytes into pointers.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from featzoo.stand_ins import refuse_stand_in
 
 
 class RefusedPickle(InvalidClips):
-    """A pickle that is damaged, or that asks for more than arrays and plain containers."""
+    """A pickle that is damaged, or that contains more than arrays and plain containers."""
 
 
-# Whose objects they are, by the first part of the module's name, and how to get arrays out of them.
+# Names of refused objects by the first part of the module's name, and how to convert them to arrays.
 KNOWN = {
     "torch": "PyTorch tensors: save `tensor.numpy()` in their place",
     "pandas": "pandas objects: save `frame.to_numpy()`, or the table as CSV or Parquet",
@@ -43,15 +43,15 @@ KNOWN = {
 
 
 def load_pickle(path: Path) -> Any:
-    """What a pickle file holds: dicts, lists, tuples, sets, strings, numbers and NumPy arrays.
+    """The content of a pickle file: dicts, lists, tuples, sets, strings, numbers and NumPy arrays.
 
-    Files of Python 2 and of old and new NumPy are read; strings of Python 2 are taken as Latin-1, as NumPy asks.
+    Files of Python 2 and of old and new NumPy are read; strings of Python 2 are read as Latin-1, as NumPy recommends.
 
     Args:
         path: A file of any pickle protocol.
 
     Raises:
-        RefusedPickle: If it is no pickle, is cut short, or names anything but NumPy arrays and plain containers.
+        RefusedPickle: If it is not a pickle, is truncated, or names anything except NumPy arrays and plain containers.
     """
     refuse_stand_in(path, RefusedPickle)
     try:
@@ -61,7 +61,7 @@ def load_pickle(path: Path) -> Any:
                 kind = "a zip archive (torch.save and numpy.savez make those)" if start[:1] == b"P" else "gzip"
                 raise RefusedPickle(f"{path} is {kind}, not a pickle: unpack it, or save it again with pickle.dump")
             if not start:
-                raise RefusedPickle(f"{path} is empty: a broken download?")
+                raise RefusedPickle(f"{path} is empty: an incomplete download?")
             file.seek(0)
             return _loaded(file, os.fstat(file.fileno()).st_size, path)
     except OSError as error:
@@ -69,13 +69,13 @@ def load_pickle(path: Path) -> Any:
 
 
 def load_npz(path: Path) -> dict[str, Any]:
-    """The arrays of a .npz by name; those of objects, which are pickles, are read as `load_pickle` reads.
+    """The arrays of a .npz by name; those of objects, which are pickles, are read like those of `load_pickle`.
 
     Args:
-        path: A file of numpy.savez; an array () of an object is given as the object.
+        path: A file of numpy.savez; an array () of an object is returned as the object.
 
     Raises:
-        RefusedPickle: If it is no .npz, is cut short, or names anything but NumPy arrays and plain containers.
+        RefusedPickle: If it is not a .npz, is truncated, or names anything except NumPy arrays and plain containers.
     """
     refuse_stand_in(path, RefusedPickle)
     try:
@@ -84,7 +84,7 @@ def load_npz(path: Path) -> dict[str, Any]:
     except RefusedPickle:
         raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise RefusedPickle(f"{path} is no .npz, or is cut short (a broken download?): {error}") from error
+        raise RefusedPickle(f"{path} is not a .npz file, or is truncated (an incomplete download?): {error}") from error
 
 
 def _member(raw: bytes, path: Path) -> Any:
@@ -99,21 +99,21 @@ def _member(raw: bytes, path: Path) -> Any:
 
 
 def _loaded(file: BinaryIO, size: int, path: Path) -> Any:
-    """What the pickle in an open file of `size` bytes holds; `path` is what errors call it."""
+    """The content of the pickle in an open file of `size` bytes; `path` is its name in errors."""
     try:
         return _Plain(_Bounded(file, size), encoding="latin1").load()
     except RefusedPickle as error:
         raise RefusedPickle(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (EOFError, pickle.UnpicklingError, struct.error, UnicodeDecodeError) as error:
-        raise RefusedPickle(f"{path} is no pickle, or is cut short (a broken download?): {error}") from error
+        raise RefusedPickle(f"{path} is not a pickle, or is truncated (an incomplete download?): {error}") from error
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError) as error:
-        # What a damaged or hostile program of opcodes runs into.
+        # Errors from damaged or malicious opcodes.
         met = f"{type(error).__name__}: {error}"
-        raise RefusedPickle(f"{path} is no pickle, or is damaged (a broken download?): {met}") from error
+        raise RefusedPickle(f"{path} is not a pickle, or is damaged (an incomplete download?): {met}") from error
 
 
 class _Bounded:
-    """A file of which no more is read than there is: a damaged length asks for no more memory than that."""
+    """A file that is never read past its end, so a damaged length cannot request more memory than its size."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
@@ -124,7 +124,7 @@ class _Bounded:
 
 
 def _dtype(code: Any, *_: Any) -> np.dtype[Any]:
-    """numpy.dtype, from a type code alone; a copy of its own, which its state is then put into."""
+    """numpy.dtype from a type code, as a new copy that then receives its state."""
     code = code.decode("ascii") if isinstance(code, bytes) else code
     if not isinstance(code, str) or not re.fullmatch(r"[<>=|]?[biufcSUOV]\d*|\?", code):
         raise RefusedPickle(f"it holds data of type {code!r}; numbers, text and objects can be read")
@@ -132,7 +132,7 @@ def _dtype(code: Any, *_: Any) -> np.dtype[Any]:
 
 
 def _set_dtype(dtype: np.dtype[Any], state: Any) -> None:
-    """Byte order and fields; anything else in the state must be what such a type has anyway."""
+    """Byte order and fields; everything else in the state must be the type's default."""
     _, order, subarray, names, fields, size, _, flags = state[:8]
     honest = dtype
     if names is not None:
@@ -150,7 +150,7 @@ def _set_dtype(dtype: np.dtype[Any], state: Any) -> None:
 def _array(shape: Any, code: Any, *_: Any) -> Array:
     """numpy.ndarray, empty only: its content comes as a state, which NumPy checks against its type."""
     if shape != (0,) or code not in ("b", b"b"):
-        raise RefusedPickle("it makes an array over a buffer: only arrays as NumPy itself pickles them can be read")
+        raise RefusedPickle("it makes an array over a buffer: only arrays in NumPy's own pickle form can be read")
     return np.empty(0, dtype=np.int8)
 
 
@@ -176,7 +176,7 @@ def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: str = "C", *_: Any) 
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """_codecs.encode, which protocols 0 to 2 write bytes with."""
+    """_codecs.encode, with which protocols 0 to 2 write bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise RefusedPickle(f"it encodes with {encoding!r}; only latin1 is written by pickle")
     return text.encode("latin1")
@@ -200,7 +200,7 @@ ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-# The unpickler in Python, because the one in C lets nobody look at BUILD, the opcode that sets an object's state.
+# The unpickler in Python, because the one in C does not expose BUILD, the opcode that sets an object's state.
 class _Plain(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
 

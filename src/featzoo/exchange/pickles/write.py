@@ -1,4 +1,4 @@
-"""Pickles of `{split: {modality: (N, T, D), ...}}`, for MMSA and for MulT: which clips, and their padded arrays."""
+"""Writes pickles of `{split: {modality: (N, T, D), ...}}` for MMSA and MulT."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from featzoo.wording import count
 
 
 class Chosen(NamedTuple):
-    """What goes into a pickle.
+    """The content of a pickle.
 
     Attributes:
         sets: Modality to feature set.
         clips: train, valid and test to clips that have all sets and labels, by id.
-        left_out: Reason to the number of clips that do not go in.
-        longest: Modality to the most rows that a clip has, at least 1.
+        left_out: Reason to the number of clips that are left out.
+        longest: Modality to the maximum rows of a clip, at least 1.
         unobserved: Modality to the number of NaN values.
     """
 
@@ -38,7 +38,7 @@ class Chosen(NamedTuple):
     unobserved: dict[str, int]
 
     def lines(self) -> Iterator[str]:
-        """All of it in words."""
+        """A description as text."""
         total = sum(map(len, self.clips.values()))
         yield f"clips: {total} ({', '.join(f'{len(clips)} {split}' for split, clips in self.clips.items())})"
         for key, found in self.sets.items():
@@ -53,8 +53,8 @@ def choose(store: FeatureStore, requests: Mapping[str, str], labels: Sequence[st
     """The clips that have a split, the labels and all of the feature sets; every row is read, for NaN.
 
     Raises:
-        MissingFeatures: If the store lacks a set, or no clip has them all.
-        StoreError: If a clip is in another split than train, valid and test.
+        MissingFeatures: If the store lacks a set, or no clip has all sets.
+        StoreError: If a clip's split is not train, valid or test.
     """
     sets = {key: store[request] for key, request in requests.items()}
     clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}
@@ -69,7 +69,7 @@ def choose(store: FeatureStore, requests: Mapping[str, str], labels: Sequence[st
         else:
             clips[split].append(clip)
     if not any(clips.values()):
-        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the store records no clip"
+        reasons = ", ".join(f"{clips} {reason}" for reason, clips in left_out.items()) or "the store has no clips"
         raise MissingFeatures(
             f"no clip of {store.path} can be written: {reasons}. A manifest gives splits and labels: "
             f"feat extract manifest.csv -o {store.path}"
@@ -89,7 +89,7 @@ def _row(found: FeatureSet) -> tuple[int, ...]:
 
 
 def lengths(chosen: Chosen, split: str, key: str) -> list[int]:
-    """Rows of each clip; 1 (a row of zeros) for a clip without any: packed sequences allow no less."""
+    """Rows of each clip; 1 (a row of zeros) for a clip without rows, the minimum for packed sequences."""
     return [max(len(chosen.sets[key][clip.id]), 1) for clip in chosen.clips[split]]
 
 
@@ -107,13 +107,13 @@ def padded(chosen: Chosen, split: str, key: str, in_front: bool = False) -> Arra
 
 @dataclass(frozen=True)
 class Later:
-    """An array that is made when it is written, so that only one is in memory at a time."""
+    """An array that is made only when it is written, so that one is in memory at a time."""
 
     make: Callable[[], Array]
 
 
 class _Pickler(pickle.Pickler):
-    """Names of NumPy that every version has: `numpy._core`, which NumPy 2 writes, is unknown to older ones."""
+    """Module names that exist in every NumPy version: `numpy._core`, which NumPy 2 writes, is unknown to older ones."""
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Later):
@@ -127,5 +127,5 @@ def write_pickle(content: Any, path: Path) -> None:
     """Write arrays and plain containers so that Python 3.4 and NumPy of any version can read them."""
     with path.open("wb") as file:
         pickler = _Pickler(file, protocol=4)
-        pickler.fast = True  # else the bytes of every array are kept until the end
+        pickler.fast = True  # otherwise the bytes of every array stay in memory until the end
         pickler.dump(content)

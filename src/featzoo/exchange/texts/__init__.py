@@ -1,1 +1,1 @@
-"""Importers of texts with labels."""
+"""Imports of texts with labels."""

@@ -18,19 +18,19 @@ UNKNOWN = "unknown"
 
 
 def import_cped(path: Path, store: Path, whole: bool = False, dry_run: bool = False) -> Account:
-    """Put a part of CPED into a store: a clip `<dialogue>-<character>/zh` of what a character says there, split test.
+    """Import a part of CPED: a clip `<dialogue>-<character>/zh` of what a character says there, split test.
 
     Characters whose Big Five the annotators left unknown are left out.
 
     Args:
         path: train_split.csv, valid_split.csv or test_split.csv.
-        store: Made if it is not there.
-        whole: Whether a clip is all that a character says in the file, `<series>-<character>/zh`.
-        dry_run: Whether only to say what would come in.
+        store: The store; created if missing.
+        whole: Whether a clip holds everything that a character says in the file, `<series>-<character>/zh`.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is not such a file.
-        StoreError: If the store holds other texts of the same clips.
+        InvalidClips: If the file has another format.
+        StoreError: If the store has other texts for the same clips.
     """
     columns, rows = read_table(path)
     if lacking := [name for name in COLUMNS if name not in columns]:

@@ -26,23 +26,23 @@ COLUMNS = {
 
 
 def import_essays(path: Path, store: Path, split: str | None = None, dry_run: bool = False) -> Account:
-    """Put Essays into a store: clips without media, with words, five labels 0 or 1 and a split.
+    """Import Essays: clips without media, with words, five labels (0 or 1) and a split.
 
     The columns are those of the distribution (#AUTHID, TEXT, cEXT, cNEU, cAGR, cCON, cOPN), of ADAM's author's
     version (text, O, C, E, A, N) or of the Kaggle one (user, text, E, N, A, C, O); a .csv or .parquet. A column
-    `adam_split` or `split` gives the splits; without one they are made as the author made them.
+    `adam_split` or `split` gives the splits; without it they are made as by the author.
 
     Args:
         path: The file.
-        store: Made if it is not there.
-        split: train, valid or test, if all rows are of that split.
-        dry_run: Whether only to say what would come in.
+        store: The store; created if missing.
+        split: train, valid or test, if all rows belong to that split.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is not such a file.
-        InvalidOption: If it has too few rows to split.
-        MissingPackage: If splits are to be made, and scikit-learn is not installed.
-        StoreError: If the store holds other texts of the same clips.
+        InvalidClips: If the file has another format.
+        InvalidOption: If there are too few rows to split.
+        MissingPackage: If splits must be made and scikit-learn is not installed.
+        StoreError: If the store has other texts for the same clips.
     """
     columns, rows = read_table(path)
     found = find_columns(columns, COLUMNS)

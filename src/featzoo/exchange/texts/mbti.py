@@ -18,7 +18,7 @@ COLUMNS = {
     "type": ("type",),
     "text": ("posts", "text"),
     "split": ("adam_split", "split"),
-    **{trait: TRAIT_COLUMNS[trait] for trait in TRAITS if trait != "neuroticism"},  # which a type says nothing of
+    **{trait: TRAIT_COLUMNS[trait] for trait in TRAITS if trait != "neuroticism"},  # which types do not contain
 }  # fmt: skip
 # Trait to a position in the type and the letter that means 1; a type says nothing about neuroticism.
 LETTERS = {"openness": (1, "N"), "conscientiousness": (3, "J"), "extraversion": (0, "E"), "agreeableness": (2, "F")}
@@ -72,7 +72,7 @@ def import_mbti(
 
 
 def _joined(read: Iterable[Text], mask_types: bool) -> tuple[list[Text], list[str]]:
-    """The posts of each user as one text, and notes about types that they name and about empty posts."""
+    """The posts of each user as one text, and notes about type names and empty posts."""
     texts, named, empty = [], 0, 0
     for one in read:
         each = posts(one.text)

@@ -19,7 +19,7 @@ from featzoo.vocabulary import TRAIT_COLUMNS, TRAITS
 LANGUAGES = ("en", "fr", "ms", "ja", "zh")
 # The author's data sets call Malay bm (Bahasa Melayu) and Japanese jp.
 ALIASES = {"bm": "ms", "jp": "ja"}
-# The flag of `zoo augment` where PIGA gave no good answer: the text is TOGA's.
+# The flag that `zoo augment` sets if PIGA failed and the text is TOGA's.
 FELL_BACK = "fallback-toga"
 # Names that a table may use for a label.
 LABELS = {name: trait for trait, names in TRAIT_COLUMNS.items() for name in names}
@@ -29,11 +29,11 @@ class Row(NamedTuple):
     """A text in one language.
 
     Attributes:
-        clip: As it is stored.
-        row: The id that it has in all languages.
+        clip: The clip to store.
+        row: The id shared by all languages.
         language: Two letters.
         method: How the text was made: `source`, `toga`, `piga` ...
-        flags: What its maker noted.
+        flags: Flags set by its maker.
     """
 
     clip: Clip
@@ -46,46 +46,46 @@ class Row(NamedTuple):
 def import_parallel(
     path: Path, store: Path, split: str | None = None, languages: Sequence[str] = (), dry_run: bool = False
 ) -> Account:
-    """Put parallel texts into a store: clips `<row>/<language>` without media, with words, labels and split.
+    """Import parallel texts: clips `<row>/<language>` without media, with words, labels and split.
 
-    A row is an object with id, language, text, and where they are known split, labels (trait to 0 or 1), method and
-    flags: a line of JSON, or a row of Parquet, where labels may be a struct or one column each. Refused are rows
-    that cannot be read, are there twice, or differ from the others of their row in split or labels; so are texts that
-    are not those of the same clip in the store.
+    A row is an object with id, language, text, and optionally split, labels (trait to 0 or 1), method and
+    flags: a line of JSON, or a row of Parquet, where labels may be a struct or one column each. Rows are refused that
+    cannot be read, occur twice, or differ from other languages of their row in split or labels, and so are texts that
+    differ from the same clip's text in the store.
 
     Args:
         path: The file.
-        store: Made if it is not there; what is in it stays.
+        store: The store; created if missing, kept otherwise.
         split: Only rows of this split.
-        languages: Only rows in these. By default all, and a language that is none of ADAM's five is refused.
-        dry_run: Whether only to say what would come in.
+        languages: Only rows in these. By default all, and a language that is not one of ADAM's five is refused.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If the file cannot be read, or nothing in it.
-        InvalidOption: If a language is no code of two letters.
+        InvalidClips: If the file, or every row in it, cannot be read.
+        InvalidOption: If a language is not a code of two letters.
     """
     wanted = [ALIASES.get(name, name) for name in languages]
     for name in wanted:
         if len(name) != 2 or not name.isascii() or not name.islower():
-            raise InvalidOption(f"'{name}' is no language: codes have two letters, such as fr")
+            raise InvalidOption(f"'{name}' is not a language: codes have two letters, such as fr")
     known = FeatureStore(store).clips() if (store / "STORE.json").is_file() else {}
     rows, refused = read_parallel(path, wanted, known)
     kept = [row for row in rows if (not wanted or row.language in wanted) and (not split or row.clip.split == split)]
     notes = _told(kept)
     if others := len(rows) - len(kept):
-        notes.append(f"left out as asked: {others} texts of other languages or splits")
+        notes.append(f"left out as requested: {others} texts of other languages or splits")
     return bring_in(Arrival([], [row.clip for row in kept], refused, notes), store, dry_run)
 
 
 def read_parallel(
     path: Path, languages: Iterable[str] = (), known: Mapping[str, Clip] | None = None
 ) -> tuple[list[Row], dict[str, str]]:
-    """The rows of a file of parallel texts that fit together, and why the others do not.
+    """The consistent rows of a file of parallel texts, and the reasons for refusing the others.
 
     Args:
-        path: As for `import_parallel`.
-        languages: That may occur beside ADAM's five.
-        known: Clips by id that the rows must fit to.
+        path: The file, as for `import_parallel`.
+        languages: Languages that are allowed besides ADAM's five.
+        known: Clips by id with which the rows must agree.
 
     Raises:
         InvalidClips: If the file cannot be read.
@@ -97,7 +97,7 @@ def read_parallel(
 
 
 def rows_of(path: Path) -> Iterator[tuple[str, Mapping[Any, Any] | str]]:
-    """Where each row of a .parquet, or else JSON Lines, file is, and its fields; or text, why it could not be read.
+    """The place and the fields of each row of a .parquet or JSON Lines file; text is the reason why it is unreadable.
 
     Raises:
         InvalidClips: If the file cannot be read.
@@ -115,7 +115,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, Mapping[Any, Any] | str]]:
 
 
 def _object(line: bytes) -> Mapping[str, Any] | str:
-    """A line's object, or why it is none."""
+    """A line's object, or the reason why it has none."""
     try:
         found = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -126,11 +126,11 @@ def _object(line: bytes) -> Mapping[str, Any] | str:
 
 
 class _File:
-    """The rows of a file, sorted into those that fit together and those that are refused.
+    """The rows of a file, divided into consistent and refused ones.
 
     Args:
-        languages: That may occur.
-        known: What the store holds.
+        languages: Allowed languages.
+        known: The store's clips.
     """
 
     def __init__(self, languages: Collection[str], known: Mapping[str, Clip]) -> None:
@@ -145,7 +145,7 @@ class _File:
                 self._first.setdefault(row, clip)
 
     def take(self, place: str, fields: Mapping[Any, Any] | str) -> None:
-        """Keep or refuse one row; text is why it could not be read."""
+        """Keep or refuse one row; text is the reason why it could not be read."""
         try:
             if isinstance(fields, str):
                 raise ValueError(fields)
@@ -164,13 +164,15 @@ class _File:
     def _check(self, row: Row) -> None:
         clip = row.clip
         if clip.id in self._seen:
-            raise ValueError(f"{clip.id} is there twice: by {self._seen[clip.id].method}, then by {row.method}")
+            raise ValueError(f"{clip.id} occurs twice: by {self._seen[clip.id].method}, then by {row.method}")
         stored = self.known.get(clip.id)
         if stored is not None and stored.words and stored.text != clip.text:
-            raise ValueError(f"{clip.id} is in the store with another text: another method's go into another store")
+            raise ValueError(
+                f"{clip.id} is in the store with another text: import texts of another method into another store"
+            )
         first = self._first.get(row.row, clip)
         if any(first.labels.get(trait, value) != value for trait, value in clip.labels.items()):
-            raise ValueError(f"the labels of {clip.id} are not those of {first.id}")
+            raise ValueError(f"the labels of {clip.id} differ from those of {first.id}")
         if first.split and clip.split and first.split != clip.split:
             raise ValueError(f"{clip.id} is {clip.split}, but {first.id} is {first.split}")
 
@@ -181,7 +183,7 @@ def _row(fields: Mapping[str, Any], languages: Collection[str]) -> Row:
         raise ValueError("it has no id" if row is None else f"its id is {row!r}, not text")
     row = str(row)
     if any(part in ("", ".", "..") for part in row.replace("\\", "/").split("/")):
-        raise ValueError(f"its id {row!r} is no name: as a path it would lead elsewhere")
+        raise ValueError(f"its id {row!r} is not allowed: as a path it would lead outside the store")
     said = fields.get("language")
     language = ALIASES.get(str(said), str(said))
     if language not in languages:
@@ -198,7 +200,7 @@ def _row(fields: Mapping[str, Any], languages: Collection[str]) -> Row:
 
 
 def _labels(fields: Mapping[str, Any]) -> dict[str, float]:
-    """Trait to 0 or 1, from a struct or from columns; what is not known is not in it."""
+    """Trait to 0 or 1, from a struct or from columns; unknown labels are left out."""
     own = fields.get("labels")
     if own is not None and not isinstance(own, Mapping):
         raise ValueError(f"its labels are {own!r}, not an object such as {{'openness': 1}}")
@@ -217,7 +219,7 @@ def _labels(fields: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _told(rows: Sequence[Row]) -> list[str]:
-    """A line for each language: how many texts, by which method, with which flags, and how many rows lack it."""
+    """A line for each language: the number of texts, methods, flags, and rows without this language."""
     by_language: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_language[row.language].append(row)
@@ -225,7 +227,7 @@ def _told(rows: Sequence[Row]) -> list[str]:
     lines = []
     for language, those in sorted(by_language.items()):
         told = [_counted(row.method for row in those), _counted(flag for row in those for flag in row.flags)]
-        lacking = f", {whole - len(those)} of {whole} rows lack it" if len(those) < whole else ""
+        lacking = f", {whole - len(those)} of {whole} rows are missing" if len(those) < whole else ""
         lines.append(f"{language}: {len(those)} texts ({'; flags: '.join(filter(None, told))}){lacking}")
     return lines
 

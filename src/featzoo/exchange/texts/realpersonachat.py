@@ -1,4 +1,4 @@
-"""RealPersonaChat: Japanese small talk of 233 people who have filled in a Big Five questionnaire."""
+"""RealPersonaChat: Japanese conversations of 233 people who answered a Big Five questionnaire."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ PEOPLE = "interlocutors.json"
 
 
 def import_realpersonachat(folder: Path, store: Path, dry_run: bool = False) -> Account:
-    """Put RealPersonaChat into a store: one clip `<person>/ja` of all that a person says, split test.
+    """Import RealPersonaChat: one clip `<person>/ja` with everything that a person says, split test.
 
-    A label is 1 where the person's score is above the median of all people's, which makes two classes of about one
+    A label is 1 if the person's score is above the median of all people, which makes two classes of about equal
     size; the scores themselves, means of items from 1 to 7, are the labels `openness_score` and so on. The data set
-    comes without classes: the cut is ours.
+    has no classes: the threshold is our choice.
 
     Args:
-        folder: Of the distribution, with interlocutors.json, and dialogues as `dialogues/*.json` or
+        folder: Folder of the distribution, with interlocutors.json, and dialogues as `dialogues/*.json` or
             `dialogues.jsonl.gz`, anywhere in it.
-        store: Made if it is not there.
-        dry_run: Whether only to say what would come in.
+        store: The store; created if missing.
+        dry_run: Only report what would be imported.
 
     Raises:
-        InvalidClips: If it is not such a folder.
-        StoreError: If the store holds other texts of the same clips.
+        InvalidClips: If the folder has another format.
+        StoreError: If the store has other texts for the same clips.
     """
     place = next(iter(sorted(folder.rglob(PEOPLE))), None)
     if place is None:
@@ -50,12 +50,12 @@ def import_realpersonachat(folder: Path, store: Path, dry_run: bool = False) -> 
                 said[one["interlocutor_id"]].append(one["text"])
             count += 1
         except (KeyError, TypeError) as error:
-            refused[name] = f"it is no dialogue of RealPersonaChat: {type(error).__name__} {error}"
+            refused[name] = f"it is not a dialogue of RealPersonaChat: {type(error).__name__} {error}"
     cut = {trait: median(scores[trait] for scores in people.values()) for trait in TRAITS if people}
     clips = []
     for person, scores in people.items():
         if not (words := words_of("\n".join(said[person]))):
-            refused[person] = "the person says nothing in the dialogues that are here"
+            refused[person] = "the person says nothing in the dialogues of this folder"
             continue
         labels = {trait: float(scores[trait] > cut[trait]) for trait in TRAITS}
         labels |= {f"{trait}_score": scores[trait] for trait in TRAITS}
@@ -66,7 +66,7 @@ def import_realpersonachat(folder: Path, store: Path, dry_run: bool = False) -> 
 
 
 def _scores(people: Any) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Person to trait to score, and the people without."""
+    """Person to trait to score, and the people without scores."""
     found, refused = {}, {}
     if not isinstance(people, Mapping):
         raise InvalidClips(f"{PEOPLE} is not an object of people")

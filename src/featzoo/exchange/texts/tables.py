@@ -1,4 +1,4 @@
-"""Tables of texts with yes-or-no personality labels: reading them, and the splits that ADAM's author made of two."""
+"""Tables of texts with yes-or-no personality labels: reading them, and the splits of ADAM's author for two of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from featzoo.media.transcripts import words_of
 from featzoo.stand_ins import refuse_stand_in
 from featzoo.vocabulary import split_name
 from featzoo.weights.imports import require
+from featzoo.wording import count
 
 YES_OR_NO = {"y": 1.0, "n": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0}
 # csv's own limit is 128 KB a field; the longest essays and lists of posts are longer.
@@ -27,11 +28,11 @@ class Text(NamedTuple):
     """One row of a table.
 
     Attributes:
-        id: Of the clip.
-        text: As it will be stored; empty where there is none.
+        id: The clip's id.
+        text: The text to store; empty if it is missing.
         labels: Trait to 0 or 1, in the order of `TRAITS`.
-        split: train, valid or test; None where the row does not say.
-        empty: Why a text that is empty is refused.
+        split: train, valid or test; None if the row does not give it.
+        empty: The reason for refusing an empty text.
     """
 
     id: str
@@ -42,10 +43,10 @@ class Text(NamedTuple):
 
 
 def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str | None, Any]]]]:
-    """A table's columns, and its rows with where each is; a row of another length has the key None.
+    """A table's columns, and its rows with their places; a row of another length has the key None.
 
-    A .csv is UTF-8, or ISO-8859-1 where it is not, which is how Essays is distributed. Anything called .parquet is
-    Parquet.
+    A .csv is read as UTF-8 or else as ISO-8859-1, the encoding of the distributed Essays. A file called .parquet is
+    read as Parquet.
 
     Raises:
         InvalidClips: If it cannot be read.
@@ -64,7 +65,7 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str | No
     except OSError as error:
         raise InvalidClips(f"cannot read {path}: {error.strerror}") from error
     if b"\0" in raw and not raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InvalidClips(f"{path} is a binary file, not a table of text; a spreadsheet is exported as CSV first")
+        raise InvalidClips(f"{path} is a binary file, not a text table; export a spreadsheet as CSV first")
     try:
         text = raw.decode("utf-16" if b"\0" in raw else "utf-8-sig")
     except UnicodeDecodeError:
@@ -91,7 +92,7 @@ def check_fields(row: Mapping[Any, Any], columns: Iterable[str]) -> None:
     """Refuse a row of another length than the header's, or without a value in one of the columns.
 
     Raises:
-        ValueError: If it is one.
+        ValueError: For such a row.
     """
     if None in row:
         raise ValueError("it has more fields than there are columns")
@@ -104,12 +105,12 @@ def texts_of(
     columns: Mapping[str, str],
     labels: Callable[[Mapping[Any, Any]], Mapping[str, float]],
 ) -> tuple[list[Text], dict[str, str]]:
-    """The rows of a table as texts, and why the others are none.
+    """The rows of a table as texts, and the reasons for refusing the others.
 
     Args:
-        rows: Where each is, and its fields.
-        columns: What must be there to its column: `text`, `id` and `split` where the table has them, and others.
-        labels: Those of a row; its ValueError refuses the row.
+        rows: The place of each row, and its fields.
+        columns: Required values to their columns: `text`, `id` and `split` if the table has them, and others.
+        labels: Returns the labels of a row; its ValueError refuses the row.
     """
     texts, refused = [], {}
     for number, (place, row) in enumerate(rows):
@@ -136,10 +137,10 @@ def yes_or_no(value: Any) -> float:
 
 
 def split_of(value: Any) -> str | None:
-    """train, valid or test, whatever it is called; None of an empty value.
+    """train, valid or test, from any of their synonyms; None for an empty value.
 
     Raises:
-        ValueError: If it is none of them.
+        ValueError: If it is not a split.
     """
     given = str("" if value is None else value).strip()
     split = split_name(given)
@@ -155,10 +156,10 @@ def arrive(
 
     Args:
         texts: Rows that could be read, in the file's order.
-        refused: Those that could not.
-        split: Of all rows; None takes the rows' own, or makes the author's where they have none.
-        full: How many rows the whole corpus has.
-        notes: What the user should know.
+        refused: Rows that could not be read.
+        split: Split of all rows; None uses the rows' own, or makes the author's if they have none.
+        full: Number of rows in the whole corpus.
+        notes: Notes for the user.
 
     Raises:
         InvalidOption: If there are too few rows of some pattern of labels to split them.
@@ -177,22 +178,24 @@ def arrive(
         if not text.text.strip():
             refused[text.id] = text.empty
         elif part is None:
-            refused[text.id] = "it has no split, and others have"
+            refused[text.id] = "it has no split, but other rows have one"
         else:
             clips.append(Clip(id=text.id, words=words_of(text.text), split=part, labels=dict(text.labels)))
     return Arrival([], clips, refused, notes)
 
 
 def bring_texts(arrival: Arrival, store: Path, dry_run: bool) -> Account:
-    """Put texts into a store, as `bring_in` does, that does not hold others under the same ids.
+    """Import texts with `bring_in` into a store that has no other texts under the same ids.
 
     Raises:
-        StoreError: If it does: it would keep its own words, so these would be lost in silence.
+        StoreError: If it has other texts: it would keep them, and the new ones would be lost silently.
     """
     known = FeatureStore(store).clips() if (store / "STORE.json").is_file() else {}
     other = [c.id for c in arrival.clips if c.id in known and known[c.id].words and known[c.id].text != c.text]
     if other:
-        raise StoreError(f"{store} holds other texts of {len(other)} clips, such as '{other[0]}': give another store")
+        raise StoreError(
+            f"{store} has other texts for {count(len(other), 'clip')}, such as '{other[0]}': give another store"
+        )
     return bring_in(arrival, store, dry_run)
 
 
@@ -200,7 +203,7 @@ def author_splits(labels: Sequence[Mapping[str, float]]) -> list[str]:
     """A split for each row: a fifth is test, a fifth of the rest valid, both stratified by the rows' label patterns.
 
     Args:
-        labels: Of each row, in the file's order; the order of its labels makes the pattern.
+        labels: Labels of each row, in the file's order; the order of its labels makes the pattern.
 
     Raises:
         InvalidOption: If there are too few rows of some pattern.
@@ -213,7 +216,7 @@ def author_splits(labels: Sequence[Mapping[str, float]]) -> list[str]:
     require("sklearn", "zoo")
     from sklearn.model_selection import train_test_split
 
-    # Patterns as strings, as the author has them: their sorted order decides whom scikit-learn draws.
+    # Patterns are strings as in the author's code, because scikit-learn's draw depends on their sorted order.
     patterns = [str(int("".join(str(int(value)) for value in one.values()), 2)) for one in labels]
     splits = ["train"] * len(labels)
     rows = list(range(len(labels)))
@@ -224,15 +227,15 @@ def author_splits(labels: Sequence[Mapping[str, float]]) -> list[str]:
         except ValueError as error:
             kinds = f"{len(labels)} texts of {len(set(patterns))} patterns of labels"
             raise InvalidOption(
-                f"{kinds} are too few to split ({error}): name one split, or give the file a column 'split'"
+                f"{kinds} are too few to split ({error}): name one split, or add a column 'split' to the file"
             ) from error
         for i in drawn:
             splits[i] = name
     return splits
 
 
-def _how_split(count: int, full: int) -> str:
+def _how_split(rows: int, full: int) -> str:
     how = "splits: scikit-learn's train_test_split, 0.2, seed 42, stratified by all labels, twice"
-    if count == full:
+    if rows == full:
         return f"{how}: those that ADAM's author published"
-    return f"{how}; the whole corpus has {full:,} texts, this file {count:,}: its splits are not the published ones"
+    return f"{how}; the whole corpus has {full:,} texts, this file {rows:,}: its splits are not the published ones"

@@ -1,1 +1,1 @@
-"""Extractors of sound."""
+"""Extractors of audio features."""

@@ -17,7 +17,7 @@ from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
 from featzoo.weights.imports import check, require
 
-# openSMILE turns +1.0 into -32768: the largest sample that a 16-bit file can hold is the largest it gets.
+# openSMILE turns +1.0 into -32768, so samples are limited to the largest of a 16-bit file.
 LOUDEST = np.float32(32767 / 32768)
 # Every set has a row of low-level descriptors each 10 ms; what a row spans, seconds, differs (openSMILE's own index).
 HOP = 0.01
@@ -40,10 +40,10 @@ class Egemaps(Extractor):
         Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set (GeMAPS)", IEEE TAFFC 2016.
 
     Differences:
-        openSMILE takes 16-bit samples: louder ones are clipped (and noted), those of +1.0 lowered to 32767/32768,
-        because its wrapper turns them into -32768. Of several channels `smile.process_file` uses the first, as
-        does `channel=first`; the default here is their mix. Sound too short for one frame (about 60 ms) is a failure
-        `too-short` where openSMILE gives a row of NaN.
+        openSMILE reads 16-bit samples: louder ones are clipped (and noted), those of +1.0 lowered to 32767/32768,
+        because its wrapper turns them into -32768. With several channels `smile.process_file` uses the first, like
+        `channel=first`; the default here is their mix. Sound too short for one frame (about 60 ms) fails as
+        `too-short`, while openSMILE gives a row of NaN.
     """
 
     name = "egemaps"
@@ -93,7 +93,7 @@ class Egemaps(Extractor):
             intervals = np.array([[0.0, seconds]])
         else:
             start = np.arange(len(features)) * HOP
-            # openSMILE's last rows reach past the end: a row lies inside its clip.
+            # openSMILE's last rows extend past the end: rows are cut at the clip's end.
             intervals = np.minimum(np.stack([start, start + _window(self.feature_set)], axis=1), seconds)
         return FeatureSequence(_finite(features), intervals, tuple(smile.feature_names))
 

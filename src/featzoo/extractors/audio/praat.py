@@ -1,4 +1,4 @@
-"""Pitch, intensity, harmonicity, formants, jitter and shimmer as Praat measures them."""
+"""Praat's pitch, intensity, harmonicity, formants, jitter and shimmer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FUNCTIONALS = (
     "jitter_local", "jitter_rap", "jitter_ppq5", "shimmer_local", "shimmer_apq3", "shimmer_apq5",
     "pitch_mean", "pitch_sd", "hnr_mean", "f1_mean", "f2_mean", "f3_mean",
 )  # fmt: skip
-# What Praat writes where nothing is defined: an unvoiced frame's HNR, and the logarithm of no intensity.
+# Praat's values for undefined results: an unvoiced frame's HNR, and the logarithm of zero intensity.
 UNVOICED_HNR, NO_INTENSITY = -199.0, -299.0
 # Praat's intensity window is the longest of its windows, in periods of the pitch floor.
 PERIODS = 6.4
@@ -91,9 +91,9 @@ class Praat(Extractor):
 
     def __post_init__(self) -> None:
         if not 0 < self.pitch_floor < self.pitch_ceiling:
-            raise ValueError("pitch_floor and pitch_ceiling are positive, the floor below the ceiling")
+            raise ValueError("pitch_floor and pitch_ceiling must be positive, the floor below the ceiling")
         if min(self.hop, self.formant_ceiling, 1 if self.rate is None else self.rate) <= 0:
-            raise ValueError("hop, formant_ceiling and rate are positive")
+            raise ValueError("hop, formant_ceiling and rate must be positive")
 
     def prepare(self) -> None:
         """Check the package."""
@@ -183,6 +183,6 @@ def _silent(samples: Array, rate: int, middle: Array) -> Array:
 
 
 def _mean(values: Array) -> float:
-    """The mean of what is observed; NaN if nothing is."""
+    """The mean of the observed values; NaN without any."""
     seen = values[~np.isnan(values)]
     return float(seen.mean()) if len(seen) else float("nan")

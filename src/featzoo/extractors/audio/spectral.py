@@ -1,4 +1,4 @@
-"""Zero crossings, MFCC and constant-Q chroma as CH-SIMS and MMSA-FET take them from librosa."""
+"""Zero crossings, MFCC and constant-Q chroma computed with librosa as in CH-SIMS and MMSA-FET."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Spectral(Extractor):
     around its centre (chroma: up to 0.7 s for its lowest notes).
 
     Attributes:
-        rate: Sample rate in Hz that the sound is brought to first; the recipe's is 22050.
+        rate: Resample to this rate in Hz first; the recipe's is 22050.
         channel: The `mix` of all channels (stereo: their mean; surround sound: as ffmpeg mixes it), the `first`, or the
             number of one, from 1.
 
@@ -48,8 +48,8 @@ class Spectral(Extractor):
 
     Differences:
         Columns are in the order of the published CH-SIMS features (zcr, mfcc, chroma); MMSA-FET itself
-        gives them in the order of its configuration file. Chroma of a frame without any energy is NaN
-        where librosa gives 0. Sound shorter than one frame (93 ms) is a failure `too-short` where
+        gives them in the order of its configuration file. Chroma of a frame without any energy is NaN,
+        while librosa gives 0. Sound shorter than one frame (93 ms) fails as `too-short`, while
         librosa pads. Needs about 90 MB of memory for each minute of sound.
     """
 
@@ -82,7 +82,7 @@ class Spectral(Extractor):
             raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {FRAME / self.rate:.3f} s")
         librosa = _librosa()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # short octaves and silence: nothing that a user could put right
+            warnings.simplefilter("ignore")  # short octaves and silence: warnings that a user cannot act on
             try:
                 samples = librosa.resample(sound.samples[0], orig_sr=sound.rate, target_sr=self.rate)  # (N,)
                 columns = self._columns(librosa, samples)
@@ -118,10 +118,10 @@ class Spectral(Extractor):
 
 @cache
 def _librosa() -> Any:
-    """librosa, its compiled functions ready.
+    """librosa with its functions compiled.
 
-    numba compiles them at first use and keeps them on disk; processes that fill that cache at the same time
-    have been seen to crash. So the first use is a second of noise, one process at a time.
+    numba compiles them at first use and caches them on disk; processes that write this cache at the same time
+    can crash. The first use is therefore a second of noise, in one process at a time.
     """
     librosa = require("librosa", "spectral")
     noise = np.random.default_rng(0).normal(size=22050).astype(np.float32)

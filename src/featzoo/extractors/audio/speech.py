@@ -32,8 +32,8 @@ class Speech(ModelExtractor):
 
     Attributes:
         model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
-        layers: Hidden states to average; 0 is what enters the first layer, -1 what the encoder gives.
-        layer_weights: In place of the average, a sum with these weights, one for each of `layers`,
+        layers: Hidden states to average; 0 is the input of the first layer, -1 the encoder's output.
+        layer_weights: Instead of the average, use a sum with these weights, one for each of `layers`,
             used unchanged (apply a softmax first for weights as in SUPERB).
         window_seconds: Longer clips are cut into equal windows of at most this length.
         context_seconds: Sound that a window sees on either side and whose frames are dropped.
@@ -46,8 +46,8 @@ class Speech(ModelExtractor):
         NeurIPS 2020; weighted layers: Yang et al., "SUPERB", Interspeech 2021.
 
     Differences:
-        Sound is normalised (where preprocessor_config.json says so) over the whole clip, before it is
-        cut. A clip of more than `window_seconds` is not what one pass over the whole would give: windows
+        Sound is normalised (if preprocessor_config.json requires it) over the whole clip, before it is
+        cut. The features of a clip of more than `window_seconds` differ from those of a single pass: windows
         attend only to themselves and their context, and models with group normalisation (all base
         models) normalise each window by itself. Such models were trained without attention masks, and
         padding would change their features: only clips of equal length share a batch. The samples after
@@ -124,7 +124,7 @@ class Speech(ModelExtractor):
         if settings.get("do_normalize", True):
             samples = normalised(samples)
         start = np.arange(layout.frames(len(samples))) * layout.stride / rate
-        # Resampling rounds the length up: a row lies inside its clip.
+        # Resampling rounds the length up: rows are cut at the clip's end.
         intervals = np.minimum(np.stack([start, start + layout.field / rate], axis=1), seconds)  # (T, 2)
         window, context = (round(s * rate / layout.stride) for s in (self.window_seconds, self.context_seconds))
         yield from pieces(samples, intervals, layout, window, context)

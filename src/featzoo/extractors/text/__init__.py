@@ -1,1 +1,1 @@
-"""Extractors of words."""
+"""Extractors of text features."""

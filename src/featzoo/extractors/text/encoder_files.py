@@ -1,4 +1,4 @@
-"""A transformers encoder on this machine: what its files say, its tokenizer and its weights."""
+"""A transformers encoder on this machine: its configuration, tokenizer and weights."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from featzoo.weights.locate import TOKENIZER_FILES, WEIGHT_FILES, folder_digest,
 
 
 class EncoderFiles(NamedTuple):
-    """What is known of a model without loading it.
+    """A model's facts that can be read without loading it.
 
     Attributes:
-        config: Of config.json.
-        weights: SHA-256 of what decides the output.
+        config: The content of config.json.
+        weights: SHA-256 of the files that determine the output.
         tokenizer: SHA-256 of the tokenizer's files.
     """
 
@@ -30,7 +30,7 @@ class EncoderFiles(NamedTuple):
 
 
 def encoder_files(model: str) -> EncoderFiles:
-    """The model's files as they are now; asked for with every text, so all that this costs is their times.
+    """The current state of the model's files. It is called for every text, so it only reads their times.
 
     Raises:
         MissingWeights: If they are not on this machine, or cannot be read.
@@ -41,14 +41,14 @@ def encoder_files(model: str) -> EncoderFiles:
     except OSError as error:
         raise MissingWeights(f"{folder} cannot be read: {error.strerror or error}") from error
     stamp = tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in states)
-    # What has just changed may change again without its times moving on.
+    # A file that has just changed may change again with the same time.
     settled = time.time() - max((s.st_ctime for _, s in states), default=0.0) > SETTLED_SECONDS
     return _read(folder, stamp) if settled else _read.__wrapped__(folder, stamp)
 
 
 @cache
 def _read(folder: Path, _stamp: tuple[Any, ...]) -> EncoderFiles:
-    """Without importing transformers: checks must stay quick."""
+    """Reads the files without importing transformers, because checks must be quick."""
     place = folder / "config.json"
     try:
         config: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ def load_tokenizer(model: str, _digest: str) -> TextTokenizer:
     A text is all text to it: `[SEP]` in a transcript is a bracket and letters, not the end of the text.
 
     Raises:
-        MissingWeights: If there is none, or only a slow one.
+        MissingWeights: If the tokenizer is missing, or only a slow one exists.
     """
     folder = locate(model)
     try:
@@ -80,7 +80,7 @@ def load_tokenizer(model: str, _digest: str) -> TextTokenizer:
         raise MissingWeights(f"no tokenizer of '{model}' in {folder}: {error}") from error
     if not tokenizer.is_fast:
         raise MissingWeights(f"the tokenizer of '{model}' has no tokenizer.json: save it again with transformers 5")
-    backend = tokenizer.backend_tokenizer  # without the layer above, which takes longer than it does
+    backend = tokenizer.backend_tokenizer  # without transformers' own layer, which takes longer than the tokenizer
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
@@ -89,10 +89,10 @@ def load_tokenizer(model: str, _digest: str) -> TextTokenizer:
 
 @cache
 def load_encoder(model: str, device: str, _digest: str) -> Any:
-    """The encoder in eval mode, loaded once per process while its files stay as they are.
+    """The encoder in eval mode, loaded once per process and again if its files change.
 
     Raises:
-        MissingWeights: If there are no weights.
+        MissingWeights: If the weights are missing.
     """
     folder = locate(model)
     try:

@@ -22,20 +22,20 @@ from featzoo.weights.search import file_places, gensim_folder, is_path
 
 @dataclass(frozen=True)
 class Glove(Extractor):
-    """One row per token, its word vector, with the interval of the word that it is part of.
+    """One row per token: its word vector, with the interval of the token's word.
 
-    The first run with a file converts it, once, to files that are mapped (`featzoo/vectors` in the user's cache
+    The first run with a file converts it once to memory-mapped files (`featzoo/vectors` in the user's cache
     folder; as large as the vectors in memory).
 
     Attributes:
         vectors: A file (GloVe's or word2vec's text, word2vec's binary, .gz, .zip, gensim's KeyedVectors), a
-            name that `feat weights list` shows, or one of `gensim.downloader` that lies in gensim-data.
-        output: `vectors`; or `counts`, one row per clip: how many tokens it has, and how many of them the vectors
-            do not hold (`glove.oov`).
-        oov: The row of a token that the vectors do not hold: `nan`, which counts as not observed, or `zero`.
-        case: `either` looks for a token as it is, then in lower case; `exact` and `lower` do one of these.
-        tokenizer: `treebank` splits punctuation and contractions off words that the vectors do not hold as
-            they stand; `whitespace` does not.
+            name that `feat weights list` shows, or a name of `gensim.downloader` that is in gensim-data.
+        output: `vectors`; or `counts`, one row per clip: the number of tokens and the number of unknown ones
+            (`glove.oov`).
+        oov: The row of an unknown token: `nan`, which counts as not observed, or `zero`.
+        case: `either` looks up a token unchanged, then in lower case; `exact` and `lower` do only one of these.
+        tokenizer: `treebank` splits punctuation and contractions off words that the vectors do not hold
+            unchanged; `whitespace` does not.
         cleaning: `siamese` drops links, e-mail addresses, digits and special characters, as the Siamese
             cross-modal paper does; `none` drops nothing.
 
@@ -44,9 +44,9 @@ class Glove(Extractor):
         cross-modal embeddings, section on text).
 
     Differences:
-        The paper's tokens are spaCy's; these are NLTK's of the Penn Treebank. What the paper calls special
-        characters is taken as all that is neither a letter nor an apostrophe: "well-known" is two tokens, "3rd" is
-        "rd". Its fixed length of 80 tokens is the recipe's.
+        The paper's tokens are spaCy's; these are NLTK's of the Penn Treebank. The paper's special
+        characters are understood as all that are neither letters nor apostrophes: "well-known" is two tokens, "3rd" is
+        "rd". Its fixed length of 80 tokens is set in the recipe.
     """
 
     name = "glove"
@@ -63,17 +63,17 @@ class Glove(Extractor):
     cleaning: Cleaning = "none"
 
     def prepare(self) -> None:
-        """Check the tokenizer's package and that the vectors are on this machine; convert them if need be."""
+        """Check that the tokenizer's package and the vectors are installed, and convert the vectors if necessary."""
         if self.tokenizer == "treebank":
             check("nltk", self.extra)
         self._vectors()
 
     def digests(self) -> dict[str, str]:
-        """Of the vectors' file."""
+        """Digest of the vectors' file."""
         return {"vectors": source_digest(find_vectors(self.vectors))}
 
     def provenance(self) -> dict[str, Any]:
-        """Which vectors, by name, and how many."""
+        """The name and number of the vectors."""
         held = self._vectors()
         return {"model": self.vectors, "vectors": f"{len(held)} of length {held.width}"}
 
@@ -81,7 +81,7 @@ class Glove(Extractor):
         """The vectors of the clip's tokens, or their counts.
 
         Raises:
-            ClipError: With reason `no-words`, if there are none, or none is left of them.
+            ClipError: With reason `no-words`, if there are no words, or none after cleaning.
         """
         held = self._vectors()
         rows: list[int] = []
@@ -106,7 +106,7 @@ class Glove(Extractor):
         return word_vectors(find_vectors(self.vectors))
 
     def _row(self, held: WordVectors, token: str) -> int:
-        """The row of the first spelling that the vectors hold; -1 where they hold none."""
+        """The row of the first spelling that the vectors hold; -1 if they hold none."""
         spellings = [token, straight(token)]
         if self.case != "exact":
             lower = [each.lower() for each in spellings]
@@ -115,10 +115,10 @@ class Glove(Extractor):
 
 
 def find_vectors(name: str) -> Path:
-    """The file of word vectors that a path or a name means.
+    """The file of word vectors for a path or a name.
 
     Raises:
-        MissingWeights: If it is not on this machine; the text says how to get it.
+        MissingWeights: If it is not on this machine; the message says how to download it.
     """
     if known(name) is not None:
         return locate(name, "glove")
@@ -128,7 +128,7 @@ def find_vectors(name: str) -> Path:
         if not place.fault:
             return place.path
     raise MissingWeights(
-        f"no word vectors '{name}': there is no such file ({Path(name).resolve()}), `feat weights list` does not name "
-        f"it, and it is not in {gensim_folder()}. Of the names that `python -m gensim.downloader --info` lists: "
-        f"python -m gensim.downloader --download {name}. Or give a file: glove[vectors=/path/to/file]"
+        f"no word vectors '{name}': this file does not exist ({Path(name).resolve()}), `feat weights list` does not "
+        f"name it, and it is not in {gensim_folder()}. If `python -m gensim.downloader --info` lists it, run "
+        f"python -m gensim.downloader --download {name}, or give a file: glove[vectors=/path/to/file]"
     )

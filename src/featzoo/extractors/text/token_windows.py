@@ -1,4 +1,4 @@
-"""A clip's text as tokens, the windows in which an encoder reads it, and their hidden states joined again."""
+"""A clip's text as tokens, its windows for an encoder, and the joined hidden states of the windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from featzoo.sequence import Array
 
-# A batch that is padded to more than this part of its tokens ends, if it has so many texts that it is worth a pass.
+# A batch ends when its padding exceeds this share of its tokens, if it has enough texts to justify a pass.
 PADDED, WORTHWHILE = 1.1, 8
 
 
@@ -22,9 +22,9 @@ class Tokens(NamedTuple):
         ids: (T,) token ids, special tokens included.
         word: (T,) the word of each token, -1 for special tokens.
         intervals: (W, 2) seconds of the words; NaN where not known.
-        edges: How many special tokens come first, and how many last.
-        windows: (P, 2) the tokens of each pass through the encoder, from and to, without those special ones.
-        place: (T,) where in the whole text each token's middle is, 0 to 1; NaN for special tokens.
+        edges: Number of special tokens at the start, and at the end.
+        windows: (P, 2) the tokens of each pass through the encoder, from and to, without special tokens.
+        place: (T,) position of each token's middle in the whole text, 0 to 1; NaN for special tokens.
     """
 
     ids: Array
@@ -46,9 +46,9 @@ class Tokens(NamedTuple):
 
 
 def words_of_tokens(words: Sequence[str], numbers: Sequence[int | None], offsets: Array) -> Array:
-    """(T,) the word that each token is part of, by its (T, 2) letters; -1 for special tokens, without a number.
+    """(T,) the word of each token, found by its (T, 2) letters; -1 for special tokens, which have no word.
 
-    A token of nothing but the blank before a word belongs to that word.
+    A token that is only the space before a word belongs to that word.
     """
     owner = np.repeat(np.arange(len(words)), [len(word) + (number > 0) for number, word in enumerate(words)])
     special = np.array([number is None for number in numbers], dtype=bool)  # (T,)
@@ -59,7 +59,7 @@ def words_of_tokens(words: Sequence[str], numbers: Sequence[int | None], offsets
 
 
 def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Numbers of texts that share a forward pass, sorted by length: `size`, or fewer where much would be padding."""
+    """Numbers of texts that share a forward pass, sorted by length: `size`, or fewer if there would be much padding."""
     batch: list[int] = []
     tokens = 0
     for number in sorted(range(len(lengths)), key=lambda i: lengths[i]):
@@ -75,12 +75,12 @@ def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 def windows_of(length: int, room: int, shared: int) -> Array:
-    """(P, 2) from and to of as few windows as cover a text, all of `room` tokens where it has as many.
+    """(P, 2) start and end of the fewest windows that cover a text, all of `room` tokens if it is long enough.
 
     Args:
         length: Tokens of the text.
         room: Tokens of a window.
-        shared: Tokens that neighbours share at least.
+        shared: Minimum number of tokens that neighbours share.
     """
     count = 1 + max(0, ceil((length - room) / (room - shared)))
     starts = np.linspace(0, max(0, length - room), count).round().astype(np.int64)
@@ -94,7 +94,7 @@ def joined(sample: Tokens, passes: Sequence[Array]) -> Array:
     first, last = sample.edges
     whole = np.empty((len(sample.ids), passes[0].shape[1]), passes[0].dtype)  # (T, D)
     whole[:first], whole[len(whole) - last :] = passes[0][:first], passes[-1][len(passes[-1]) - last :]
-    # All windows are of one length, so the middle between two centres is where the nearer edge changes over.
+    # All windows have the same length, so the nearer edge changes halfway between two centres.
     turns = [(one[1] + other[0] + 1) // 2 for one, other in pairwise(sample.windows)]
     turns = [first, *turns, len(whole) - last]
     for (start, end), rows, (begin, _) in zip(pairwise(turns), passes, sample.windows, strict=True):
@@ -108,7 +108,7 @@ def token_intervals(sample: Tokens) -> Array:
 
 
 def span(intervals: Array) -> Array:
-    """From the first word's start to the last word's end; NaN where no time is known."""
+    """From the first word's start to the last word's end; NaN if no time is known."""
     if np.isnan(intervals).all():
         return np.full((1, 2), np.nan)
     return np.array([[np.nanmin(intervals), np.nanmax(intervals)]])

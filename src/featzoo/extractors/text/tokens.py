@@ -1,9 +1,9 @@
-"""A transcript's words to the tokens that word vectors know: punctuation and contractions on their own.
+"""Splits a transcript's words into the tokens of word vectors: punctuation and contractions are separate tokens.
 
 NLTK's tokenizer follows the Penn Treebank, as GloVe's training text did and spaCy's English does ("do" "n't", "film"
-","). It is rules alone, without the model files and compiled dependencies of spaCy; BERT's splitting at every sign
-("don" "'" "t") would miss GloVe's "n't". It takes one sentence at a time, so it is given a word at a time: else a full
-stop inside a text stays on its word.
+","). It consists of rules, without the model files and compiled dependencies of spaCy. BERT's splitting at every
+punctuation mark ("don" "'" "t") would miss GloVe's "n't". The tokenizer expects single sentences, so it gets one word
+at a time: otherwise a full stop inside a text would stay on its word.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from featzoo.weights.imports import require
 Cleaning = Literal["none", "siamese"]
 Tokenizer = Literal["treebank", "whitespace"]
 
-# What word times and captions leave around a link does not belong to it.
+# Punctuation around a link in transcripts and captions is not part of it.
 LINK = re.compile(r"[a-z][a-z0-9+.-]*://\S+|www\.\S+|\S+@\S+\.\w+", re.IGNORECASE)
 
 
 def tokens_of(word: str, known: Callable[[str], bool], tokenizer: Tokenizer, cleaning: Cleaning) -> list[str]:
-    """The tokens of one word of a transcript, in order; none where cleaning leaves nothing.
+    """The tokens of one word of a transcript, in order; empty if cleaning leaves nothing.
 
     Args:
         word: Without white space.
-        known: Whether the vectors hold a token: a word that they hold as it stands is not split ("mr.", "u.s.").
+        known: Whether the vectors hold a token: a word that they hold unchanged is not split ("mr.", "u.s.").
         tokenizer: `treebank`, or `whitespace` to leave words whole.
         cleaning: `siamese` drops links, addresses, digits and special characters (see `cleaned`).
     """
@@ -38,7 +38,7 @@ def tokens_of(word: str, known: Callable[[str], bool], tokenizer: Tokenizer, cle
 
 
 def cleaned(word: str) -> str:
-    """Letters and apostrophes; what else there was is white space. Nothing of a link or an e-mail address.
+    """Letters and apostrophes, with white space for everything else; empty for a link or an e-mail address.
 
     Reference:
         Fodor, Saboundji, Lorincz, "Multimodal Sentiment and Personality Perception Under Speech", section on
@@ -50,7 +50,7 @@ def cleaned(word: str) -> str:
 
 
 def straight(token: str) -> str:
-    """With the apostrophe of typewriters, the only one that word vectors have."""
+    """The word with the straight apostrophe, the only one in word vectors."""
     return token.replace("’", "'")
 
 
@@ -58,7 +58,7 @@ def _split(word: str, known: Callable[[str], bool], tokenizer: Tokenizer) -> lis
     if tokenizer == "whitespace" or word.isalpha() or known(word):
         return [word]
     tokens: list[str] = _treebank().tokenize(straight(word))
-    # The Treebank writes opening and closing double quotes as two signs each; transcripts have one.
+    # The Treebank writes opening and closing double quotes as two characters each; transcripts have one.
     return ['"' if token in ("``", "''") else token for token in tokens] if '"' in word else tokens
 
 

@@ -24,7 +24,7 @@ SAMPLE = 200
 HEADER = re.compile(rb"(\d+)[ \t]+(\d+)[ \t\r]*\n")
 FASTTEXT = (793712314).to_bytes(4, "little")
 KEYED = {"KeyedVectors", "Word2VecKeyedVectors", "EuclideanKeyedVectors", "Vocab", "CompatVocab", "SimpleVocab"}
-# What a pickle that is damaged, or of something else, runs into.
+# Errors from a pickle that is damaged or holds something else.
 DAMAGED = (pickle.UnpicklingError, EOFError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
 EXPECTED = "expected lines of a token and its numbers, separated by blanks; word2vec's binary; or KeyedVectors.save"
 
@@ -35,7 +35,7 @@ class Block(NamedTuple):
     Attributes:
         tokens: N tokens, UTF-8.
         vectors: (N, D) float32.
-        left_out: Lines that were cut off.
+        left_out: Number of truncated lines.
     """
 
     tokens: Sequence[bytes]
@@ -44,17 +44,18 @@ class Block(NamedTuple):
 
 
 def read_blocks(source: Path) -> Iterator[Block]:
-    """The vectors of a file, in its order, a few megabytes at a time; its format is told by its content.
+    """The vectors of a file, in its order, a few megabytes at a time; the format is detected from the content.
 
     Numbers are rounded as gensim rounds them (to float64, then to float32), so that they agree to the bit.
 
     Args:
-        source: A text of any published form (with or without word2vec's header, tokens with blanks in them),
-            word2vec's binary; either also in .gz, or alone in a .zip; or what gensim's KeyedVectors.save wrote.
+        source: Text in any published form (with or without word2vec's header, tokens with spaces in them) or
+            word2vec's binary format, either also in .gz or as the only file in a .zip; or a file written by
+            gensim's KeyedVectors.save.
 
     Raises:
-        MissingWeights: If it is none of these, or is damaged.
-        OSError, EOFError, zlib.error, zipfile.BadZipFile: If it cannot be read, or unpacked.
+        MissingWeights: If it has another format or is damaged.
+        OSError, EOFError, zlib.error, zipfile.BadZipFile: If it cannot be read or unpacked.
     """
     with _unpacked(source) as file:
         start = file.read(BLOCK)
@@ -62,7 +63,7 @@ def read_blocks(source: Path) -> Iterator[Block]:
             yield from _keyed_vectors(source)
             return
         if start.startswith(FASTTEXT):
-            raise MissingWeights(f"{source} is a fastText model: take the .vec file of the same release")
+            raise MissingWeights(f"{source} is a fastText model: use the .vec file of the same release")
         header = HEADER.match(start)
         if header is None:
             yield from _text(source, file, start, 0, None)
@@ -96,7 +97,7 @@ def _unpacked(source: Path) -> Iterator[BinaryIO]:
 
 
 def _text(source: Path, file: BinaryIO, rest: bytes, width: int, count: int | None) -> Iterator[Block]:
-    """Lines of a token and numbers; `count` of them where a header announces it."""
+    """Lines of a token and numbers; `count` lines if a header gives it."""
     number, found = 1 if count is None else 2, 0
     for lines, torn in _lines(file, rest):
         width = width or _width(source, lines)
@@ -112,7 +113,7 @@ def _text(source: Path, file: BinaryIO, rest: bytes, width: int, count: int | No
 
 
 def _lines(file: BinaryIO, rest: bytes) -> Iterator[tuple[list[bytes], bool]]:
-    """Lines, some megabytes at a time, and whether the last of them has no end."""
+    """Lines, some megabytes at a time, and whether the last line is incomplete."""
     while more := file.read(BLOCK):
         *lines, rest = (rest + more).split(b"\n")
         if lines:
@@ -122,7 +123,7 @@ def _lines(file: BinaryIO, rest: bytes) -> Iterator[tuple[list[bytes], bool]]:
 
 
 def _width(source: Path, lines: Sequence[bytes]) -> int:
-    """How many numbers most of the first lines end in: of a token with blanks in it, some may be its own."""
+    """The most common number of trailing numbers in the first lines; a token with spaces may contain numbers itself."""
     counts = Counter(_trailing_numbers(line) for line in lines[:SAMPLE] if line.strip())
     width = counts.most_common(1)[0][0] if counts else 0
     if not width:
@@ -131,7 +132,7 @@ def _width(source: Path, lines: Sequence[bytes]) -> int:
 
 
 def _trailing_numbers(line: bytes) -> int:
-    """How many numbers a line ends in; its first field is a token, whatever it is."""
+    """Number of trailing numbers in a line; its first field is always a token."""
     found = 0
     for field in reversed(line.rstrip().split(b" ")[1:]):
         try:
@@ -143,13 +144,13 @@ def _trailing_numbers(line: bytes) -> int:
 
 
 def _parsed(source: Path, lines: Sequence[bytes], first: int, width: int, torn: bool) -> Block:
-    """Lines, the first of which has the number `first`, as vectors; the last may be cut off if `torn`."""
+    """Lines as vectors; `first` is the number of the first line, and the last may be truncated if `torn`."""
     tokens, numbers, left_out = [], [], 0
     for number, line in enumerate(map(bytes.rstrip, lines), first):
         if not line:
             continue
         token, _, rest = line.partition(b" ")
-        if rest.count(b" ") != width - 1:  # a token with blanks: the numbers are counted from the right
+        if rest.count(b" ") != width - 1:  # a token with spaces: the numbers are counted from the right
             token, *fields = line.rsplit(b" ", width)
             rest = b" ".join(fields)
             if len(fields) < width and torn and number == first + len(lines) - 1:
@@ -160,7 +161,7 @@ def _parsed(source: Path, lines: Sequence[bytes], first: int, width: int, torn: 
         tokens.append(token)
         numbers.append(rest)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # NumPy's word for text that is no number
+        warnings.simplefilter("error", DeprecationWarning)  # NumPy's error for text that is not a number
         try:
             values = np.fromstring(b" ".join(numbers), np.float32, sep=" ")
         except (DeprecationWarning, ValueError):
@@ -178,7 +179,7 @@ def _bad_line(source: Path, number: int, line: bytes, width: int) -> MissingWeig
 
 
 def _binary(source: Path, file: BinaryIO, rest: bytes, width: int, count: int) -> Iterator[Block]:
-    """word2vec's binary: a token, a blank, and the vector's bytes; some programs end it with a line feed."""
+    """word2vec's binary format: a token, a space, and the vector's bytes; some programs add a line feed."""
     size, left = 4 * width, count
     while left:
         tokens, vectors, at = [], [], 0
@@ -198,7 +199,7 @@ def _binary(source: Path, file: BinaryIO, rest: bytes, width: int, count: int) -
 
 
 def _keyed_vectors(source: Path) -> Iterator[Block]:
-    """What KeyedVectors.save wrote: a pickle, and its arrays in it or in files beside it."""
+    """A file of KeyedVectors.save: a pickle, with its arrays inside it or in files beside it."""
     with source.open("rb") as file:
         try:
             saved = _Gensim(file).load()
@@ -206,16 +207,16 @@ def _keyed_vectors(source: Path) -> Iterator[Block]:
             vectors = state.get("vectors")
             tokens = next(state[name] for name in ("index_to_key", "index2word", "index2entity") if name in state)
         except DAMAGED as error:
-            raise MissingWeights(f"{source} is no KeyedVectors of gensim, or is damaged: {error}") from error
+            raise MissingWeights(f"{source} is not a KeyedVectors file of gensim, or is damaged: {error}") from error
     if isinstance(vectors, _StoredArray):
         vectors = vectors.values
     if "vectors" in state.get("__numpys", ()):
         vectors = np.load(source.with_name(f"{source.name}.vectors.npy"), mmap_mode="r", allow_pickle=False)
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or len(vectors) < len(tokens):
-        raise MissingWeights(f"{source}: no array of a vector for each of its {len(tokens)} tokens")
+        raise MissingWeights(f"{source}: no array with one vector for each of its {len(tokens)} tokens")
     step = max(1, BLOCK // (4 * vectors.shape[1]))
     for start in range(0, len(tokens), step):
-        # gensim puts None in the place of a token that comes a second time.
+        # gensim replaces a token that occurs a second time by None.
         named = [row for row in range(start, min(start + step, len(tokens))) if tokens[row] is not None]
         names = [tokens[row].encode("utf-8", "surrogatepass") for row in named]
         yield Block(names, np.asarray(vectors[named], np.float32).reshape(len(named), -1))  # (N, D)
@@ -242,7 +243,7 @@ class _StoredType:
 
 
 class _StoredArray:
-    """A NumPy array; None for what is not made of numbers."""
+    """A NumPy array; None if it does not consist of numbers."""
 
     def __init__(self, *_given: Any) -> None:
         self.values: Array | None = None
@@ -255,7 +256,7 @@ class _StoredArray:
 
 
 class _Gensim(pickle.Unpickler):
-    """Reads KeyedVectors and runs nothing of what a pickle may ask for: all that it may name is made here."""
+    """Reads KeyedVectors without executing a pickle's code: every class that it may name is defined here."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("gensim.models.") and name in KEYED:

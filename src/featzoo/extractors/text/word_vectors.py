@@ -1,7 +1,7 @@
-"""Word vectors, converted once from the files that they are published in to files that are mapped when needed.
+"""Word vectors, converted once from their published files to memory-mapped files.
 
-A converted folder holds `vectors.f4` (N, D) in the file's order, and an index that is searched where it lies: the
-tokens in order of their bytes (`tokens.u1`), where each starts (`starts.i8`), and its row (`rows.i8`). Opening it
+A converted folder holds `vectors.f4` (N, D) in the file's order, and an index that is searched on disk: the
+tokens in order of their bytes (`tokens.u1`), the start of each (`starts.i8`), and its row (`rows.i8`). Opening it
 reads none of these, and processes share the pages that they use.
 """
 
@@ -36,8 +36,8 @@ class WordVectors:
     """Mapped word vectors.
 
     Attributes:
-        vectors: (N, D) float32, in the order of the file; where a token comes twice, the first counts.
-        left_out: Lines that were cut off at the end of the file.
+        vectors: (N, D) float32, in the order of the file; if a token occurs twice, the first counts.
+        left_out: Number of truncated lines at the end of the file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class WordVectors:
         return int(self.vectors.shape[1])
 
     def row(self, token: str) -> int:
-        """The row of a token in `vectors`; -1 where there is none."""
+        """The row of a token in `vectors`; -1 for an unknown token."""
         wanted = token.encode("utf-8", "surrogatepass")
         place = bisect_left(range(len(self._rows)), wanted, key=self._token)
         found = place < len(self._rows) and self._token(place) == wanted
@@ -68,7 +68,7 @@ class WordVectors:
 
 
 def source_digest(source: Path) -> str:
-    """SHA-256 of a file of vectors, and of the arrays that gensim has saved beside it."""
+    """SHA-256 of a file of vectors, and of the arrays that gensim saved beside it."""
     beside = sorted(source.parent.glob(f"{source.name}.*.npy"))
     if not beside:
         return file_digest(source)
@@ -77,11 +77,11 @@ def source_digest(source: Path) -> str:
 
 
 def word_vectors(source: Path) -> WordVectors:
-    """The vectors of a file: of its converted folder in the user's cache, which is made where there is none.
+    """The vectors of a file, from its converted folder in the user's cache, which is made if it is missing.
 
     Raises:
-        MissingWeights: If the file cannot be read, is damaged, or is no file of word vectors; or the cache cannot
-            be written.
+        MissingWeights: If the file cannot be read, is damaged, or is not a file of word vectors; or if the cache
+            cannot be written.
     """
     folder = cache_home() / "featzoo" / "vectors" / f"{source_digest(source)[:32]}-{FORM}"
     if not _complete(folder):
@@ -96,7 +96,7 @@ def _opened(folder: Path) -> WordVectors:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether all of a converted folder is there, by the sizes of its files."""
+    """Whether a converted folder is complete, judged by the sizes of its files."""
     try:
         sizes = json.loads((folder / "about.json").read_text(encoding="utf-8"))["sizes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
@@ -105,7 +105,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _convert(source: Path, folder: Path) -> None:
-    """Convert beside, and rename: nobody sees half of it, and of two at once the first one stays."""
+    """Convert into a temporary folder and rename it, so it is never seen incomplete. The first process wins."""
     log = logging.getLogger("featzoo")
     log.info("converting %s to %s, once", source, folder)
     begin = time.monotonic()
@@ -129,7 +129,7 @@ def _convert(source: Path, folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what killed processes have left."""
+    """Delete the files left by killed processes."""
     for path in folder.glob(".*.tmp"):
         if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
@@ -167,5 +167,5 @@ def _check(source: Path, block: Block, first: int) -> None:
 
 
 def _mapped(path: Path, kind: str) -> Array:
-    """A file's numbers; a plain array over the map, whose single elements are quicker to get."""
+    """A file's numbers as a plain array over the map, because access to single elements is faster."""
     return np.asarray(np.memmap(path, kind, "r"))

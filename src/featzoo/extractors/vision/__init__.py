@@ -1,1 +1,1 @@
-"""Extractors of pictures."""
+"""Extractors of vision features."""

@@ -46,13 +46,13 @@ NEAREST = 1e-6
 class ActionUnits(ModelExtractor):
     """py-feat's measurements of one face per frame: (T, D) float32; D is 38 by default.
 
-    A frame without a face is a row of NaN. Columns, by `columns`, in that order and as py-feat names them:
-    `aus`: AU01 to AU43, 20 probabilities; `emotions`: 7 probabilities, of sum 1; `pose`: Pitch, Roll and Yaw in
+    A frame without a face is a row of NaN. Columns, by `columns`, in that order and with py-feat's names:
+    `aus`: AU01 to AU43, 20 probabilities; `emotions`: 7 probabilities with sum 1; `pose`: Pitch, Roll and Yaw in
     radians (up, to the subject's right, and turned to it are positive) and X, Y, Z; `box`: FaceRectX, FaceRectY,
     FaceRectWidth, FaceRectHeight in pixels of the upright frame, and FaceScore in [0, 1]; `landmarks`: x_0 to x_67,
-    y_0 to y_67, in pixels; `gaze`: pitch, yaw and angle in radians; `identity`: 512 of an embedding. Of v2 alone:
-    `affect`: valence and arousal in [-1, 1]; `blendshapes`: 52 in [0, 1]; `mesh`: x and y of 478 points in pixels,
-    and z, their relative depth.
+    y_0 to y_67, in pixels; `gaze`: pitch, yaw and angle in radians; `identity`: the 512 dimensions of an embedding.
+    Only in v2: `affect`: valence and arousal in [-1, 1]; `blendshapes`: 52 in [0, 1]; `mesh`: x and y of 478 points in
+    pixels, and z, their relative depth.
 
     Attributes:
         detector: py-feat's `v2` (one network for all) or `v1` (a model for each, action units by XGBoost).
@@ -61,7 +61,7 @@ class ActionUnits(ModelExtractor):
             and action units are then evidence (log10 of the odds), and Pitch, Yaw and Roll are in degrees. Columns
             that py-feat lacks are NaN: Contempt, Baseline, Confusion, Frustration, AU18, Has_Glasses, Is_Male.
         rate: Maximum number of frames per second; None uses every frame.
-        face: Which of several faces: the one with the `largest` box, or the `first` (the detector's surest).
+        face: The chosen one of several faces: the `largest` box, or the `first` (with the highest score).
         threshold: Minimum score of a face.
         longest: Pictures with a longer side than this many pixels are shrunk to it; None never shrinks.
         batch_size: Frames per pass; does not change the features.
@@ -201,7 +201,7 @@ def as_facet(names: Sequence[str], values: Array) -> Array:
 
 
 def evidence(probability: Array) -> Array:
-    """Evidence as FACET gives it, log10 of the odds: 0 is as likely as not, 1 is ten times likelier than not."""
+    """Evidence in FACET's form, log10 of the odds: 0 is as likely as not, 1 is ten times likelier than not."""
     kept = np.clip(probability, NEAREST, 1 - NEAREST)
     return np.asarray(np.log10(kept / (1 - kept)))
 

@@ -1,4 +1,4 @@
-"""What networks that see pictures share: how pictures are made fit for one, and batches of them through it."""
+"""Preparation of images and batches, shared by the vision networks."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from featzoo.media.picture import Frame
 from featzoo.sequence import Array, FeatureSequence
 
 Precision = Literal["fp32", "bf16", "fp16"]
-# torch's names of them.
+# torch's names of the precisions.
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-# Frames of a long clip are handed on in pieces of this many, so that memory stays bounded.
+# Frames of a long clip are passed on in groups of this size, so that memory stays bounded.
 PIECE = 32
 
 
 class Preparation(NamedTuple):
-    """What a network wants done to its pictures.
+    """The preprocessing of a network's images.
 
     Attributes:
         fit: (H, W, 3) uint8 to a tensor (3, h, w) uint8: resized and cut, on the CPU.
         size: h and w.
-        scale: What grey levels are then multiplied by, on the device: 1/255.
-        mean: Subtracted, for red, green and blue.
-        std: What is divided by last.
+        scale: Factor for grey levels, applied on the device: 1/255.
+        mean: Subtracted next, for red, green and blue.
+        std: Divisor, applied last.
     """
 
     fit: Callable[[Array], Any]
@@ -39,12 +39,12 @@ class Preparation(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """Rows to be, ready for the network.
+    """Images for the network, one entry per row.
 
     Attributes:
         images: (T, 3, h, w) or (T, frames, 3, h, w) uint8.
         intervals: (T, 2) seconds.
-        seen: (T,) bool, False where there was nothing to look at: these rows become NaN. None is all True.
+        seen: (T,) bool, False if a frame has no face to crop: these rows become NaN. None is all True.
     """
 
     images: Any
@@ -58,12 +58,12 @@ class Pictures(NamedTuple):
 def pieces(
     shots: Iterable[Frame], preparation: Preparation, cut: Callable[[Array], Array | None] | None = None
 ) -> Iterator[Pictures]:
-    """A clip's frames made fit for the network, PIECE at a time.
+    """A clip's frames prepared for the network, PIECE at a time.
 
     Args:
         shots: The frames.
-        preparation: What the network wants done to them.
-        cut: Gives the part of a frame to look at, or None where there is none.
+        preparation: The network's preprocessing.
+        cut: Returns the part of a frame to use, or None if there is none.
     """
     import torch
 
@@ -72,7 +72,7 @@ def pieces(
     seen: list[bool] = []
     for shot in shots:
         part = shot.image if cut is None else cut(shot.image)
-        # Where there is nothing to look at, the network sees black, and its row is thrown away.
+        # Without a part to use, the network gets a black image, and its row is discarded.
         images.append(torch.zeros(3, *preparation.size, dtype=torch.uint8) if part is None else preparation.fit(part))
         times.append((shot.start, shot.end))
         seen.append(part is not None)
@@ -85,7 +85,7 @@ def pieces(
 
 @cache
 def face_cutter() -> Callable[[Array], Array | None]:
-    """A function that gives the largest face of a picture with a fifth of its size around it, None without a face."""
+    """A function that returns the largest face of an image with a margin of a fifth of its size, or None."""
     faces = Faces()
 
     def cut(image: Array) -> Array | None:
@@ -104,15 +104,15 @@ def through(
     device: str,
     precision: Precision,
 ) -> list[Array]:
-    """What a network makes of each sample; batches cross samples.
+    """A network's output for each sample; a batch may hold images of several samples.
 
     Args:
-        network: (B, ...) pictures to (B, D), in `precision` and on `device`.
-        preparation: What it wants done to them.
-        samples: Of any clips.
+        network: (B, ...) images to (B, D), in `precision` and on `device`.
+        preparation: The network's preprocessing.
+        samples: Samples of any clips.
         batch_size: Rows in a forward pass.
-        device: Where.
-        precision: In which the network computes; pictures are normalised in float32.
+        device: The network's device.
+        precision: The network's precision; images are normalised in float32.
 
     Returns:
         (T, D) float32 for each sample.
@@ -123,14 +123,14 @@ def through(
     mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preparation.mean, preparation.std))
     pictures = _joined([sample.images for sample in samples], pinned=device != "cpu")
     found = []
-    # float32 is float32: cuDNN would otherwise round the factors of convolutions to TF32's 10 bits.
+    # Without this, cuDNN would round the factors of float32 convolutions to TF32's 10 bits.
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for batch in pictures.split(batch_size):
             scaled = batch.to(device, non_blocking=True).float().mul_(preparation.scale).sub_(mean).div_(std)
             if scaled.ndim == 4:
                 scaled = scaled.contiguous(memory_format=torch.channels_last)
             found.append(network(scaled.to(dtype)).float())
-    # One wait for the device, after its last batch.
+    # Wait for the device only once, after its last batch.
     rows: Array = torch.cat(found).cpu().numpy()  # (sum T, D)
     seen = [np.ones(len(sample), bool) if sample.seen is None else sample.seen for sample in samples]
     rows[~np.concatenate(seen)] = np.nan
@@ -139,7 +139,7 @@ def through(
 
 
 def _joined(images: Sequence[Any], pinned: bool) -> Any:
-    """(sum T, ...); in pinned memory, from which a GPU copies while the CPU goes on."""
+    """(sum T, ...); in pinned memory, from which a GPU copies while the CPU continues."""
     import torch
 
     if not pinned:

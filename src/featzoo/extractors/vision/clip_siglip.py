@@ -33,20 +33,20 @@ class ClipFrames(ModelExtractor):
 
     Attributes:
         model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
-        output: `embedding`, in the space that pictures and texts share; `pooled`, what is projected there;
-            `hidden`, the class token of hidden states (the mean of all tokens, where there is none).
-        layers: With `output=hidden`, the hidden states to average; 0 is what enters the first layer, -1 the last.
-        count: Frames in all, at the middles of equal parts of the clip.
-        rate: In place of `count`, at most so many frames a second.
-        precision: In which the network computes: fp32, or bf16 or fp16 (much faster on GPUs).
+        output: `embedding`, in the space shared by images and texts; `pooled`, its value before the projection;
+            `hidden`, the class token of hidden states (the mean of all tokens for models without one).
+        layers: With `output=hidden`, the hidden states to average; 0 is the input of the first layer, -1 the last.
+        count: Number of frames, in the middle of equal parts of the clip.
+        rate: Maximum number of frames per second; replaces `count`.
+        precision: The network's precision: fp32, or bf16 or fp16 (much faster on GPUs).
         batch_size: Frames per forward pass; does not change the features.
 
     Reference:
         Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021.
 
     Differences:
-        Pictures are resized by Pillow, as the models were trained; transformers resizes by torchvision where it
-        is installed, to slightly other grey levels.
+        Images are resized by Pillow, as in the models' training; transformers resizes with torchvision if it
+        is installed, to slightly different grey levels.
     """
 
     name = "clip"
@@ -119,8 +119,8 @@ class ClipFrames(ModelExtractor):
 class SiglipFrames(ClipFrames):
     """SigLIP's image embeddings, one row per frame: (T, 768) float32 for the base models. Not normalised to length 1.
 
-    As `ClipFrames`, but for `output`: SigLIP projects nothing, and what its attention pools (`pooled`) is its
-    `embedding`; it has no class token, and `hidden` is the mean of all tokens.
+    The options are those of `ClipFrames`, except `output`: SigLIP has no projection, so the output of its attention
+    pooling (`pooled`) is its `embedding`; it has no class token, and `hidden` is the mean of all tokens.
 
     Reference:
         Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023.

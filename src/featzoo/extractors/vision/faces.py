@@ -1,4 +1,4 @@
-"""Where the face is: boxes, landmarks and presence in each frame, through MTCNN. Needs no download."""
+"""Presence, box and landmarks of the face in each frame, through MTCNN. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ NAMES = (
     "present", "faces", "x", "y", "width", "height", "probability",
     *(f"{point}_{axis}" for point in POINTS for axis in "xy"),
 )  # fmt: skip
-# Where the chosen face's box is among the columns: x, y, width, height.
+# The columns of the chosen face's box: x, y, width, height.
 BOX = slice(2, 6)
-# Frames of a long clip are handed on in pieces of this many, so that memory stays bounded.
+# Frames of a long clip are passed on in groups of this size, so that memory stays bounded.
 PIECE = 32
 # MTCNN's own thresholds of its first two networks; the third is the extractor's `threshold`.
 FIRST_THRESHOLDS = (0.6, 0.7)
 
 
 class Pictures(NamedTuple):
-    """Frames as the detector sees them: T of (h, w, 3) uint8, by how much each was shrunk, and (T, 2) times."""
+    """Frames for the detector: T of (h, w, 3) uint8, the factor by which each was reduced, and (T, 2) times."""
 
     images: list[Array]
     ratios: list[float]
@@ -43,20 +43,20 @@ class Pictures(NamedTuple):
 
 @dataclass(frozen=True)
 class Faces(ModelExtractor):
-    """One face of each frame, and whether there is any: (T, 17) float32.
+    """Presence and one face of each frame: (T, 17) float32.
 
-    Columns: `present` is 1 or 0, `faces` how many were found. Of the chosen face: the top left corner `x`, `y`,
-    `width` and `height` of its box, `probability` in [0, 1], and x and y of the eyes, the nose and the corners of
-    the mouth, left and right as the picture shows them. In pixels of the decoded, upright frame; a box may reach
-    past the picture's edge. Without a face they are NaN.
+    Columns: `present` is 1 or 0, `faces` is the number of faces found. For the chosen face: the top left corner `x`,
+    `y`, `width` and `height` of its box, `probability` in [0, 1], and x and y of the eyes, the nose and the corners of
+    the mouth, with left and right as in the image. They are in pixels of the decoded, upright frame; a box may extend
+    past the frame's edge. Without a face they are NaN.
 
     Attributes:
-        rate: At most so many frames a second; None is every frame.
-        face: Which of several: the `largest` box, the `first` (of which the detector is surest), or the most
-            `central` (whose box's centre is nearest to the picture's).
-        min_size: Pixels that a face spans at least, of the picture that the detector sees (see `longest`).
-        threshold: Probability that a face has at least.
-        longest: A picture with a longer side is shrunk for the detector until it has so many pixels; None never.
+        rate: Maximum number of frames per second; None is every frame.
+        face: The chosen one of several faces: the `largest` box, the `first` (with the highest probability), or the
+            most `central` (whose box's centre is nearest to the frame's).
+        min_size: Minimum size of a face in pixels of the detector's image (see `longest`).
+        threshold: Minimum probability of a face.
+        longest: An image whose longer side has more pixels is reduced to this size for the detector; None never.
         batch_size: Frames per pass; does not change the features.
 
     Reference:
@@ -64,17 +64,17 @@ class Faces(ModelExtractor):
         Signal Processing Letters 23(10), 2016, as facenet-pytorch gives it, with the weights in its package.
 
     Differences:
-        facenet-pytorch asks for 0.7 in place of 0.9, and looks at pictures at their full size. Faces are not
-        followed from frame to frame.
+        facenet-pytorch uses a threshold of 0.7 instead of 0.9, and images at full size. Faces are not
+        tracked from frame to frame.
     """
 
     name = "faces"
     modality = "vision"
-    version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
+    version = 2  # exactly the requested frames, with square pixels; each row lasts until the next
     reads = ("video",)
     licence = "facenet-pytorch: MIT; its weights were trained on WIDER FACE and CelebA (non-commercial research data)"
     extra = "faces"
-    usual: ClassVar[tuple[str, ...]] = ()  # on request: it is for cropping and counting, not for heads
+    usual: ClassVar[tuple[str, ...]] = ()  # only on request: it is for cropping and counting, not for heads
     # A window of frames is held in memory.
     window: ClassVar[int] = 64
 
@@ -87,26 +87,26 @@ class Faces(ModelExtractor):
 
     def __post_init__(self) -> None:
         if (self.rate is not None and self.rate <= 0) or self.batch_size < 1:
-            raise ValueError("rate and batch_size are positive")
+            raise ValueError("rate and batch_size must be positive")
         if self.min_size < 12 or (self.longest is not None and self.longest < self.min_size):
             raise ValueError(
-                "min_size is at least 12 pixels, what MTCNN's first network sees, and longest at least that"
+                "min_size must be at least 12 pixels, the input of MTCNN's first network, and longest at least min_size"
             )
         if not 0 <= self.threshold <= 1:
-            raise ValueError("threshold is a probability, 0 to 1")
+            raise ValueError("threshold must be a probability, 0 to 1")
 
     def prepare(self) -> None:
-        """Check the packages; the weights are among them."""
+        """Check that the packages, which include the weights, are installed."""
         for package in ("torch", "torchvision", "facenet_pytorch"):
             check(package, self.extra)
 
     def digests(self) -> dict[str, str]:
-        """Of the three networks' weights."""
+        """Digests of the three networks' weights."""
         check("facenet_pytorch", self.extra)
         return {file.stem: file_digest(file) for file in _weights_files()}
 
     def load(self, clip: Clip) -> Iterator[Pictures]:
-        """Frames, shrunk to `longest`."""
+        """Frames, reduced to `longest`."""
         yield from pictures(clip, self.rate, self.longest, PIECE)
 
     def encode(self, samples: Sequence[Pictures], device: str = "cpu") -> list[FeatureSequence]:
@@ -121,11 +121,11 @@ class Faces(ModelExtractor):
         ]
 
     def rows(self, images: Sequence[Array], device: str = "cpu") -> Array:
-        """The columns for pictures as they are, whatever `longest` says.
+        """The columns for images at their full size, regardless of `longest`.
 
         Args:
             images: T of (h, w, 3) uint8 RGB, of one or several sizes.
-            device: Where the networks run.
+            device: The device for the networks.
 
         Returns:
             (T, 17) float64.
@@ -144,7 +144,7 @@ class Faces(ModelExtractor):
         return rows
 
     def _detect(self, images: Array, device: str) -> list[Array]:
-        """For each of (B, h, w, 3) pictures its faces, surest first: (N, 15) as the last columns."""
+        """The faces in each of (B, h, w, 3) images, most probable first: (N, 15), in the order of the last columns."""
         import torch
 
         model = _model(device, self.min_size, self.threshold, "".join(self.digests().values()))
@@ -163,10 +163,10 @@ class Faces(ModelExtractor):
 
 
 def pictures(clip: Clip, rate: float | None, longest: int | None, piece: int) -> Iterator[Pictures]:
-    """A clip's frames at `rate`, shrunk to `longest`, in pieces of at most so many.
+    """A clip's frames at `rate`, reduced to `longest`, in groups of limited size.
 
     Raises:
-        ClipError: If it has no pictures that can be decoded.
+        ClipError: If it has no frames that can be decoded.
     """
     images: list[Array] = []
     ratios: list[float] = []
@@ -184,11 +184,11 @@ def pictures(clip: Clip, rate: float | None, longest: int | None, piece: int) ->
 
 
 def shrunk(image: Array, longest: int | None) -> tuple[Array, float]:
-    """A picture whose longer side is at most `longest`, and how many of its own pixels one of these spans.
+    """An image whose longer side is at most `longest`, and the factor by which it was reduced.
 
     Args:
         image: (H, W, 3) uint8.
-        longest: Pixels; None leaves it as it is.
+        longest: Pixels; None leaves it unchanged.
     """
     height, width = image.shape[:2]
     if longest is None or max(height, width) <= longest:
@@ -204,7 +204,7 @@ def shrunk(image: Array, longest: int | None) -> tuple[Array, float]:
 
 
 def same_size(images: Sequence[Array], batch_size: int) -> Iterator[list[int]]:
-    """Numbers of pictures, in batches that can be stacked."""
+    """Indices of images, in batches that can be stacked."""
     sizes: dict[tuple[int, ...], list[int]] = {}
     for number, image in enumerate(images):
         sizes.setdefault(image.shape, []).append(number)
@@ -214,13 +214,13 @@ def same_size(images: Sequence[Array], batch_size: int) -> Iterator[list[int]]:
 
 
 def chosen(faces: Array, face: str, height: int, width: int) -> int:
-    """Which of several faces of a picture: `largest`, `first` or `central`.
+    """The chosen one of several faces in an image: `largest`, `first` or `central`.
 
     Args:
-        faces: (N, 4 or more): x, y, width and height of each, surest first; N is at least 1.
-        face: Which.
-        height: Of the picture.
-        width: Of the picture.
+        faces: (N, 4 or more): x, y, width and height of each, most probable first; N is at least 1.
+        face: The rule.
+        height: Height of the image.
+        width: Width of the image.
     """
     if face == "first":
         return 0
@@ -233,8 +233,8 @@ def chosen(faces: Array, face: str, height: int, width: int) -> int:
 def crop(frame: Array, box: Sequence[float] | Array, margin: float = 0.2) -> Array:
     """The square part of a frame around a face.
 
-    The square is moved inwards where it would reach past the frame's edge, and cut only where the frame is smaller,
-    so that no pixel is made up.
+    A square that would extend past the frame's edge is moved inwards, and is cut only if the frame is smaller,
+    so that no pixel is invented.
 
     Args:
         frame: (H, W, 3) uint8.
@@ -245,7 +245,7 @@ def crop(frame: Array, box: Sequence[float] | Array, margin: float = 0.2) -> Arr
         (h, w, 3) uint8; h = w unless the frame is smaller than that. A view of the frame.
 
     Raises:
-        ValueError: If there is no box (NaN), or it has no size.
+        ValueError: If the box is NaN or empty.
     """
     x, y, width, height = (float(value) for value in box)
     if not (np.isfinite([x, y, width, height]).all() and min(width, height) > 0):
@@ -259,7 +259,7 @@ def crop(frame: Array, box: Sequence[float] | Array, margin: float = 0.2) -> Arr
 
 
 def _scales(ratios: Sequence[float]) -> Array:
-    """(T, 15): pixels grow by the ratio, the probability does not."""
+    """(T, 15): pixels are multiplied by the ratio, the probability is not."""
     scales = np.repeat(np.asarray(ratios)[:, None], len(NAMES) - BOX.start, axis=1)  # (T, 15)
     scales[:, NAMES.index("probability") - BOX.start] = 1.0
     return scales
@@ -273,7 +273,7 @@ def _weights_files() -> list[Path]:
 
 @cache
 def _model(device: str, min_size: int, threshold: float, _digest: str) -> Any:
-    """MTCNN, loaded once per process while its weights stay as they are."""
+    """MTCNN, loaded once per process and again if its weights change."""
     torchvision_module()
     network = require("facenet_pytorch", "faces").MTCNN
     return network(

@@ -1,4 +1,4 @@
-"""Motion-energy images: how much of the picture moves, and where. Needs no weights."""
+"""Motion-energy images: the amount and the position of motion. Needs no weights."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class MotionEnergy(Extractor):
     Attributes:
         window: Seconds that a row spans.
         hop: Seconds between rows.
-        height: Rows of the grey picture that motion is measured on.
+        height: Rows of the grey image for measuring motion.
         width: Its columns.
-        threshold: Grey levels of 255 by which a moving pixel changes at least.
+        threshold: Minimum change of a moving pixel, in grey levels of 255.
 
     Reference:
         Biel and Gatica-Perez, "The YouTube Lens: Crowdsourced Personality Impressions and Audiovisual
         Analysis of Vlogs", IEEE Transactions on Multimedia 15(1), 2013 (weighted motion-energy images).
 
     Differences:
-        Per window in place of once a video; the spread is ours; the paper gives neither the picture's
-        size nor the threshold, so both are choices.
+        Computed per window instead of once per video; the spread is ours; the paper gives neither the image
+        size nor the threshold, so both are our choices.
     """
 
     name = "motion-energy"
@@ -54,7 +54,7 @@ class MotionEnergy(Extractor):
 
     def __post_init__(self) -> None:
         if self.window <= 0 or self.hop <= 0 or min(self.height, self.width) < 1:
-            raise ValueError("window, hop, height and width are positive")
+            raise ValueError("window, hop, height and width must be positive")
 
     def extract(self, clip: Clip) -> FeatureSequence:
         """(T, 7): one row each `hop` seconds; the last windows end with the clip."""
@@ -67,7 +67,7 @@ class MotionEnergy(Extractor):
         return FeatureSequence(np.array(rows, dtype=np.float32), np.array(intervals), NAMES)
 
     def _motion(self, clip: Clip) -> Iterator[tuple[float, float, Array]]:
-        """For each frame but the first: when it is shown, and which pixels moved since the one before."""
+        """For each frame except the first: its time, and the pixels that moved since the previous frame."""
         before: Array | None = None
         for shot in clip.frames(size=(self.height, self.width), grey=True):
             image = shot.image.astype(np.int16)

@@ -1,4 +1,4 @@
-"""Preprocess pictures for a transformers vision model as its preprocessor_config.json says.
+"""Preprocesses images for a transformers vision model according to its preprocessor_config.json.
 
 transformers' own image processors are not used, because they resize with torchvision if that is installed, and with
 Pillow otherwise, to different grey levels. This module always resizes with Pillow, which CLIP was trained with.
@@ -31,11 +31,11 @@ UNKNOWN = (
 
 
 class Habits(NamedTuple):
-    """What a kind of model does where its settings do not say.
+    """A model kind's defaults for missing settings.
 
     Attributes:
-        cut: Whether it cuts the centre out after resizing.
-        square: Whether a size of one number is both sides (else the shorter one).
+        cut: Whether it crops the centre after resizing.
+        square: Whether a single number gives both sides (otherwise the shorter one).
         resample: Pillow's number of the interpolation: 2 bilinear, 3 bicubic.
     """
 
@@ -45,12 +45,12 @@ class Habits(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Resize, then cut: picklable, comparable, and called with each picture.
+    """Resizes and crops an image; picklable and comparable.
 
     Attributes:
-        shorter: Length of the shorter side; None where `size` is given.
-        size: (height, width), whatever the picture's shape; None where `shorter` is given or nothing is resized.
-        crop: (height, width) of the centre; None leaves the whole.
+        shorter: Length of the shorter side; None if `size` is given.
+        size: (height, width) for any shape of image; None if `shorter` is given or nothing is resized.
+        crop: (height, width) of the centre; None does not crop.
         resample: Pillow's number.
     """
 
@@ -83,24 +83,24 @@ class Fit(NamedTuple):
 
     @property
     def given(self) -> tuple[int, int] | None:
-        """Height and width of what comes out; None where that depends on the picture."""
+        """Height and width of the result; None if they depend on the image."""
         return self.crop or self.size
 
 
 def preparation(settings: Mapping[str, Any], habits: Habits, model: str) -> Preparation:
-    """The settings as something that can be done.
+    """The preprocessing for some settings.
 
     Args:
-        settings: What preprocessor_config.json holds.
-        habits: Of the kind of model.
-        model: Its name, for error texts.
+        settings: The content of preprocessor_config.json.
+        habits: The model kind's defaults.
+        model: Its name, for error messages.
 
     Raises:
-        InvalidOption: If they ask for what is not done here.
+        InvalidOption: If a setting is not supported.
     """
     odd = [name for name in UNKNOWN if settings.get(name)]
     if odd:
-        raise InvalidOption(f"{model}: {PREPROCESSOR} asks for {', '.join(odd)}, which featzoo does not do")
+        raise InvalidOption(f"{model}: {PREPROCESSOR} asks for {', '.join(odd)}, which featzoo does not support")
     if settings.get("do_normalize", True) and not {"image_mean", "image_std"} <= settings.keys():
         raise InvalidOption(f"{model}: {PREPROCESSOR} gives no image_mean and image_std")
     size = settings.get("size") if settings.get("do_resize", True) else {}
@@ -120,7 +120,7 @@ def preparation(settings: Mapping[str, Any], habits: Habits, model: str) -> Prep
 
 
 def _size(size: Any, square: bool, model: str) -> tuple[int | None, tuple[int, int] | None]:
-    """Shorter side, or height and width; neither where nothing is resized."""
+    """Shorter side, or height and width; neither if nothing is resized."""
     if size == {}:
         return None, None
     if isinstance(size, int):
@@ -135,12 +135,12 @@ def _size(size: Any, square: bool, model: str) -> tuple[int | None, tuple[int, i
 
 
 class Demands(NamedTuple):
-    """What a model must be to serve an extractor.
+    """Requirements of an extractor for its model.
 
     Attributes:
-        kinds: Its `model_type`: those of whole models and of their vision part alone.
-        layers: Hidden states that are asked for.
-        habits: Where its settings do not say.
+        kinds: Allowed values of `model_type`, of complete models and of separate vision parts.
+        layers: Requested hidden states.
+        habits: Defaults for missing settings.
     """
 
     kinds: tuple[str, ...]
@@ -149,12 +149,12 @@ class Demands(NamedTuple):
 
 
 def check_model(model: str, extractor: str, demands: Demands) -> None:
-    """Fail early where the packages or the model are missing, or it is another kind of model.
+    """Raise an error early if the packages or the model are missing, or the model does not meet the requirements.
 
     Raises:
         MissingPackage: If a package is not installed.
-        MissingWeights: If it is not on this machine.
-        InvalidOption: If it is of another kind, lacks a layer, or does not fit its own settings.
+        MissingWeights: If the model is not on this machine.
+        InvalidOption: If it is of another kind, lacks a layer, or contradicts its own settings.
     """
     for package in ("torch", "transformers", "PIL"):
         check(package, "vision")
@@ -173,7 +173,7 @@ def check_model(model: str, extractor: str, demands: Demands) -> None:
 
 
 def model_digests(model: str, extractor: str) -> dict[str, str]:
-    """SHA-256 of the weights and of what is done to pictures before."""
+    """SHA-256 of the weights and of the preprocessing."""
     folder = locate(model, extractor)
     return {"weights": folder_digest(folder, WEIGHT_FILES), "preprocessor": folder_digest(folder, (PREPROCESSOR,))}
 
@@ -183,13 +183,13 @@ def loaded(kind: str, folder: Path, device: str, precision: Precision, **setting
 
     Args:
         kind: Its class in transformers.
-        folder: Where it lies.
-        device: Where it goes.
-        precision: In which it computes.
-        settings: In place of those in its config.json.
+        folder: The model's folder.
+        device: The model's device.
+        precision: The model's precision.
+        settings: Replace those in its config.json.
 
     Raises:
-        MissingWeights: If they cannot be read, or some of the model's are not among them.
+        MissingWeights: If the weights cannot be read or are incomplete.
     """
     torch, transformers = require("torch", "vision"), transformers_module()
     try:
@@ -198,7 +198,7 @@ def loaded(kind: str, folder: Path, device: str, precision: Precision, **setting
         )
     except (OSError, RuntimeError) as error:
         raise MissingWeights(f"no weights of {kind} in {folder}: {error}") from error
-    if found["missing_keys"]:  # transformers would make them up
+    if found["missing_keys"]:  # transformers would initialise them randomly
         names = sorted(found["missing_keys"])
         raise MissingWeights(f"{folder} lacks {len(names)} of the weights of {kind}, {names[0]} among them")
     return model.eval().to(device, getattr(torch, DTYPES[precision]))
@@ -209,7 +209,7 @@ def averaged(found: Any, layers: tuple[int, ...]) -> Any:
 
     Args:
         found: The model's output, with all hidden states.
-        layers: 0 is what enters the first layer, -1 what the encoder gives, after its last normalisation if it has one.
+        layers: 0 is the input of the first layer, -1 the encoder's output, after its last normalisation if it has one.
     """
     states = (*found.hidden_states[:-1], found.last_hidden_state)
     mean: Callable[..., Any] = require("torch", "vision").mean

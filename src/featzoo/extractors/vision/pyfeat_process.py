@@ -1,7 +1,7 @@
-"""py-feat in a process of its own: it changes settings of the process that imports it, and loads what it can download.
+"""py-feat in a separate process, because it changes settings of the process that imports it and downloads weights.
 
 A worker starts one child for each configuration, sends it frames, and gets tables back. The child ends with the
-worker, however that ends. There, py-feat is given the files of weights that the worker found: it asks no network.
+worker in every case. The child gives py-feat the weights that the worker found, so the network is not used.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ import numpy as np
 from featzoo.errors import FeatzooError
 from featzoo.sequence import Array
 
-# The child looks so often whether its parent is still there.
+# How often the child checks whether its parent is still alive.
 LIFE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a child is started with.
+    """Settings with which a child is started.
 
     Attributes:
         detector: `v1` or `v2`.
-        models: Groups of columns with models of their own, which are loaded.
-        device: Of torch.
+        models: Groups of columns that have a separate model, which is loaded.
+        device: A torch device.
         weights: (repository, file name, path) of each file that py-feat may ask for.
     """
 
@@ -46,12 +46,12 @@ class Settings:
 
 
 class Question(NamedTuple):
-    """Frames of one size, and what is wanted of them.
+    """Frames of one size, and the requested columns.
 
     Attributes:
         images: (B, H, W, 3) uint8 RGB.
-        groups: Of columns, in the order in which they are given back.
-        threshold: Score that a face has at least.
+        groups: Groups of columns, in the order in which they are returned.
+        threshold: Minimum score of a face.
     """
 
     images: Array
@@ -60,10 +60,10 @@ class Question(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What py-feat found in some frames: one row for each face.
+    """py-feat's result for some frames: one row for each face.
 
     Attributes:
-        names: (D) of columns, as py-feat has them.
+        names: (D) py-feat's column names.
         frames: (R,) the frame, counted from 0, of each row, ascending; within a frame as py-feat orders faces.
         boxes: (R, 4) x, y, width and height in pixels; NaN in the row of a frame without a face.
         values: (R, D).
@@ -79,8 +79,8 @@ class PyFeat:
     """A child process that runs one of py-feat's detectors.
 
     Args:
-        settings: Of the child.
-        threads: That it computes with.
+        settings: Settings of the child.
+        threads: Number of threads that it uses.
 
     Raises:
         FeatzooError: If py-feat cannot be imported, or refuses its weights.
@@ -97,7 +97,7 @@ class PyFeat:
             "HF_HUB_OFFLINE": "1",
         }
         code = f"from {__name__} import main; main({theirs.fileno()}, {os.getpid()})"
-        # Not multiprocessing: Dask's workers are daemons, which may not have children, and it runs __main__ again.
+        # Not multiprocessing: it runs __main__ again, and Dask's workers are daemons, which may not have children.
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             env=environment,
@@ -147,10 +147,10 @@ class PyFeat:
 
 
 def serve(pipe: Connection) -> None:
-    """Be the child: take settings, then frames, until the pipe is closed.
+    """Run as the child: receive settings, then frames, until the pipe is closed.
 
     Args:
-        pipe: To the worker. Each question has one answer, which may be an exception.
+        pipe: Connection to the worker. Each request has one answer, which may be an exception.
     """
     detector = None
     while True:
@@ -169,7 +169,7 @@ def serve(pipe: Connection) -> None:
 
 
 def build(settings: Settings) -> Any:
-    """One of py-feat's detectors, from the given files alone.
+    """One of py-feat's detectors, made only from the given files.
 
     Raises:
         FeatzooError: If py-feat cannot be imported or does not take the weights.
@@ -201,10 +201,10 @@ def build(settings: Settings) -> Any:
 
 
 def table(detector: Any, question: Question) -> Table:
-    """py-feat's own table of some frames, cut to the columns wanted.
+    """py-feat's own table of some frames, reduced to the requested columns.
 
     Args:
-        detector: As `build` gives it.
+        detector: A detector from `build`.
         question: The frames.
     """
     import torch
@@ -245,7 +245,7 @@ def columns(group: str, found: Any) -> list[str]:
 
 
 def _without_decoder() -> None:
-    """Let py-feat be imported where torchcodec finds no FFmpeg: it would decode with it, but is given frames."""
+    """Make py-feat importable if torchcodec finds no FFmpeg. py-feat needs it only for decoding, and gets frames."""
     try:
         importlib.import_module("torchcodec.decoders")
     except (ImportError, RuntimeError, OSError):
@@ -259,7 +259,7 @@ def _without_decoder() -> None:
 
 
 def _given_weights(files: Mapping[tuple[str, str], str]) -> None:
-    """Answer py-feat's requests to the hub from `files`: it looks in its own folder alone, and asks the network."""
+    """Answer py-feat's requests to the hub from `files`: py-feat would use only its own folder or the network."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -274,7 +274,7 @@ def _given_weights(files: Mapping[tuple[str, str], str]) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself where it can be sent, else its text: classes of py-feat's packages may not unpickle."""
+    """The error itself if it can be sent, else its text, because classes of py-feat's packages may fail to unpickle."""
     if isinstance(error, FeatzooError):
         return error
     if isinstance(error, MemoryError):
@@ -283,11 +283,11 @@ def _portable(error: Exception) -> Exception:
 
 
 def main(pipe: int, parent: int) -> None:
-    """Be the child of a worker.
+    """Run as the child of a worker.
 
     Args:
-        pipe: File descriptor of the pipe to it.
-        parent: Its process.
+        pipe: File descriptor of the pipe to the worker.
+        parent: The worker's process id.
     """
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     serve(Connection(pipe))

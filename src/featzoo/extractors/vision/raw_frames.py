@@ -1,4 +1,4 @@
-"""Sampled raw frames, for heads that see pictures."""
+"""Sampled raw frames, for heads with image networks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Frames(Extractor):
     """Raw RGB frames: (T, height, width, 3) uint8, 6 frames of 140 x 248 by default.
 
     Attributes:
-        count: Frames in all, at the middles of equal parts of the clip; frames repeat in a clip of fewer.
-        rate: In place of `count`, at most this many frames a second.
-        height: Rows; the picture is scaled to cover height x width and cut at its centre.
+        count: Number of frames, in the middle of equal parts of the clip; frames repeat if the clip has fewer.
+        rate: Maximum number of frames per second; replaces `count`.
+        height: Rows; the image is scaled to cover height x width and cropped at its centre.
         width: Columns.
 
     Reference:
         The defaults are the input of Fodor et al., arXiv 2405.03846, before its random crop.
 
     Differences:
-        The paper does not say which frames or how another aspect ratio is fitted: both are choices.
+        The paper specifies neither the frames nor the handling of other aspect ratios: both are our choices.
     """
 
     name = "frames"
@@ -40,10 +40,10 @@ class Frames(Extractor):
 
     def __post_init__(self) -> None:
         if min(self.count, self.height, self.width) < 1 or (self.rate is not None and self.rate <= 0):
-            raise ValueError("count, height, width and rate are positive")
+            raise ValueError("count, height, width and rate must be positive")
 
     def extract(self, clip: Clip) -> FeatureSequence:
-        """(T, height, width, 3) uint8 with the time that each frame stands for."""
+        """(T, height, width, 3) uint8 with the interval of each frame."""
         count = self.count if self.rate is None else None
         shots = list(clip.frames(count=count, rate=self.rate, size=(self.height, self.width)))
         return FeatureSequence(

@@ -32,7 +32,7 @@ PIECE = 4
 
 
 class Shot(NamedTuple):
-    """A frame made fit for the network: (3, h, w) uint8, and when it is shown."""
+    """A frame prepared for the network: (3, h, w) uint8, and its time."""
 
     image: Any
     start: float
@@ -43,25 +43,25 @@ class Shot(NamedTuple):
 class VideoMae(ModelExtractor):
     """The mean of VideoMAE's hidden states over each window of frames: (T, 768) float32 for the base models.
 
-    A row is made of as many frames as the model takes (16), from the first one's start to the last one's end.
-    The last window ends with the last frame taken: it shares frames with the one before where they do not come
-    out even. In a clip of fewer frames the last is repeated.
+    A row covers the model's number of frames (16), from the first frame's start to the last frame's end.
+    The last window ends with the last sampled frame, and overlaps the previous window if the frames do not divide
+    evenly. A clip with fewer frames repeats its last frame.
 
     Attributes:
         model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
-        layers: Hidden states to average; 0 is what enters the first layer, -1 what the encoder gives.
-        stride: Every so many frames are taken, whatever their rate: 4 spans 2.1 s of 30 frames a second.
-        rate: In place of `stride`, at most so many frames a second; the better choice for a variable rate.
-        hop: Frames taken from one window to the next; None is a whole window.
-        precision: In which the network computes: fp32, or bf16 or fp16 (much faster on GPUs).
+        layers: Hidden states to average; 0 is the input of the first layer, -1 the encoder's output.
+        stride: Use every `stride`-th frame, at any rate: with 4, a window spans 2.1 s at 30 frames/s.
+        rate: Maximum number of frames per second; replaces `stride`, and is the better choice for variable rates.
+        hop: Sampled frames from one window to the next; None is a whole window.
+        precision: The network's precision: fp32, or bf16 or fp16 (much faster on GPUs).
         batch_size: Windows per forward pass; does not change the features.
 
     Reference:
         Tong et al., "VideoMAE", NeurIPS 2022: 16 frames at stride 4 on Kinetics-400.
 
     Differences:
-        The mean of all tokens, as its classifiers take it, without their normalisation and head. Pictures are
-        resized by Pillow, as transformers does where torchvision is not installed.
+        The mean of all tokens, as in its classifiers, without their normalisation and head. Images are
+        resized by Pillow, as in transformers if torchvision is not installed.
     """
 
     name = "videomae"
@@ -141,8 +141,8 @@ def _fitted(shots: Iterable[Frame], fit: Any) -> Iterator[Shot]:
 def windows(shots: Iterable[Shot], length: int, hop: int) -> Iterator[list[Shot]]:
     """Windows of `length` shots, a new one each `hop` shots; holds no more than a window.
 
-    What is left at the end makes a last window with the shots before it, or with its last one repeated
-    where there are none.
+    The remaining shots make a last window with the shots before them, or with the last one repeated
+    if there are none.
     """
     held: deque[Shot] = deque(maxlen=length)
     count, covered, end = 0, 0, length
@@ -152,7 +152,7 @@ def windows(shots: Iterable[Shot], length: int, hop: int) -> Iterator[list[Shot]
         if count == end:
             yield list(held)
             covered, end = count, end + hop
-    # Some of the next window is there that no window has shown.
+    # Some shots are not yet part of any window.
     if count > covered and count > end - length:
         yield [*held, *[held[-1]] * (length - len(held))]
 

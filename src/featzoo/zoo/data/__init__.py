@@ -1,1 +1,1 @@
-"""From stored features to batches."""
+"""Conversion of stored features to batches."""

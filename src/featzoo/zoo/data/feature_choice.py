@@ -1,4 +1,4 @@
-"""Which feature sets of a store a recipe reads, and a run that was trained on them."""
+"""The feature sets of a store that a recipe reads, or that a run was trained on."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Chosen:
     """The feature set that a role reads.
 
     Attributes:
-        request: The alternative of the recipe that the store holds; "" where the recipe goes without.
-        features: The set; None where the recipe goes without.
+        request: The alternative of the recipe that the store holds; "" if the recipe does not use the role.
+        features: The set; None if the recipe does not use the role.
         spec: Width and kind.
     """
 
@@ -34,7 +34,7 @@ class Chosen:
 
     @property
     def key(self) -> str:
-        """The set's key, "" where the recipe goes without."""
+        """The set's key, "" if the recipe does not use the role."""
         return self.features.key if self.features is not None else ""
 
 
@@ -46,7 +46,7 @@ def choose(store: FeatureStore, recipe: Recipe) -> dict[str, Chosen]:
         recipe: The recipe.
 
     Raises:
-        MissingFeatures: If the store holds none for a role.
+        MissingFeatures: If the store holds no set for a role.
         InvalidOption: If a set holds logits of other targets than the recipe's, or in another order.
     """
     chosen: dict[str, Chosen] = {}
@@ -71,7 +71,7 @@ def choose(store: FeatureStore, recipe: Recipe) -> dict[str, Chosen]:
 
 
 def _same_targets(role: str, features: FeatureSet, columns: Sequence[str]) -> None:
-    """A set with columns `logit_<target>`, as `clad-teacher` makes them, is of the recipe's targets in their order."""
+    """Check that columns `logit_<target>`, as made by `clad-teacher`, match the recipe's targets in order."""
     theirs = [name.removeprefix("logit_") for name in features.names if name.startswith("logit_")]
     if theirs and theirs != list(columns):
         raise InvalidOption(
@@ -88,7 +88,7 @@ def _spec(features: FeatureSet) -> InputSpec:
 
 
 def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
-    """Role to the set it reads: what a run records and later insists on."""
+    """Role to the set that it reads, which a run records and later requires."""
     return {
         role: {
             "request": one.request,
@@ -112,13 +112,13 @@ def same_sets(
     """The sets that a run was trained on, digest for digest.
 
     Args:
-        store: To look in.
+        store: The store to search.
         run: The run's folder, for the message.
-        sets: Role to what `describe` recorded.
+        sets: Role to the record from `describe`.
         without: Roles whose set may be missing: they are masked then.
 
     Raises:
-        StoreError: If the store does not hold the very same sets.
+        StoreError: If the store does not hold exactly these sets.
     """
     chosen = {}
     for role, one in sets.items():
@@ -145,5 +145,5 @@ def same_sets(
 def _like(store: FeatureStore, request: str) -> FeatureSet | None:
     try:
         return store.find(request)
-    except StoreError:  # several answer to it
+    except StoreError:  # several sets match it
         return None

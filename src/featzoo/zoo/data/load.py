@@ -1,4 +1,4 @@
-"""From a feature store to splits in memory: which clips, features and labels."""
+"""Loads splits from a feature store: the choice of clips, features and labels."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def load_split(
     chosen: Mapping[str, Chosen] | None = None,
     statistics: Statistics | None = None,
 ) -> Split:
-    """One split of the store's clips, with the features and labels that a recipe asks for.
+    """One split of the store's clips, with the features and labels of a recipe.
 
     Args:
         store: A feature store.
         recipe: The recipe.
         split: train, valid (also called dev or val) or test.
         chosen: The result of `choose`, which is called by default.
-        statistics: Those of the train split. Without them the split must be train, and they are computed.
+        statistics: Statistics of the train split. Without them the split must be train, and they are computed.
 
     Raises:
         MissingFeatures: If the store holds no clip of the split with features and labels.
@@ -72,14 +72,14 @@ def load_split(
 def load_clips(
     store: FeatureStore, recipe: Recipe, ids: Sequence[str], chosen: Mapping[str, Chosen], statistics: Statistics
 ) -> Split:
-    """Clips to predict: whatever their split, labels are not looked at.
+    """Clips to predict, of any split; labels are not read.
 
     Args:
         store: A feature store.
         recipe: The recipe.
-        ids: Of clips; those that lack a required input are left out.
+        ids: Ids of clips; those that lack a required input are left out.
         chosen: Role to the set that it reads.
-        statistics: Those of the train split.
+        statistics: Statistics of the train split.
 
     Returns:
         A split whose targets are NaN.
@@ -146,10 +146,10 @@ def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
 
 
 def chooses(dev: Split, recipe: Recipe) -> Split:
-    """The dev clips that choose the epoch: those in the target's languages.
+    """The dev clips on which the epoch is chosen: those in the target's languages.
 
     Raises:
-        MissingFeatures: If there is none.
+        MissingFeatures: If there are none.
     """
     languages = recipe.target.languages
     if not languages:
@@ -203,7 +203,7 @@ def _nothing(recipe: Recipe, split: str, clips: int, without: int, left_out: Map
 
 
 def _read(one: Chosen, clip: str, wanted: Input) -> Array | None:
-    """A clip's (T, D), still mapped from the file where nothing has to change; None of no steps."""
+    """A clip's (T, D), still memory-mapped if nothing has to change; None without steps."""
     if one.features is None:
         return None
     array = one.features[clip].features
@@ -220,9 +220,9 @@ def _read(one: Chosen, clip: str, wanted: Input) -> Array | None:
 
 
 def shorten(array: Array, steps: int, how: str) -> Array:
-    """(T, D) to (steps, D), T > steps: the first ones, or means over equal spans (NaN left out).
+    """(T, D) to (steps, D), T > steps: the first steps, or means over equal spans (ignoring NaN).
 
-    Token ids keep their last one when cut: it is the separator that encoders expect.
+    Truncated token ids keep their last one, the separator that encoders expect.
     """
     if holds_token_ids(array.dtype, array.shape[1]):
         return np.concatenate([array[: steps - 1], array[-1:]])  # (steps, D)

@@ -14,7 +14,7 @@ ITSELF, PREVIOUS, NEXT = "itself", "previous", "next"
 
 
 def member(clip: str) -> tuple[str, str]:
-    """A clip id's group and its own name there: `video$_$3` (MMSA's form) and `row/fr` split before the last part."""
+    """A clip id's group and its name there: `video$_$3` (MMSA's form) and `row/fr` are split before the last part."""
     group, mark, name = clip.rpartition("$_$")
     if not mark:
         group, _, name = clip.rpartition("/")
@@ -22,24 +22,24 @@ def member(clip: str) -> tuple[str, str]:
 
 
 def siblings(of: str, clips: Mapping[str, Clip], ids: Iterable[str]) -> dict[str, str]:
-    """The clip that each clip's input is read from.
+    """The clip from which each clip's input is read.
 
-    Neighbours are segments of one file, or clips whose ids begin alike (`member`), in the order of their
-    start and then of their names, numbers by value. A whole file whose id has no group has no neighbours.
+    Neighbours are segments of one file, or clips whose ids have the same group (`member`), in the order of their
+    start and then of their names, with numbers sorted by value. A whole file whose id has no group has no neighbours.
 
     Args:
-        of: `itself`; `previous` or `next`, the neighbour; or a name: the sibling called so, for `row/fr` and
+        of: `itself`; `previous` or `next`, the neighbour; or the name of a sibling: for `row/fr` and
             `en` the clip `row/en`, for an id without a group the clip itself.
         clips: All clips that may be read, by id.
-        ids: Those that are wanted.
+        ids: The requested clips.
 
     Returns:
-        Id to id, without clips that have no such sibling.
+        Id to id, without clips that lack the neighbour or sibling.
     """
     if of == ITSELF:
         return {i: i for i in ids}
     if of not in (PREVIOUS, NEXT):
-        # A text that is not one of a parallel set stands for itself.
+        # A text outside a parallel set is its own sibling.
         named = {i: i[: len(i) - len(member(i)[1])] + of if member(i)[0] else i for i in ids}
         return {i: other for i, other in named.items() if other in clips}
     groups: dict[str, list[Clip]] = {}

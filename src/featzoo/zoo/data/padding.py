@@ -1,4 +1,4 @@
-"""From clips of unequal length to one tensor with a mask: on the host from arrays, on a device from one long tensor."""
+"""Pads clips of unequal length to one tensor with a mask, on the host or from one long tensor on a device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def has_gaps(array: Array) -> bool:
     """Whether any value of (T, D) is NaN."""
     if array.dtype.kind != "f":
         return False
-    # A sum is NaN if a value is: cheaper than asking each. One that overflows may be NaN too.
+    # A sum is NaN if a value is, which is cheaper than testing each. A sum that overflows may be NaN too.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isnan(np.add.reduce(array, axis=None))) and bool(np.isnan(array).any())
 
@@ -30,14 +30,14 @@ def pad(arrays: Sequence[Array | None], spec: InputSpec, scale: Scale | None = N
     Args:
         arrays: B clips.
         spec: Width, and whether the values are token ids.
-        scale: (D,) means and standard deviations, float64, to standardise by.
-        gaps: Whether a value may be NaN. If none is, what is observed is a view of the mask.
+        scale: (D,) means and standard deviations, float64, for standardisation.
+        gaps: Whether a value may be NaN. Otherwise `observed` is a view of the mask.
     """
     steps = np.array([0 if array is None else len(array) for array in arrays], dtype=np.int64)
     longest = max(1, int(steps.max(initial=0)))
     values = np.empty((len(arrays), longest, spec.width), dtype=_kind(spec))  # (B, T, D)
     scratch = np.empty((longest, spec.width)) if scale else None
-    # Copied from zeros that are in the processor's cache: faster than filling memory that is not.
+    # Copied from zeros in the processor's cache, which is faster than filling memory directly.
     nothing = np.zeros((longest, spec.width), dtype=values.dtype)
     for row, (array, count) in enumerate(zip(arrays, steps.tolist(), strict=True)):
         if array is not None:
@@ -58,8 +58,8 @@ class Ragged:
 
     Attributes:
         values: (sum T + 1, D) float32, standardised, 0 where not observed; or (sum T + 1,) int64 token ids. The last
-            row is 0: it is what padding shows.
-        observed: Like `values`, bool; None where all was observed.
+            row is 0 and is used for padding.
+        observed: Like `values`, bool; None if everything was observed.
         starts: (N,) int64, the first row of each clip.
         steps: (N,) int64, the rows of each clip.
         lengths: The same on the host, so that the size of a batch is known without asking the device.
@@ -75,7 +75,7 @@ class Ragged:
         """Some clips, padded to the longest of them.
 
         Args:
-            rows: (B,) their numbers.
+            rows: (B,) row numbers of the clips.
             numbers: The same on the device.
         """
         longest = max(1, int(self.lengths[rows].max(initial=0)))
@@ -123,7 +123,7 @@ def _write(array: Array, out: Array, scale: Scale | None, scratch: Array | None)
 
 
 def _clear(values: Array) -> Array:
-    """Write 0 for NaN; gives where it was."""
+    """Replace NaN by 0, and return its positions."""
     unseen: Array = np.isnan(values)
     np.copyto(values, 0, where=unseen)
     return unseen

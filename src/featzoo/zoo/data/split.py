@@ -23,7 +23,7 @@ class Statistics:
 
     Attributes:
         mean: Role to (D,) float64.
-        std: Role to (D,) float64; 1 where a column is constant or was never observed.
+        std: Role to (D,) float64; 1 for a column that is constant or was never observed.
     """
 
     mean: Mapping[str, Array]
@@ -32,15 +32,15 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many clips of a split are used, left out or incomplete.
+    """Numbers of clips of a split that are used, left out or incomplete.
 
     Attributes:
-        clips: How many are used.
-        without_target: Left out, because a label is missing.
-        left_out: Role to clips left out, because the recipe requires it.
+        clips: Clips that are used.
+        without_target: Clips left out because a label is missing.
+        left_out: Role to clips left out because the recipe requires it.
         missing: Role to clips used without it (masked).
         unobserved: Role to the number of NaN values.
-        unlabelled: Used without their labels.
+        unlabelled: Clips used without their labels.
     """
 
     clips: int
@@ -81,12 +81,12 @@ class Split:
     Attributes:
         name: train, valid or test.
         ids: N clip ids.
-        features: Role to N arrays (T, D), or None where a clip lacks the role.
-        targets: (N, K) float64; NaN where a label is missing that a head can do without.
+        features: Role to N arrays (T, D), or None if a clip lacks the role.
+        targets: (N, K) float64; NaN for a missing label that a head does not need.
         specs: Role to width and kind of its features.
         statistics: Mean and deviation of the standardised roles; the others are not changed.
-        counts: How many clips are used, left out or incomplete.
-        costs: The result of `lengths` where the features do not tell it.
+        counts: Numbers of clips that are used, left out or incomplete.
+        costs: The result of `lengths` if it cannot be computed from the features.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Split:
 
     @property
     def labels(self) -> Array:
-        """(M, K) targets of the clips that have them all."""
+        """(M, K) targets of the clips that have all of them."""
         return self.targets[~np.isnan(self.targets).any(axis=1)]
 
     def batch(self, rows: Sequence[int] | Array) -> Batch:
@@ -116,7 +116,7 @@ class Split:
         return Batch(tuple(self.ids[i] for i in rows), inputs, targets)
 
     def scale(self, role: str) -> tuple[Array, Array] | None:
-        """Mean and standard deviation that a role is standardised by; None where it stays as it is."""
+        """Mean and standard deviation for standardising a role; None if it is not standardised."""
         return (self.statistics.mean[role], self.statistics.std[role]) if role in self.statistics.mean else None
 
     @cached_property
@@ -125,7 +125,7 @@ class Split:
         return {role: any(a is not None and has_gaps(a) for a in arrays) for role, arrays in self.features.items()}
 
     def batches(self, size: int) -> Iterator[tuple[Array, Batch]]:
-        """Every clip once, the shortest first, with its row numbers: the same batches every time."""
+        """Every clip once, shortest first, with its row numbers; the batches are the same every time."""
         order = np.argsort(self.lengths(), kind="stable")
         for start in range(0, len(order), size):
             rows = order[start : start + size]
@@ -142,7 +142,7 @@ class Split:
         return total
 
     def held_on(self, device: torch.device) -> HeldSplit:
-        """The same clips with all values on a device, where batches are padded: nothing is copied to it any more."""
+        """The same clips with all values on a device, where batches are padded without further copying."""
         held = {
             role: ragged(arrays, self.specs[role], self.scale(role), self._gaps[role], device)
             for role, arrays in self.features.items()
@@ -151,7 +151,7 @@ class Split:
         return HeldSplit(**own, held=held, on_device=torch.from_numpy(self.targets.astype(np.float32)).to(device))
 
     def device_bytes(self) -> int:
-        """About how many bytes `held_on` takes on a device."""
+        """Estimated bytes that `held_on` needs on a device."""
         total = 0
         for role, arrays in self.features.items():
             values = sum(a.size for a in arrays if a is not None)
@@ -161,7 +161,7 @@ class Split:
 
 @dataclass(frozen=True)
 class HeldSplit(Split):
-    """A split whose values lie on a device.
+    """A split whose values are on a device.
 
     Attributes:
         held: Role to its values.
@@ -172,7 +172,7 @@ class HeldSplit(Split):
     on_device: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def batch(self, rows: Sequence[int] | Array) -> Batch:
-        """The clips `rows`, the same numbers as the split that it was made from gives; waits for no device."""
+        """The clips `rows`, with the same numbers as in the original split, without waiting for the device."""
         chosen = np.asarray(rows, dtype=np.int64)
         numbers = torch.from_numpy(chosen).to(self.on_device.device, non_blocking=True)  # (B,)
         inputs = {role: values.padded(chosen, numbers) for role, values in self.held.items()}
@@ -180,12 +180,12 @@ class HeldSplit(Split):
 
 
 def held(splits: Sequence[Split], choice: bool | Literal["auto"], device: torch.device) -> list[Split]:
-    """The splits on a device, if that is wanted and they fit.
+    """The splits on a device, if requested and if they fit.
 
     Args:
-        splits: To train and to validate on.
-        choice: `auto` holds them on a GPU where they take at most a quarter of its free memory.
-        device: Where the head is.
+        splits: The splits for training and validation.
+        choice: `auto` keeps them on a GPU if they take at most a quarter of its free memory.
+        device: The head's device.
     """
     wanted = choice is True
     if choice == "auto" and device.type == "cuda":
@@ -201,7 +201,7 @@ def statistics_of(
 ) -> Statistics:
     """Mean and standard deviation over every observed step, column by column, for the roles of `specs`.
 
-    Those of `to_range` get their lowest value and their range instead, which scale them to 0 to 1.
+    Roles in `to_range` get their lowest value and their range instead, which scale them to 0 to 1.
     """
     mean, std = {}, {}
     for role, spec in specs.items():
@@ -214,17 +214,17 @@ def statistics_of(
             total += np.nansum(array, axis=0)  # (D,)
             count += (~np.isnan(array)).sum(axis=0)
         mean[role] = total / np.maximum(count, 1)
-        # Two passes: the difference of two large sums would lose the digits that matter.
+        # Two passes, because the difference of two large sums would lose precision.
         for array in arrays:
             square += np.nansum((array - mean[role]) ** 2, axis=0)
         spread = np.sqrt(square / np.maximum(count, 1))
-        # A constant column's spread is rounding error, and dividing by it would blow up the next clip's.
+        # A constant column's spread is rounding error, and dividing by it would give huge values in other clips.
         std[role] = np.where(spread > 1e-7 * np.abs(mean[role]), spread, 1.0)
     return Statistics(mean, std)
 
 
 def _range(arrays: Sequence[Array], width: int) -> tuple[Array, Array]:
-    """(D,) lowest values, and how far the highest are from them; 0 and 1 of a column that was never observed."""
+    """(D,) lowest values and ranges; 0 and 1 for a column that was never observed."""
     lowest, highest = np.full(width, np.inf), np.full(width, -np.inf)
     for array in arrays:
         lowest = np.fmin(lowest, np.fmin.reduce(array, axis=0))  # (D,)

@@ -31,7 +31,7 @@ from featzoo.zoo.data.padding import has_gaps, pad
 from featzoo.zoo.data.split import Batch
 from featzoo.zoo.head import InputSpec, holds_token_ids
 
-# State of a clip's values: not read yet, all observed, some NaN.
+# States of a clip's values: not read yet, all observed, some NaN.
 UNKNOWN, WHOLE, GAPS = 0, 1, 2
 
 
@@ -40,11 +40,11 @@ class StoreDataset(Dataset[Batch]):
 
     Args:
         store: A feature store, or its path.
-        features: Role, under a name of your choice, to the feature set it reads.
+        features: Role names of your choice to the feature sets that they read.
         ids: The clips; by default all that have every role, every label and the `split`, in order of their ids.
-            A clip named here that lacks a role is masked throughout in it.
-        labels: Names of labels that become targets.
-        split: Only clips of this split, as the manifest names it.
+            If a clip named here lacks a role, all its steps in the role are masked.
+        labels: Names of the labels that become targets.
+        split: Only clips of this split.
 
     Attributes:
         ids: N clip ids.
@@ -52,7 +52,7 @@ class StoreDataset(Dataset[Batch]):
         specs: Role to the width and kind of its features.
 
     Raises:
-        MissingFeatures: If the store lacks a set, or there is no such clip.
+        MissingFeatures: If the store lacks a set or a clip.
         InvalidOption: If a clip named in `ids` lacks a label.
     """
 
@@ -79,7 +79,7 @@ class StoreDataset(Dataset[Batch]):
         if not ids:
             counts = ", ".join(f"{len(stored[role])} have {found.key}" for role, found in self._sets.items())
             raise MissingFeatures(
-                f"no clip to read: {counts or 'no features asked for'}; {len(values)} have the labels"
+                f"no clip to read: {counts or 'no features requested'}; {len(values)} have the labels"
             )
         self.ids = tuple(ids)
         self.targets = torch.tensor([values.get(i, []) for i in self.ids], dtype=torch.float32)  # (N, K)
@@ -96,7 +96,7 @@ class StoreDataset(Dataset[Batch]):
         return self.__getitems__([row])
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """The clips `rows`, padded to the longest of them: what a DataLoader asks for, once a batch."""
+        """The clips `rows`, padded to the longest of them; a DataLoader calls this once per batch."""
         inputs = {}
         for role, spec in self.specs.items():
             arrays = [self._read(role, row, spec) for row in rows]
@@ -106,11 +106,11 @@ class StoreDataset(Dataset[Batch]):
 
     @staticmethod
     def collate(batch: Batch) -> Batch:
-        """For a DataLoader's `collate_fn`: the batch is one already."""
+        """A DataLoader's `collate_fn`, which returns the batch unchanged."""
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the mapped arrays, which another process maps for itself."""
+        """The state without the mapped arrays, which another process maps itself."""
         return {**self.__dict__, "_arrays": {}}
 
     def _read(self, role: str, row: int, spec: InputSpec) -> Array | None:
@@ -124,7 +124,7 @@ class StoreDataset(Dataset[Batch]):
             return self._arrays[place]
 
     def _gaps(self, role: str, rows: Sequence[int], arrays: Sequence[Array | None]) -> bool:
-        """Whether any of the clips has NaN; each is looked at once."""
+        """Whether any of the clips has NaN; each is read once."""
         known = self._known[role]
         if (known[rows] == UNKNOWN).any():
             for row, array in zip(rows, arrays, strict=True):
@@ -141,9 +141,9 @@ def _spec(found: FeatureSet) -> InputSpec:
 
 
 def _values(store: FeatureStore, labels: Sequence[str], split: str | None) -> dict[str, list[float]]:
-    """Clip id to its labels, of the clips of the split that have them all."""
+    """Clip id to its labels, for the clips of the split that have all of them."""
     if isinstance(labels, str):
-        raise InvalidOption(f"labels is a list of names: ['{labels}']")
+        raise InvalidOption(f"labels must be a list of names: ['{labels}']")
     if not labels and split is None:
         return {}
     found = {}

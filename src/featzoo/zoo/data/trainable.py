@@ -1,4 +1,4 @@
-"""What a store lacks to train a recipe."""
+"""Finds the roles, labels and splits that a store lacks for a recipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lacking(store: FeatureStore, recipe: Recipe, clips: Mapping[str, Clip]) -> l
 
     Args:
         store: A feature store.
-        recipe: To be trained.
+        recipe: The recipe to train.
         clips: The store's clips.
     """
     roles = [
@@ -39,6 +39,6 @@ def lacking(store: FeatureStore, recipe: Recipe, clips: Mapping[str, Clip]) -> l
 def _holds(store: FeatureStore, request: str) -> bool:
     try:
         found = store.find(request)
-    except StoreError:  # several sets fit
+    except StoreError:  # several sets match
         return True
     return found is not None and bool(found.ids())

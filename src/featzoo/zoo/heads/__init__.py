@@ -1,1 +1,1 @@
-"""The heads."""
+"""Published heads, each with its options and losses."""

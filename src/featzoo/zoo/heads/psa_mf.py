@@ -1,4 +1,4 @@
-"""PSA-MF: sentiment from text, sound and picture, the text aligned with the speaker's personality."""
+"""PSA-MF: sentiment from text, audio and vision, with the text aligned to the speaker's personality."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained, untrained
 MODALITIES = ("vision", "audio")
 CONTEXT = ("before", "after")
 CONFIG = "encoder.json"
-ALIGNED = "text-aligned"  # beside the roles: what a kept text's aligned hidden state was
+ALIGNED = "text-aligned"  # the aligned hidden state of a text with stored layers, beside the roles
 
 
 class PsaMf(Head):
     """Personality-sentiment aligned multi-level fusion.
 
-    The encoder reads the text alone up to layer N = L - `fusion_layers`; then two pseudo tokens, made of
-    the last LSTM states of picture and sound and the personality vector, join the sequence for the
-    remaining layers (pre-fusion). The result asks sound and picture by cross attention, and two paths
+    The encoder reads only the text up to layer N = L - `fusion_layers`; then two pseudo tokens, made from
+    the last LSTM states of vision and audio and the personality vector, join the sequence for the
+    remaining layers (pre-fusion). The result attends to audio and vision by cross attention, and two paths
     (enhanced fusion) give the prediction.
 
     Reference:
@@ -39,20 +39,20 @@ class PsaMf(Head):
           they stay random, because their name matches nothing in the checkpoint.
         - The released code's third, unused BERT is left out; it changes no result.
         - Personality is an input, computed once by a frozen encoder in evaluation mode; there it is
-          recomputed at every step with dropout active. Without an encoder trained on personality (where
+          recomputed at every step with dropout active. Without an encoder trained on personality (if
           the recipe falls back on plain `bert` or `bert.minilm`) this is the paper's control, not its
           method: the same network with a second ordinary encoder.
-        - Attention over sound and picture is masked; there 500 padded steps take part (`attend_steps`). A missing
+        - Attention over audio and vision is masked; there 500 padded steps are included (`attend_steps`). A missing
           modality contributes no pseudo token, no contrastive pair and a zero vector.
-        - The checkpoint is chosen by the dev set's MAE; there test loss takes part in the choice.
+        - The checkpoint is chosen by the dev set's MAE; there the test loss is also used.
         - Any encoder of BERT architecture, any number of layers; `pooling = mean` for encoders that were
-          trained with mean pooling. Where the personality vector is of another width than the encoder, a
+          trained with mean pooling. If the personality vector has another width than the encoder, a
           linear layer maps it.
-        - Context, not in the paper: where a recipe names `before` or `after` (the neighbouring utterance's
+        - Context, not in the paper: if a recipe names `before` or `after` (the neighbouring utterance's
           features, `of = "previous"` and `"next"`), their mean makes one more pseudo token for the fusion layers.
-        - Texts are cut by the recipe (`max_steps`), not at 50 tokens.
-        - Layers can be frozen (`frozen_layers`); they are then as in evaluation mode.
-        - The recipe `psa-mf.official` sets every switch as the released code has it: with its weights it gives
+        - Texts are truncated by the recipe (`max_steps`), not at 50 tokens.
+        - Layers can be frozen (`frozen_layers`); they are then in evaluation mode.
+        - The recipe `psa-mf.official` sets every option as in the released code: with its weights it gives
           that code's prediction and loss terms. It does not repeat the choice of the epoch by test
           loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
           sequences padded at the front.
@@ -60,11 +60,11 @@ class PsaMf(Head):
 
     roles: ClassVar[Mapping[str, Role]] = {
         "text": Role("token ids of the transcript, special tokens included", ids=True),
-        "personality": Role("one vector per clip from a frozen encoder that knows personality"),
-        "vision": Role("a sequence of what is seen"),
+        "personality": Role("one vector per clip from a frozen personality encoder"),
+        "vision": Role("a sequence of vision features"),
         "before": Role("features of the previous utterance of the video", optional=True),
         "after": Role("features of the next utterance of the video", optional=True),
-        "audio": Role("a sequence of what is heard"),
+        "audio": Role("a sequence of audio features"),
     }
     options_class: ClassVar[type] = Options
 
@@ -79,7 +79,8 @@ class PsaMf(Head):
                 f"head psa-mf: this encoder has {layers} layers and {layers + 1} hidden states; "
                 f"fusion_layers = {options.fusion_layers} or align_layer = {options.align_layer} does not fit"
             )
-        # The hidden state that training starts from: frozen layers that see pseudo tokens give something new each time.
+        # Training starts from this hidden state: the output of frozen layers that read pseudo tokens changes every
+        # time.
         self.kept = min(self.encoder.frozen, self.text_layers)
         personality, hidden = inputs["personality"].width, options.hidden
         self.personality = nn.Identity() if personality == wide else nn.Linear(personality, wide)
@@ -127,7 +128,7 @@ class PsaMf(Head):
         given = inputs["personality"]
         vector = given.values[:, 0] * given.mask[:, :1].to(given.values.dtype)  # (B, P); 0 where it is missing
         steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
-        # Text alone up to layer N, then with the pseudo tokens.
+        # Only text up to layer N, then with the pseudo tokens.
         states = {self.kept: text.values} if text.values.is_floating_point() else self._embedded(text)  # (B, T, H)
         first = max(states)
         states |= enumerate(self.encoder.run(states[first], text.mask, first, self.text_layers), first + 1)

@@ -8,33 +8,33 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Options:
-    """The options; the defaults are the released code's, its defects repaired.
+    """The options; the defaults are the released code's, with its defects fixed.
 
     Attributes:
-        fusion_layers: How many of the encoder's L layers see the pseudo tokens; those before see text only.
+        fusion_layers: Number of the encoder's L layers that read the pseudo tokens; earlier layers read only text.
         fusion_init: The fusion layers start from the encoder's own last layers (`bert`) or at `random`.
-        align_layer: Which of the L + 1 hidden states is aligned with personality; -3 is the tenth of
+        align_layer: The one of the L + 1 hidden states that is aligned with personality; -3 is the tenth of
             BERT-base's 0..12 (the eleventh counted from 1) and L - 2 of any encoder.
         pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         hidden: Width of LSTMs, alignment and cross attention.
-        heads: Of the cross attention.
-        wide: Width that sound and picture are lifted to in the enhanced fusion.
+        heads: Heads of the cross attention.
+        wide: Width to which audio and vision are expanded in the enhanced fusion.
         dropout: In attention and sub-network.
         clip: Similarity of the contrastive terms, see `layers.Clip`.
         ccl_weight: `half_distance` weights L_ccl by d = (1 - cos) / 2 and L_ps by 1 - d. `literal` is the
-            published equation read as printed (cos and 1 - cos); it is degenerate: minimising cos * InfoNCE
-            drives the cosine to -1. It is here to be shown, not used.
-        weights: Of l1, l_ccl, l_ps and l_clm, in this order.
-        modality_dropout: Share of training clips whose sound is left out, and of those whose picture is; the head
-            learns to go without. Not in the paper.
-        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
+            published equation as printed (cos and 1 - cos); it is degenerate: minimising cos * InfoNCE
+            drives the cosine to -1. It exists for demonstration, not for use.
+        weights: Weights of l1, l_ccl, l_ps and l_clm, in this order.
+        modality_dropout: Share of training clips whose audio is left out, and of those whose vision is, so that the
+            head learns to work without them. Not in the paper.
+        frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             The output of those before the fusion layers is computed once before training and kept.
-        attend_steps: 0 attends to the true steps of sound and picture. The released code pads both to 500
+        attend_steps: 0 attends to the true steps of audio and vision. The released code pads both to 500
             zero steps and attends to all of them; 500 does so here.
         pre_fusion: Whether the pseudo tokens join the text for the fusion layers (the published ablation's row;
-            L_clm, which has a row of its own, stays).
-        enhanced_fusion: Whether cross attention and the two paths make the prediction; without, the text and the
-            last states of picture and sound, side by side, do.
+            L_clm, which has a separate row, stays).
+        enhanced_fusion: Whether cross attention and the two paths make the prediction; otherwise it is made from the
+            concatenated text and last states of vision and audio.
     """
 
     fusion_layers: int = 1
@@ -56,11 +56,13 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.fusion_layers < 1:
-            raise ValueError(f"fusion_layers is at least 1; got {self.fusion_layers}")
+            raise ValueError(f"fusion_layers must be at least 1; got {self.fusion_layers}")
         if self.hidden < 3 or self.hidden % self.heads:
-            raise ValueError(f"hidden is a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads")
+            raise ValueError(
+                f"hidden must be a multiple of heads, at least 3; got {self.hidden} and {self.heads} heads"
+            )
         if len(self.weights) != 4:
-            raise ValueError(f"weights are four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
+            raise ValueError(f"weights must be four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
         for name in ("dropout", "modality_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is in [0, 1); got {getattr(self, name)}")
+                raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")

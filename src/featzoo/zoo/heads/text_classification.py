@@ -1,4 +1,4 @@
-"""An encoder fine-tuned to answer yes or no of each trait: ADAM's English teacher, and its BCE baselines."""
+"""An encoder fine-tuned to predict binary traits: ADAM's English teacher, and its BCE baselines."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ class Options:
 
     Attributes:
         pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
-        window: Tokens that the encoder reads at once, special ones included; a longer text is read as several windows,
-            each between special tokens, and stands for the mean over them. 0 reads every text whole.
-        drawn: Windows of a text that a training step reads, drawn anew each time; 0 reads all. Evaluation reads all.
-        layers: How many of the encoder's layers are used, the first ones; 0 uses all.
+        window: Tokens that the encoder reads at once, including special tokens; a longer text is read in several
+            windows, each between special tokens, and its vector is the mean over them. 0 reads every text at once.
+        drawn: Number of windows of a text in a training step, drawn at random each time; 0 reads all. Evaluation reads
+            all.
+        layers: Number of the encoder's first layers that are used; 0 uses all.
         hidden: Width of the hidden layer.
         dropout: On the pooled vector and on the hidden layer.
-        loss: `bce`, the binary cross entropy; `weighted-bce`, where an answer weighs as much as the opposite one is
-            frequent in the train split; `balanced-bce`, where a yes weighs no/yes of the train split.
-        smoothing: Labels are 0 and 1 moved by half of this towards one another, in the loss.
-        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
+        loss: `bce`, the binary cross entropy; `weighted-bce`, in which the weight of each class is the share of the
+            other class in the train split; `balanced-bce`, in which positives have the train split's ratio of negatives
+            to positives as weight.
+        smoothing: In the loss, labels 0 and 1 are moved towards each other by half of this.
+        frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             Their output is computed once before training and kept.
     """
 
@@ -46,13 +48,13 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1 or not 0 <= self.smoothing < 1:
-            raise ValueError(f"dropout and smoothing are in [0, 1); got {self.dropout} and {self.smoothing}")
+            raise ValueError(f"dropout and smoothing must be in [0, 1); got {self.dropout} and {self.smoothing}")
         if self.window and self.window < 3:
-            raise ValueError(f"a window is at least 3 tokens (two are special), or 0; got {self.window}")
+            raise ValueError(f"window must be at least 3 tokens (two are special), or 0; got {self.window}")
         if self.drawn < 0 or (self.drawn and not self.window):
-            raise ValueError(f"drawn windows are at least 0, and go with window; got {self.drawn}")
+            raise ValueError(f"drawn must be at least 0, and needs window; got {self.drawn}")
         if self.hidden < 1 or self.layers < 0:
-            raise ValueError(f"hidden is at least 1, layers not negative; got {self.hidden} and {self.layers}")
+            raise ValueError(f"hidden must be at least 1, and layers not negative; got {self.hidden} and {self.layers}")
 
 
 class TextClassification(TextHead):
@@ -64,9 +66,10 @@ class TextClassification(TextHead):
         adaptive focal loss paper's code.
 
     Differences:
-        - The group's script trains the layers above an encoder that an earlier stage has tuned; here the encoder
-          learns with them, or what of it `frozen_layers` leaves.
-        - Dropout, label smoothing, windows and an encoder cut to its first layers are ours. The recipe `adam-teacher`
+        - The group's script trains the layers above an encoder that an earlier stage has fine-tuned; here the encoder
+          is trained with them, except for frozen layers (`frozen_layers`).
+        - Dropout, label smoothing, windows and an encoder reduced to its first layers are ours. The recipe
+        `adam-teacher`
           reads the mean of the third layer of a frozen encoder, which did best on Essays' validation split.
     """
 
@@ -90,7 +93,7 @@ class TextClassification(TextHead):
         self.out = classifier(self.text.width, o.hidden, o.dropout, targets)
 
     def prepare(self, targets: Tensor) -> None:
-        """Keep how frequent a yes is.
+        """Store the frequency of 1 for each target.
 
         Raises:
             InvalidOption: If a target is neither 0 nor 1, or always the same.
@@ -104,7 +107,7 @@ class TextClassification(TextHead):
         return {"prediction": logits.sigmoid(), "logits": logits}
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """The one that `loss` names."""
+        """The loss named by `loss`."""
         o = self.options
         smooth = targets * (1 - o.smoothing) + o.smoothing / 2  # (B, K)
         weight = answer_weights(targets, self.share, o.loss)  # (B, K)
@@ -122,27 +125,27 @@ def share_of_yes(targets: Tensor, loss: str) -> Tensor:
     """(K,) of (N, K) train targets; for a loss as in `answer_weights`.
 
     Raises:
-        InvalidOption: If a target is neither 0 nor 1, or always the same where the loss weighs yes against no.
+        InvalidOption: If a target is neither 0 nor 1, or always the same while the loss weights the classes.
     """
     if not ((targets == 0) | (targets == 1)).all():
-        raise InvalidOption("this head learns labels 0 and 1; for other numbers there is text-regression")
+        raise InvalidOption("this head needs labels 0 and 1; for other numbers use text-regression")
     share = targets.mean(dim=0)  # (K,)
     if loss != "bce" and ((share == 0) | (share == 1)).any():
         raise InvalidOption(
-            f"the loss {loss} weighs yes against no, and a target of the train split is always the same: use bce, or "
+            f"the loss {loss} weights the classes, but a target of the train split has only one: use bce, or "
             "leave that target out of target.columns"
         )
     return share
 
 
 def answer_weights(targets: Tensor, share: Tensor, loss: str) -> Tensor | None:
-    """(B, K) weights of the terms of a binary cross entropy; None where all are 1.
+    """(B, K) weights of the terms of a binary cross entropy; None if all are 1.
 
     Args:
         targets: (B, K), 0 or 1.
-        share: (K,) of yes in the train split.
-        loss: `bce`, `weighted-bce` (a yes weighs the share of no, a no that of yes) or `balanced-bce` (a yes weighs
-            no/yes, a no 1).
+        share: (K,) share of 1 in the train split.
+        loss: `bce`, `weighted-bce` (the weight of each class is the share of the other) or `balanced-bce` (the weight
+            of 1 is the ratio of zeros to ones, that of 0 is 1).
     """
     if loss == "bce":
         return None

@@ -1,4 +1,4 @@
-"""An encoder fine-tuned on texts alone: the personality encoder, and the floor that every fusion must pass."""
+"""An encoder fine-tuned only on texts: the personality encoder, and the text-only baseline for fusion heads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Options:
         pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         loss: `l1`, the mean absolute error, or `mse`, the mean squared error.
         dropout: On the pooled vector.
-        frozen_layers: Embeddings and this many first layers do not learn, and have no dropout; -1 trains everything.
+        frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             Their output is computed once before training and kept.
     """
 
@@ -32,14 +32,14 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
+            raise ValueError(f"dropout must be in [0, 1); got {self.dropout}")
 
 
 class TextRegression(TextHead):
     """Token ids to K numbers: a BERT-architecture encoder and a linear layer, which starts at the train mean.
 
     Trained on Big Five traits (recipe `personality-bert`), `bert.personality[model=RUN/encoder]` gives the frozen
-    [CLS] that PSA-MF aligns with.
+    [CLS] with which PSA-MF aligns.
 
     Reference:
         Devlin et al., "BERT", NAACL 2019, section 4. The personality encoder's role: arXiv 2512.01442.
@@ -60,7 +60,7 @@ class TextRegression(TextHead):
         self.out = nn.Linear(self.text.width, targets)
 
     def prepare(self, targets: Tensor) -> None:
-        """Start from the train mean: the encoder need not learn it."""
+        """Start from the train mean, so that the encoder need not learn it."""
         with torch.no_grad():
             self.out.bias.copy_(targets.mean(dim=0))
 

@@ -1,1 +1,1 @@
-"""Metrics: of regression, of yes-or-no labels, of a recipe's targets; their tables. NumPy only."""
+"""Metrics of regression, of binary labels and of a recipe's targets, and their tables. NumPy only."""

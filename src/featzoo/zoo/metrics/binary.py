@@ -1,4 +1,4 @@
-"""What predicted probabilities of yes-or-no labels are worth, label by label and language by language; NumPy only."""
+"""Metrics of predicted probabilities of binary labels, by label and language; NumPy only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featzoo.errors import InvalidOption
 
 Array = npt.NDArray[Any]
 
-# A probability above it is a yes; one that is equal to it is a no.
+# A probability above this is a prediction of 1; one that is equal to it is a prediction of 0.
 THRESHOLD = 0.5
 BINS = 10
 ENGLISH = "en"
@@ -26,38 +26,38 @@ def binary_metrics(
 ) -> dict[str, float]:
     """Balanced accuracy, accuracy, F1 and calibration of (N, K) probabilities.
 
-    Each is computed of every label in every language by itself. What spans several of them is the plain mean (macro
-    mean) of those that exist: a balanced accuracy does not exist where all labels are alike, which gives NaN, and a NaN
+    Each is computed separately for every label in every language. Values over several of them are the plain mean (macro
+    mean) of those that are defined: balanced accuracy is undefined (NaN) if all labels are equal, and NaN
     is left out of means.
 
     Args:
-        pred: (N, K) probabilities of yes, 0 to 1.
+        pred: (N, K) probabilities of 1, from 0 to 1.
         truth: (N, K) labels, 0 or 1.
         columns: K label names.
         languages: N languages of the clips; None for one language.
 
     Returns:
-        `ba` (balanced accuracy at more than 0.5), `acc`, `f1` (mean over the two classes), `ece` (expected calibration
-        error of the probability of yes, 10 bins of equal width) and `brier`: means over all; the same of each label as
-        `label.ba` where there are several; of each language as `fr.ba` and `fr.label.ba`, and without English as
-        `ba_without_en`, where there are several of those.
+        `ba` (balanced accuracy with a threshold of 0.5), `acc`, `f1` (mean over the two classes), `ece` (expected
+        calibration error of the probability of 1, 10 bins of equal width) and `brier`: means over all; the same for
+        each label as `label.ba` if there are several labels; for each language as `fr.ba` and `fr.label.ba`, and
+        without English as `ba_without_en`, if there are several languages.
 
     Raises:
-        ValueError: If the shapes differ, nothing is given, or a value is not finite.
-        InvalidOption: If a prediction is no probability, or a label neither 0 nor 1.
+        ValueError: If the shapes differ, the arrays are empty, or a value is not finite.
+        InvalidOption: If a prediction is not a probability, or a label neither 0 nor 1.
     """
     return Cells.of(pred, truth, columns, languages).metrics()
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Predictions sorted into cells, one for each label in each language; made once, measured for many draws of clips.
+    """Predictions divided into cells, one for each label in each language; used for many samples of clips.
 
     Attributes:
         pred: (N, K) probabilities.
         truth: (N, K) labels as bool.
         columns: K label names.
-        languages: L languages; one of no name where clips have none.
+        languages: L languages; a single one without a name if clips have none.
         language: (N,) number of each clip's language.
     """
 
@@ -91,7 +91,7 @@ class Cells:
         return cls(p, t == 1, tuple(columns), tuple(map(str, names)), numbers)
 
     def metrics(self, rows: Array | None = None) -> dict[str, float]:
-        """What `binary_metrics` gives, of all clips or of the clips `rows`, each as often as it is in them."""
+        """The result of `binary_metrics` for all clips, or for the clips `rows`, which may repeat clips."""
         each = self.each(rows)
         found = {key: _mean(values) for key, values in each.items()}
         others = [i for i, name in enumerate(self.languages) if name != ENGLISH]
@@ -108,7 +108,7 @@ class Cells:
         return found
 
     def each(self, rows: Array | None = None) -> dict[str, Array]:
-        """Metric to its (L, K) values, NaN where one does not exist: of all clips, or of the clips `rows`."""
+        """Metric to its (L, K) values, NaN if undefined, for all clips or for the clips `rows`."""
         pred, truth, language = self.pred, self.truth, self.language
         if rows is not None:
             pred, truth, language = pred[rows], truth[rows], language[rows]
@@ -127,14 +127,15 @@ class Cells:
             return {
                 "ba": (hit / yes + (no - claimed + hit) / no) / 2,
                 "acc": right / size,
-                # A class that is neither there nor claimed has no F1; scikit-learn too takes the mean over the others.
+                # A class that is neither present nor predicted has no F1; like scikit-learn, the mean is over the
+                # others.
                 "f1": _mean_of(2 * hit / (yes + claimed), 2 * (right - hit) / (2 * size - yes - claimed)),
                 "ece": _calibration_error(p, t, cell, shape) / size,
                 "brier": count((p - t) ** 2) / size,
             }
 
     def undefined(self) -> list[str]:
-        """Why a balanced accuracy does not exist, a line for each label and language that has none."""
+        """The reasons why balanced accuracy is undefined, one line for each label and language."""
         lines = []
         for i, language in enumerate(self.languages):
             truth = self.truth[self.language == i]
@@ -152,21 +153,21 @@ def languages_of(ids: Sequence[str]) -> list[str] | None:
 
 
 def rows_of(ids: Sequence[str]) -> Array:
-    """(N,) numbers of the rows that clips are of: the languages of one text are one row, other clips one each."""
+    """(N,) row numbers of the clips: the languages of one text are one row, and every other clip is a row."""
     if languages_of(ids) is None:
         return np.arange(len(ids))
     return np.unique([clip.rpartition("/")[0] for clip in ids], return_inverse=True)[1]
 
 
 def reliability(pred: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, Array, Array]:
-    """How often yes is right by the probability of yes, in 10 bins of equal width.
+    """The share of 1 by the predicted probability of 1, in 10 bins of equal width.
 
     Args:
         pred: (N,) probabilities.
         truth: (N,) labels, 0 or 1.
 
     Returns:
-        (10,) mean probability, (10,) share of yes, both NaN of an empty bin, and (10,) number of clips.
+        (10,) mean probability, (10,) share of 1, both NaN for an empty bin, and (10,) number of clips.
     """
     p, t = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     number = _bins(p)
@@ -182,7 +183,7 @@ def _bins(probability: Array) -> Array:
 
 
 def _calibration_error(p: Array, t: Array, cell: Array, shape: tuple[int, int]) -> Array:
-    """(L, K) sums over bins of how far the bin's probabilities and labels are apart, in clips."""
+    """(L, K) sums over bins of the difference between the bin's probabilities and labels, in clips."""
     bins = cell * BINS + _bins(p)
     gap = np.bincount(bins, p - t, minlength=shape[0] * shape[1] * BINS)
     total: Array = np.abs(gap).reshape(*shape, BINS).sum(axis=-1)  # (L, K)

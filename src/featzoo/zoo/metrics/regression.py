@@ -1,4 +1,4 @@
-"""Metrics of regression, computed as the field computes them; NumPy only."""
+"""Metrics of regression, computed as in the literature; NumPy only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Metrics = dict[str, float]
 
-# Whether more is better.
+# Whether higher is better.
 HIGHER_IS_BETTER = {
     "mae": False, "rmse": False, "corr": True, "ccc": True, "r2": True, "r_acc": True, "r_acc_low": True,
     "r_acc_high": True, "acc7": True, "acc5": True, "mult_acc2": True, "mult_acc3": True, "mult_acc5": True, "f1": True,
@@ -30,11 +30,11 @@ def sentiment_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
     Returns:
         mae; corr (Pearson); acc7 and acc5 (rounded half to even after clipping to +-3 and +-2);
         acc2_has0, f1_has0 (negative against non-negative, every clip); acc2_non0, f1_non0 (negative
-        against positive, clips whose truth is 0 left out). F1 is weighted by class size. NaN where
-        a value does not exist: corr of a constant, non0 where every truth is 0.
+        against positive, clips whose truth is 0 left out). F1 is weighted by class size. Undefined
+        values are NaN: corr of a constant, non0 if every truth is 0.
 
     Raises:
-        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+        ValueError: If the shapes differ, the arrays are empty, or a value is not finite.
     """
     pred, truth = _pair(pred, truth)
     signed = truth != 0
@@ -56,16 +56,15 @@ def sims_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
     """The metrics of CH-SIMS and CH-SIMS v2, as MMSA computes them, for labels from -1 to 1.
 
     Args:
-        pred: (N,) predicted sentiment; what lies beyond -1 to 1 counts as the bound, also in mae and corr.
+        pred: (N,) predicted sentiment, clipped to [-1, 1], also for mae and corr.
         truth: (N,) annotated sentiment, -1 to 1.
 
     Returns:
         mae; corr (Pearson); mult_acc2 (up to 0, above), mult_acc3 (bounds -0.1 and 0.1), mult_acc5 (and -0.7, 0.7); a
-        bound belongs to the class below it; f1 of the two classes, weighted by their size. NaN where a value does not
-        exist.
+        bound belongs to the class below it; f1 of the two classes, weighted by their size. Undefined values are NaN.
 
     Raises:
-        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+        ValueError: If the shapes differ, the arrays are empty, or a value is not finite.
     """
     pred, truth = (np.clip(values, -1.0, 1.0) for values in _pair(pred, truth))
     classes = {
@@ -82,10 +81,10 @@ def sims_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
 
 
 def regression_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike) -> Metrics:
-    """mae, rmse, corr (Pearson) and ccc (Lin's concordance) of (N,) predictions; NaN where there is none.
+    """mae, rmse, corr (Pearson) and ccc (Lin's concordance) of (N,) predictions; NaN if undefined.
 
     Raises:
-        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+        ValueError: If the shapes differ, the arrays are empty, or a value is not finite.
     """
     pred, truth = _pair(pred, truth)
     error = pred - truth
@@ -109,15 +108,15 @@ def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLik
             their mean minus one standard deviation, and from their mean plus one on.
 
     Returns:
-        r_acc is 1 - mae; r2 the coefficient of determination; sd_ratio the predictions' standard deviation over the
-        truth's: below 1, predictions have regressed to the mean. NaN where a value does not exist.
+        r_acc is 1 - mae; r2 the coefficient of determination; sd_ratio the predictions' standard deviation divided by
+        the truth's: below 1, predictions have regressed to the mean. Undefined values are NaN.
 
     Raises:
-        ValueError: If the shapes differ, nothing is given, or a value is not finite.
+        ValueError: If the shapes differ, the arrays are empty, or a value is not finite.
     """
     pred, truth = _pair(pred, truth)
     common = regression_metrics(pred, truth)
-    # As for corr, a constant's deviation is 0 only by luck; that of tiny values underflows to 0.
+    # As for corr, rounding may give a constant a deviation other than 0; that of tiny values underflows to 0.
     spread = float(truth.std()) if np.ptp(truth) else 0.0
     ratio = float(pred.std()) / spread if spread else float("nan")
     found = {"r_acc": 1 - common["mae"], **common, "r2": _determination(pred, truth), "sd_ratio": ratio}
@@ -131,12 +130,12 @@ def trait_metrics(pred: npt.ArrayLike, truth: npt.ArrayLike, train: npt.ArrayLik
 
 
 def accuracy(truth: Array, pred: Array) -> float:
-    """The share of equal entries; NaN of none."""
+    """The share of equal entries; NaN for empty arrays."""
     return float((truth == pred).mean()) if len(truth) else float("nan")
 
 
 def weighted_f1(truth: Array, pred: Array) -> float:
-    """F1 of each class that occurs in the truth, averaged with the classes' sizes as weights; NaN of none."""
+    """F1 of each class that occurs in the truth, averaged with the classes' sizes as weights; NaN for empty arrays."""
     if not len(truth):
         return float("nan")
     total = 0.0
@@ -157,10 +156,10 @@ def _pair(pred: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Array, Array]:
 
 
 def _pearson(pred: Array, truth: Array) -> float:
-    # A constant's deviations are exactly 0 only by luck, hence the test on its range.
+    # Rounding may give a constant deviations other than 0, hence the test on its range.
     if np.ptp(pred) == 0 or np.ptp(truth) == 0:
         return float("nan")
-    with np.errstate(invalid="ignore", divide="ignore"):  # squares of the least deviations are 0: NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # squares of the smallest deviations underflow to 0: NaN
         return float(np.corrcoef(pred, truth)[0, 1])
 
 
@@ -172,7 +171,7 @@ def _determination(pred: Array, truth: Array) -> float:
 
 
 def _binned(truth: Array, pred: Array, bounds: Sequence[float]) -> tuple[Array, Array]:
-    """The number of bounds that lie below each value; in 32 bit, as MMSA, where a label of 0.1 is the bound 0.1."""
+    """The number of bounds below each value; in 32 bit as in MMSA, so that a label of 0.1 equals the bound 0.1."""
     edges = np.asarray(bounds, dtype=np.float32)
     return tuple(np.searchsorted(edges, values.astype(np.float32)) for values in (truth, pred))  # type: ignore[return-value]
 

@@ -14,7 +14,7 @@ def format_metrics(
 ) -> str:
     """A small aligned table: one row per metric, the head's value first, constant predictors beside it.
 
-    A line under it says which metrics do not exist, and why.
+    A line below it names undefined metrics and the reason.
     """
     between = ["95 % interval"] if intervals else []
     rows = [["metric", "head", *between, *constant]]
@@ -31,7 +31,7 @@ def format_metrics(
 
 
 def shown(metrics: Iterable[str]) -> list[str]:
-    """The metrics that tables show: all, but of `binary` ones only the balanced accuracy of each label and language."""
+    """The metrics in tables: all, or for `binary` only the balanced accuracy of each label and language."""
     names = list(metrics)
     return [key for key in names if "ba" not in names or "." not in key or key.endswith(".ba")]
 

@@ -10,7 +10,7 @@ from featzoo.zoo.metrics import binary, regression
 from featzoo.zoo.metrics.binary import Cells, languages_of
 from featzoo.zoo.metrics.regression import Array, Metrics
 
-# Whether more is better, for tables and for choosing.
+# Whether higher is better, for tables and for choosing epochs.
 HIGHER_IS_BETTER = {**regression.HIGHER_IS_BETTER, **binary.HIGHER_IS_BETTER}
 
 # By kind, the metrics of one target that need only predictions and truths.
@@ -37,7 +37,7 @@ def target_metrics(
         truth: (N, K) targets.
         columns: K target names.
         train: (M, K) train targets, which bound the extremes of `traits`.
-        ids: N clip ids, which tell `binary` the languages.
+        ids: N clip ids, from which `binary` finds the languages.
     """
     return measure_of(kind, pred, truth, columns, train, ids)(np.arange(len(truth)))
 
@@ -50,7 +50,7 @@ def measure_of(
     train: Array | None = None,
     ids: Sequence[str] = (),
 ) -> Callable[[Array], Metrics]:
-    """What gives the metrics of the clips with some row numbers, for many draws; arguments as for `target_metrics`."""
+    """A function from row numbers to the metrics of these clips; the arguments are those of `target_metrics`."""
     if kind == "binary":
         return Cells.of(pred, truth, columns, languages_of(ids)).metrics
 
@@ -79,7 +79,7 @@ def _of_columns(kind: str, pred: Array, truth: Array, columns: tuple[str, ...], 
 def constant_metrics(
     kind: str, train: Array, truth: Array, columns: tuple[str, ...], ids: Sequence[str] = ()
 ) -> dict[str, Metrics]:
-    """What the mean and the median of the train targets would score: the floor that a head must pass.
+    """The metrics of the train targets' mean and median as predictions, which a head must exceed.
 
     Args:
         kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.

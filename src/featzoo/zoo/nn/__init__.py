@@ -1,1 +1,1 @@
-"""Layers, losses and encoders that several heads share."""
+"""Layers, losses and encoders shared by several heads."""

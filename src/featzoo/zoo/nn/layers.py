@@ -1,4 +1,4 @@
-"""Building blocks that respect masks: padding and missing modalities never reach a result."""
+"""Layers that respect masks: padding and missing modalities never affect a result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class MaskedLSTM(nn.Module):
     Args:
         inputs: Width D of a step.
         hidden: Width H of its state.
-        layers: How many, one above the other.
+        layers: Number of stacked layers.
         dropout: Between layers.
-        both_ways: A second one reads from the last true step to the first; H doubles.
+        both_ways: Whether a second LSTM reads from the last true step to the first; H doubles.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class MaskedLSTM(nn.Module):
             (B, T, H) and (B, H), 0 past the end of a sequence and for an empty one.
         """
         length = mask.sum(dim=1)  # (B,)
-        # Packing takes no empty sequence: it gets one step, and its result is masked out.
+        # Packing does not allow empty sequences: they get one step, and their results are masked.
         # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
         kind = values.device.type
         if kind == "cpu":
@@ -79,7 +79,7 @@ class MaskedAttention(nn.Module):
             (B, T, D); 0 where a clip has no step to attend to.
         """
         empty = ~mask.any(dim=1)  # (B,)
-        # A softmax over nothing is NaN: an empty clip looks at its first step and is masked out.
+        # A softmax over nothing is NaN: an empty clip attends to its first step and is masked.
         hidden = ~mask & ~(empty[:, None] & (torch.arange(mask.shape[1], device=mask.device) == 0))  # (B, S)
         out: Tensor = self.attention(query, steps, steps, key_padding_mask=hidden, need_weights=False)[0]  # (B, T, D)
         return out.masked_fill(empty[:, None, None], 0.0)
@@ -110,7 +110,7 @@ class CrossAttention(nn.Module):
             (B, D); 0 where a clip has no step.
         """
         empty = ~mask.any(dim=1)  # (B,)
-        # A softmax over nothing is NaN: an empty clip looks at its first, zero, step and is masked out.
+        # A softmax over nothing is NaN: an empty clip attends to its first step, which is zero, and is masked.
         hidden = ~mask & ~(empty[:, None] & (torch.arange(mask.shape[1], device=mask.device) == 0))  # (B, T)
         out, _ = self.attention(query[:, None], steps, steps, key_padding_mask=hidden, need_weights=False)
         return torch.where(empty[:, None], torch.zeros_like(out[:, 0]), out[:, 0])  # (B, D)
@@ -151,6 +151,6 @@ class Clip(nn.Module):
 
 
 def masked_average(steps: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, D) averaged over the true steps of (B, T) `mask`: (B, D), 0 where there is none."""
+    """(B, T, D) averaged over the true steps of (B, T) `mask`: (B, D), 0 without true steps."""
     weights = mask[:, :, None].to(steps.dtype)  # (B, T, 1)
     return (steps * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)  # (B, D)

@@ -1,4 +1,4 @@
-"""Loss terms that several heads share; each takes what a head's forward gave and has no parameters."""
+"""Loss terms shared by several heads; each is computed from outputs of a head's forward and has no parameters."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def info_nce(logits: Tensor) -> Tensor:
-    """Symmetric InfoNCE: the mean of the cross entropies of rows and of columns, the diagonal being right.
+    """Symmetric InfoNCE: the mean of the cross entropies of rows and of columns, with the diagonal as target.
 
     Args:
-        logits: (B, B) scaled similarities of B things in one view to the same B things in another.
+        logits: (B, B) scaled similarities of B items in one view to the same B items in another.
 
     Returns:
-        A scalar; 0 for B = 0 (nothing to align) and B = 1 (nothing to tell apart).
+        A scalar; 0 for B = 0 (nothing to align) and B = 1 (nothing to distinguish).
 
     Reference:
         Radford et al. 2021 (CLIP), figure 3.
@@ -26,10 +26,10 @@ def info_nce(logits: Tensor) -> Tensor:
 
 
 def predictive_nce(logits: Tensor) -> Tensor:
-    """InfoNCE in one direction: the mean cross entropy of the rows, the diagonal being right.
+    """InfoNCE in one direction: the mean cross entropy of the rows, with the diagonal as target.
 
     Args:
-        logits: (B, B) scores of B predictions (rows) for B things (columns).
+        logits: (B, B) scores of B predictions (rows) for B items (columns).
 
     Returns:
         A scalar; 0 for B = 0 and B = 1.
@@ -43,7 +43,7 @@ def predictive_nce(logits: Tensor) -> Tensor:
 
 
 def orthogonality(a: Tensor, b: Tensor) -> Tensor:
-    """How much two representations of the same clips share: the mean square of the entries of A^T B.
+    """The overlap of two representations of the same clips: the mean square of the entries of A^T B.
 
     Columns are centred over the batch, then rows scaled to length 1.
 
@@ -64,7 +64,7 @@ def orthogonality(a: Tensor, b: Tensor) -> Tensor:
 
 
 def central_moment_discrepancy(x: Tensor, y: Tensor, moments: int = 5) -> Tensor:
-    """How far two distributions on [0, 1]^D differ: distances of means and of central moments of order 2 to K.
+    """The difference of two distributions on [0, 1]^D: distances of means and of central moments of order 2 to K.
 
     Args:
         x: (B, D) samples of one.
@@ -72,7 +72,7 @@ def central_moment_discrepancy(x: Tensor, y: Tensor, moments: int = 5) -> Tensor
         moments: K.
 
     Returns:
-        A scalar; 0 where either has no sample.
+        A scalar; 0 if either has no sample.
 
     Reference:
         Zellinger et al. 2017, definition 2, with b - a = 1.
@@ -93,14 +93,14 @@ def half_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
     Args:
         a: (B, D).
         b: (B, D).
-        mask: (B,) bool; rows that count. With none, the distance is 1/2: nothing is known.
+        mask: (B,) bool; rows that count. Without any, the distance is 1/2, the value for unknown similarity.
     """
     cosine = F.cosine_similarity(a, b, dim=-1)  # (B,)
     return (1 - masked_mean(cosine, mask)) / 2
 
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean of (B,) values where (B,) `mask` is true; 0 where none is."""
+    """The mean of (B,) values where (B,) `mask` is true; 0 without any."""
     if mask is None:
         return values.mean()
     weights = mask.to(values.dtype)

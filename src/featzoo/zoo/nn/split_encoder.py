@@ -37,10 +37,10 @@ class SplitEncoder(nn.Module):
         bert: A transformers `BertModel`, `RobertaModel` or `XLMRobertaModel`.
 
     Attributes:
-        frozen: How many first layers do not learn; -1 if the embeddings learn too.
-        recompute: In training, layers keep their inputs alone and compute the rest again when gradients are asked
-            for: the same numbers, less memory, more time.
-        compiled: Runs a layer in training; None where nothing is compiled.
+        frozen: Number of first layers that are frozen; -1 if the embeddings are trained too.
+        recompute: Whether layers keep only their inputs in training and compute the rest again for gradients: the
+            same numbers, less memory, more time.
+        compiled: Runs a layer in training; None if nothing is compiled.
     """
 
     def __init__(self, bert: Any) -> None:
@@ -59,22 +59,22 @@ class SplitEncoder(nn.Module):
 
     @property
     def longest(self) -> int:
-        """The most tokens that it has positions for."""
+        """The maximum number of tokens for which it has positions."""
         # RoBERTa numbers them from one past the padding token's id.
         counted_from = 0 if self.config.model_type == "bert" else int(self.config.pad_token_id) + 1
         return int(self.config.max_position_embeddings) - counted_from
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Token ids to what the first layer reads.
+        """Token ids to the input of the first layer.
 
         Args:
-            ids: (B, T), anything where there is no token.
-            mask: (B, T) bool, where there is one.
+            ids: (B, T), with any value for padding.
+            mask: (B, T) bool, the true tokens.
 
         Returns:
             (B, T, H).
         """
-        # RoBERTa's positions count the tokens that are not padding, and 0 is a token of its own (<s>).
+        # RoBERTa's positions count the tokens that are not padding, and 0 is a special token (<s>).
         padded = ids.masked_fill(~mask, int(self.config.pad_token_id or 0))
         embedded: Tensor = self.embeddings(input_ids=padded)
         return embedded
@@ -91,7 +91,7 @@ class SplitEncoder(nn.Module):
         Returns:
             Each layer's (B, T, H).
         """
-        # Additive and finite: a clip without a single token gives numbers (masked later), not NaN.
+        # Additive and finite, so that a clip without tokens gives numbers (masked later), not NaN.
         bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
         bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]  # (B, 1, 1, T)
         states = []
@@ -99,7 +99,7 @@ class SplitEncoder(nn.Module):
         call = self.compiled if self.compiled and learning else _run
         for layer in list(self.layers)[first:last]:
             if self.recompute and learning:
-                # Dropout is drawn again from the same state of the generator: the same gradients.
+                # Dropout is drawn again from the same state of the generator, which gives the same gradients.
                 hidden = checkpoint(call, layer, hidden, bias, use_reentrant=False)
             else:
                 hidden = call(layer, hidden, bias)
@@ -107,11 +107,11 @@ class SplitEncoder(nn.Module):
         return states
 
     def compile_layers(self, wanted: bool) -> None:
-        """Compile what a layer does in training, once for all layers and lengths; or no longer."""
+        """Compile a layer's computation in training, once for all layers and lengths, or stop using it."""
         self.compiled = torch.compile(_run, dynamic=True) if wanted else None
 
     def train(self, mode: bool = True) -> SplitEncoder:
-        """Training mode for what learns: frozen layers have no dropout, so what they give can be kept."""
+        """Training mode for trained layers only: frozen layers have no dropout, so their outputs can be kept."""
         super().train(mode)
         if self.frozen >= 0:
             for module in [self.embeddings, *list(self.layers)[: self.frozen]]:
@@ -119,20 +119,20 @@ class SplitEncoder(nn.Module):
         return self
 
     def cls_attention(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """How the last layer's first token attends, averaged over heads; the fused kernels, which give no map, stay on.
+        """The attention of the last layer's first token, averaged over heads, without disabling the fused kernels.
 
         Args:
-            hidden: (B, T, H), what the last layer reads.
+            hidden: (B, T, H), the input of the last layer.
             mask: (B, T) bool, the positions that may be attended to.
 
         Returns:
-            (B, T), each row's sum 1; without the dropout that the layer itself applies in training.
+            (B, T), with sum 1 in each row, without the dropout that the layer itself applies in training.
         """
         layer: Any = self.layers[-1]
         own = layer.attention.self
         heads = int(self.config.num_attention_heads)
         query = own.query(hidden[:, 0]).unflatten(1, (heads, -1))  # (B, A, H / A)
-        # q . (W h + b) = (W^T q) . h + q . b: one vector a head meets every token, and a constant leaves no trace.
+        # q . (W h + b) = (W^T q) . h + q . b: one vector per head is applied to every token, and the constant cancels.
         asked = torch.einsum("bad,adh->bah", query, own.key.weight.unflatten(0, (heads, -1)))  # (B, A, H)
         scores = asked @ hidden.transpose(1, 2) * query.shape[-1] ** -0.5  # (B, A, T)
         scores = scores.masked_fill(~mask[:, None], torch.finfo(scores.dtype).min)
@@ -140,7 +140,7 @@ class SplitEncoder(nn.Module):
         return shares
 
     def reset(self, first: int) -> None:
-        """Give the layers from `first` on fresh random weights, as BERT's own initialisation does."""
+        """Give the layers from `first` on new random weights with BERT's own initialisation."""
         for module in list(self.layers)[first:]:
             for part in module.modules():
                 if isinstance(part, nn.Linear):
@@ -162,7 +162,7 @@ class SplitEncoder(nn.Module):
         self.config.num_hidden_layers = layers
 
     def freeze(self, layers: int) -> None:
-        """Stop the embeddings and the first `layers` layers from learning."""
+        """Freeze the embeddings and the first `layers` layers."""
         self.frozen = min(layers, len(self.layers))
         for module in [self.embeddings, *list(self.layers)[:layers]]:
             module.requires_grad_(False)
@@ -172,8 +172,8 @@ class SplitEncoder(nn.Module):
         """Write it as a transformers model, with a copy of its tokenizer.
 
         Args:
-            folder: Made if it is not there.
-            model: Whose tokenizer made the token ids.
+            folder: The folder; created if missing.
+            model: The model whose tokenizer made the token ids.
 
         Raises:
             MissingWeights: If that model is not on this machine.
@@ -224,7 +224,7 @@ def untrained(config_text: str) -> SplitEncoder:
 
 
 def set_up_encoders(head: nn.Module, settings: Training, device: torch.device) -> None:
-    """Run the layers of a head's encoders as the settings ask; in evaluation they stay as they were.
+    """Apply the settings to the layers of a head's encoders; evaluation does not change.
 
     Raises:
         InvalidOption: If the head has no encoder, or torch cannot compile here.
@@ -241,10 +241,10 @@ def set_up_encoders(head: nn.Module, settings: Training, device: torch.device) -
 
 
 def _try_compiler(device: torch.device) -> None:
-    """Compile something small: what is missing is said before training, not at its first step.
+    """Compile a small function, so that missing tools are reported before training and not at its first step.
 
     Raises:
-        InvalidOption: If that fails.
+        InvalidOption: If it cannot be compiled.
     """
     try:
         torch.compile(torch.sin)(torch.zeros(8, device=device))

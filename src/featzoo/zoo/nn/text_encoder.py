@@ -1,4 +1,4 @@
-"""A BERT-architecture encoder that learns with the head, one vector for each text."""
+"""A BERT-architecture encoder that is fine-tuned with the head, with one vector for each text."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from featzoo.zoo.nn.text_windows import Folded, folded, framed
 
 CONFIG = "encoder.json"
 ROLES = {
-    "text": Role("token ids of the transcript, special tokens included", ids=True),
-    "audio": Role("a sequence of what is heard"),
-    "vision": Role("a sequence of what is seen"),
+    "text": Role("token ids of the transcript, including special tokens", ids=True),
+    "audio": Role("a sequence of audio features"),
+    "vision": Role("a sequence of vision features"),
 }
 
 
 class TextEncoder(nn.Module):
-    """Token ids to one vector, the encoder being fine-tuned.
+    """Token ids to one vector, by an encoder that is fine-tuned.
 
     Args:
-        head: The head's name, for error texts.
-        text: Which model's tokenizer made the ids.
-        assets: What `assets` gave when the head was trained; None where it is made for training.
-        pooling: What stands for the text: its first token (`cls`) or the mean of its tokens.
-        frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
-        window: Tokens that are read at once, special ones included; the vector of a longer text is the mean over its
-            windows. 0 reads every text whole.
-        drawn: Windows of a text that a training step reads, at random; 0 reads all.
-        layers: How many of the encoder's layers are used, the first ones; 0 uses all.
+        head: The head's name, for error messages.
+        text: The token ids' spec, which names the model of their tokenizer.
+        assets: The result of `assets` when the head was trained; None for a head that will be trained.
+        pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
+        frozen_layers: Embeddings and this many first layers are frozen; -1 trains everything.
+        window: Tokens that are read at once, including special tokens; the vector of a longer text is the mean over its
+            windows. 0 reads every text at once.
+        drawn: Number of windows of a text in a training step, drawn at random; 0 reads all.
+        layers: Number of the encoder's first layers that are used; 0 uses all.
 
     Raises:
-        InvalidOption: If the set of ids names no model, the model is not of BERT architecture, or it has no positions
-            for such windows or not so many layers.
+        InvalidOption: If the set of ids names no model, the model is not of BERT architecture, or it has too few
+            positions or layers.
         MissingWeights: If its weights are not on this machine.
     """
 
@@ -74,7 +74,7 @@ class TextEncoder(nn.Module):
         return self.encoder.width
 
     def forward(self, text: Padded) -> Tensor:
-        """(B, T) ids, or what `distil` made of them, to (B, H); 0 for a clip without text.
+        """(B, T) ids, or the result of `distil` for them, to (B, H); 0 for a clip without text.
 
         Raises:
             InvalidOption: If a text is longer than the encoder reads.
@@ -87,14 +87,14 @@ class TextEncoder(nn.Module):
         return read.average(self.pooled(self.states(read.text)[-1], read.text.mask))
 
     def windows(self, text: Padded) -> Folded:
-        """The windows of (B, T) ids, or of what `distil` made of them; in training those that are drawn."""
+        """The windows of (B, T) ids, or of the result of `distil` for them; in training a random choice of them."""
         text = text if text.values.is_floating_point() else framed(text, self.window)
         return folded(text, self.window, self.drawn if self.training else 0)
 
     def distil(self, text: Padded) -> Padded | None:
-        """What the frozen layers make of (B, T) ids, which `forward` takes in their place; None if none is frozen.
+        """The frozen layers' output for (B, T) ids, which `forward` accepts instead; None if no layer is frozen.
 
-        One step, the vector of the text, if nothing learns and no windows are drawn.
+        It is one step, the vector of the text, if everything is frozen and no windows are drawn.
         """
         frozen = self.encoder.frozen
         if frozen < 0:
@@ -107,7 +107,7 @@ class TextEncoder(nn.Module):
         return read.unfolded(self.states(read.text, frozen)[-1])
 
     def distilled(self, inputs: Inputs) -> Inputs | None:
-        """For `Head.distil`: the inputs, of which `text` is what `distil` makes of it; None if no layer is frozen."""
+        """For `Head.distil`: the inputs, with `text` replaced by its `distil`; None if no layer is frozen."""
         kept = self.distil(inputs["text"])
         return None if kept is None else {**inputs, "text": kept}
 
@@ -118,7 +118,7 @@ class TextEncoder(nn.Module):
         """(B, T) ids to the (B, T, H) of the embeddings and of each layer, or those from the frozen ones on.
 
         Args:
-            text: Ids; or what the frozen layers made of them, the first of the states.
+            text: Ids; or the frozen layers' output for them, the first of the states.
             last: One past the last layer; None for all.
 
         Raises:
@@ -147,7 +147,7 @@ class TextEncoder(nn.Module):
 
 
 class EncoderHead(Head):
-    """A head with a text encoder that learns with it, at a learning rate of its own.
+    """A head with a text encoder that is fine-tuned at a separate learning rate.
 
     A subclass makes the attribute that `encoder_name` names, a `TextEncoder`.
     """
@@ -161,7 +161,7 @@ class EncoderHead(Head):
         return encoder
 
     def rated_parts(self) -> dict[str, nn.Module]:
-        """Other parts with a learning rate of their own, by its name."""
+        """Other parts with a separate learning rate, by its name."""
         return {}
 
     def distil(self, inputs: Inputs) -> Inputs | None:
@@ -186,7 +186,7 @@ class EncoderHead(Head):
 
 
 class TextHead(EncoderHead):
-    """A head on texts alone, whose encoder a run leaves in its folder `encoder`, as transformers reads it.
+    """A head that reads only texts; a run saves its encoder in the folder `encoder` in transformers' format.
 
     A subclass makes `text`.
     """

@@ -1,4 +1,4 @@
-"""Long texts as windows that an encoder reads one by one, each between the special tokens that it expects."""
+"""Divides long texts into windows for an encoder, each between the special tokens that it expects."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Folded(NamedTuple):
     """The windows of a batch of texts.
 
     Attributes:
-        text: (P, W) token ids or (P, W, H) hidden states, a window a row.
-        there: (B, N) bool: the text that each window is of, and its place in it, row by row.
+        text: (P, W) token ids or (P, W, H) hidden states, one window per row.
+        there: (B, N) bool: the text of each window and its place in the text, row by row.
     """
 
     text: Padded
@@ -32,7 +32,7 @@ class Folded(NamedTuple):
         return Padded(values, mask, mask[:, :, None].expand(len(values), count * size, values.shape[2]))
 
     def average(self, vectors: Tensor) -> Tensor:
-        """(P, H) vectors of windows to (B, H) of texts, each window counting as often as it has tokens; 0 of none."""
+        """(P, H) vectors of windows to (B, H) of texts, with windows weighted by their tokens; 0 without windows."""
         tokens = self.text.mask.sum(dim=1).to(vectors.dtype)  # (P,)
         owner = self.there.nonzero()[:, 0]  # (P,)
         total = vectors.new_zeros(len(self.there), vectors.shape[1]).index_add(0, owner, vectors * tokens[:, None])
@@ -41,14 +41,14 @@ class Folded(NamedTuple):
 
 
 def framed(text: Padded, size: int) -> Padded:
-    """Put a text's own first and last token, which are special, around each window of it.
+    """Put a text's first and last token, which are special, around each of its windows.
 
     Args:
         text: (B, T) token ids; true ones first.
-        size: W tokens of a window, special ones included; at least 3.
+        size: W tokens of a window, including special tokens; at least 3.
 
     Returns:
-        (B, T') ids, the windows one after the other: every one but a text's last has W tokens.
+        (B, T') ids, the windows one after the other: all except a text's last have W tokens.
     """
     steps = text.mask.sum(dim=1)  # (B,)
     inner = (steps - 2).clamp(min=0)  # (B,)
@@ -66,12 +66,12 @@ def framed(text: Padded, size: int) -> Padded:
 
 
 def folded(text: Padded, size: int, drawn: int = 0) -> Folded:
-    """The windows of texts that `framed` or `Folded.unfolded` has laid out.
+    """The windows of texts that come from `framed` or `Folded.unfolded`.
 
     Args:
         text: (B, T') ids or (B, T', H) states.
         size: W tokens of a window.
-        drawn: Take so many of each text, at random; 0 takes all.
+        drawn: Number of windows of each text, drawn at random; 0 uses all.
     """
     more = -text.mask.shape[1] % size
     values = torch.cat([text.values, text.values.new_zeros(len(text.values), more, *text.values.shape[2:])], dim=1)
@@ -89,7 +89,7 @@ def folded(text: Padded, size: int, drawn: int = 0) -> Folded:
 
 
 def _some(there: Tensor, count: int) -> Tensor:
-    """(B, N) bool: `count` at random of those that are there, or all."""
+    """(B, N) bool: `count` of the existing windows at random, or all."""
     chance = torch.rand(there.shape, device=there.device).masked_fill(~there, -1.0)  # (B, N)
     rank = chance.argsort(dim=1, descending=True).argsort(dim=1)  # (B, N)
     return rank < count

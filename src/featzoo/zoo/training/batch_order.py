@@ -1,4 +1,4 @@
-"""The order in which an epoch sees the clips."""
+"""The order of clips in an epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POOL = 16  # batches whose clips are shuffled, then sorted by length, together
 
 
 def shuffled(split: Split, settings: Training, order: np.random.Generator) -> list[Array]:
-    """The row numbers of an epoch's batches, in random order; clips of like length together if so asked."""
+    """The row numbers of an epoch's batches, in random order; clips of similar length together if requested."""
     rows = order.permutation(len(split))
     size = settings.batch_size
     if not settings.group_by_length:

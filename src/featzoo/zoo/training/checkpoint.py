@@ -1,4 +1,4 @@
-"""What a killed training needs to go on as if nothing had happened."""
+"""Checkpoints, from which a killed training resumes with the same result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave.
+    """The result of one epoch.
 
     Attributes:
         epoch: Counted from 1, over all stages.
@@ -38,8 +38,8 @@ class Epoch:
         dev_mae: Mean absolute error on dev.
         rates: Parameter group to its learning rate at the end of the epoch.
         seconds: Wall time.
-        best: Whether no earlier epoch of the stage was as good, by what chooses.
-        chosen_by: Name of what chooses: `MAE`, `loss` or `BA` (mean balanced accuracy).
+        best: Whether it is better than all earlier epochs of the stage, by the criterion.
+        chosen_by: Name of the criterion: `MAE`, `loss` or `BA` (mean balanced accuracy).
         score: Its value.
     """
 
@@ -72,19 +72,19 @@ class Trained:
 
 @dataclass
 class Progress:
-    """Where a training stands in one of its stages; everything that the next epoch depends on.
+    """The state of a training in one of its stages: everything on which the next epoch depends.
 
     Attributes:
         stage: Number of the stage, from 0.
-        head: In training.
-        optimizer: Of this stage.
-        schedule: Of this stage; its plain attributes are kept.
-        order: Draws the order of clips.
-        result: So far, over all stages.
-        average: Of this stage's weights.
+        head: The head in training.
+        optimizer: The stage's optimiser.
+        schedule: The stage's schedule; its plain attributes are saved.
+        order: The generator for the order of clips.
+        result: The result so far, over all stages.
+        average: The average of this stage's weights.
         number: Epochs done in this stage.
         best_rank: Lowest `EpochScore.rank` of this stage.
-        best_number: The epoch of this stage that gave it.
+        best_number: The epoch of this stage with that rank.
     """
 
     stage: int
@@ -99,7 +99,7 @@ class Progress:
     best_number: int = 0
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values; `restore` takes them. Asked for by all processes of a training together."""
+        """Tensors and plain values for `restore`. All processes of a training call this together."""
         kept = {k: v for k, v in vars(self.schedule).items() if isinstance(v, int | float | list)}
         return {
             "stage": self.stage, "number": self.number,
@@ -113,7 +113,7 @@ class Progress:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a `state`."""
         self.number, self.best_rank, self.best_number = state["number"], tuple(state["best_rank"]), state["best_number"]
         self.head.load_state_dict(state["head"])
         self.average.restore(state["average"])
@@ -129,11 +129,11 @@ class Progress:
 
 
 class Checkpoint:
-    """A file that holds the newest state, written whole or not at all.
+    """A file with the newest state, which is never partly written.
 
     Args:
         path: The file; the first of several processes writes it, all read it.
-        seconds: It is written after an epoch, no more often than this.
+        seconds: Minimum time between two writes, which happen after epochs.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
@@ -141,7 +141,7 @@ class Checkpoint:
         self.seconds, self._since = seconds, time.monotonic()
 
     def offer(self, progress: Progress) -> None:
-        """Keep the state, if the last one is old enough by the first process's clock."""
+        """Save the state, if the last one is old enough by the first process's clock."""
         if not of_first(time.monotonic() - self._since >= self.seconds):
             return
         state = progress.state()
@@ -152,15 +152,15 @@ class Checkpoint:
         self._since = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The newest state; None where there is none yet.
+        """The newest state; None if none has been saved.
 
         Raises:
-            FeatzooError: If the file is damaged, or of another number of processes.
+            FeatzooError: If the file is damaged, or was written by another number of processes.
         """
         if not self.path.is_file():
             return None
         try:
-            # Tensors and plain values only: a run folder may come from elsewhere.
+            # Only tensors and plain values, because a run folder may come from another person.
             state = dict(torch.load(self.path, map_location="cpu", weights_only=True))
         except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
             said = str(error).partition("\n")[0]
@@ -171,13 +171,13 @@ class Checkpoint:
         return state
 
     def remove(self) -> None:
-        """The training is finished."""
+        """Delete the file after training."""
         if PartialState().is_main_process:
             self.path.unlink(missing_ok=True)
 
 
 def of_first(value: T) -> T:
-    """What the first of a training's processes gives; all ask at the same point. With one process, `value`."""
+    """The `value` of the first process of a training; all processes call this at the same point."""
     held = [value]
     broadcast_object_list(held)
     return held[0]

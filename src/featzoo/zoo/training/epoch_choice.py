@@ -17,8 +17,8 @@ class EpochScore(NamedTuple):
     """The score of an epoch on dev.
 
     Attributes:
-        name: Of the score: `MAE`, `loss` or `BA` (mean balanced accuracy).
-        score: The value that is shown.
+        name: Name of the score: `MAE`, `loss` or `BA` (mean balanced accuracy).
+        score: The displayed value.
         rank: The epoch with the lowest rank is chosen; later numbers break ties.
     """
 
@@ -53,7 +53,9 @@ def by_accuracy(dev: Split, prediction: Array, loss: float) -> EpochScore:
     cells = Cells.of(prediction, dev.targets, names, languages_of(dev.ids))
     accuracy = cells.metrics()["ba"]
     if math.isnan(accuracy):
-        raise FeatzooError(f"dev cannot choose an epoch: {'; '.join(cells.undefined())}. Give it clips of both kinds")
+        raise FeatzooError(
+            f"dev cannot choose an epoch: {'; '.join(cells.undefined())}. It needs clips of both classes"
+        )
     return EpochScore("BA", accuracy, (-accuracy, loss))
 
 

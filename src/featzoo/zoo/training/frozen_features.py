@@ -1,4 +1,4 @@
-"""What a stage of training reads: only the roles that it needs, and what frozen parts make of them, once."""
+"""The inputs of a training stage: only the roles that it needs, with the outputs of frozen parts computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array, Split, Statistics
 from featzoo.zoo.head import Head, InputSpec, Padded
 
-IN_MEMORY = 1 << 30  # bytes of one split that stay in memory; what is beyond goes to temporary files
+IN_MEMORY = 1 << 30  # bytes of one split that stay in memory; the rest goes to temporary files
 FILE = 1 << 28  # bytes of such a file
 
 # What frozen parts gave is kept for the next training in this process that would compute the same: another seed's.
@@ -26,12 +26,12 @@ ROOM = 1 << 29  # bytes kept for the next training in all
 
 
 class Made(NamedTuple):
-    """What a head's frozen parts made of a split.
+    """The outputs of a head's frozen parts for a split.
 
     Attributes:
         features: Role to its arrays.
-        specs: Role to what they are.
-        untouched: Roles that stay as the store has them.
+        specs: Role to their width and kind.
+        untouched: Roles that are read from the store unchanged.
     """
 
     features: dict[str, list[Array | None]]
@@ -52,21 +52,21 @@ def for_stage(
     device: torch.device,
     on_step: Callable[[int, int], None] = lambda done, steps: None,
 ) -> Split:
-    """The split as a stage reads it; the same clips in the same order.
+    """The split for a stage, with the same clips in the same order.
 
     Args:
-        head: Which has been told of the stage by `begin`.
-        split: Of the whole head.
-        stage: One of the head's.
-        batch_size: Of the forward passes.
-        device: Where the head is.
-        on_step: Told after each batch that the head distils, how many there are too.
+        head: The head, after `begin` for this stage.
+        split: The split with all roles of the head.
+        stage: One of the head's stages.
+        batch_size: Batch size of the forward passes.
+        device: The head's device.
+        on_step: Called after each batch that the head distils, with the numbers of done and of all batches.
 
     Returns:
-        The roles of `Head.reads`; where the head distils them, what it made of them in evaluation mode.
+        The roles of `Head.reads`; if the head distils them, the results in evaluation mode.
 
     Raises:
-        FeatzooError: If that takes more space than the disk of temporary files has.
+        FeatzooError: If the results exceed the free space for temporary files.
     """
     roles = head.reads(stage)
     if roles is not None:
@@ -86,7 +86,7 @@ def _distilled(
     was = split.statistics
     return dataclasses.replace(
         split,
-        # Where inputs stay as long as they were, so do the batches: what is kept changes no result.
+        # If inputs keep their lengths, the batches are the same, so storing the outputs does not change results.
         costs=split.lengths() if made.untouched else None,
         features={role: arrays for role, arrays in split.features.items() if role in made.untouched} | made.features,
         specs={role: spec for role, spec in split.specs.items() if role in made.untouched} | made.specs,
@@ -122,13 +122,13 @@ def _made(
 
 
 def _arrays(padded: Padded, room: _Room) -> list[Array | None]:
-    """One (T, D) array for each clip of a batch; None where it has no step."""
+    """One (T, D) array for each clip of a batch; None for a clip without steps."""
     values, steps = padded.values.float().cpu().numpy(), padded.mask.sum(dim=1).tolist()
     return [room.copy(array[:count]) if count else None for array, count in zip(values, steps, strict=True)]
 
 
 class _Room:
-    """Where arrays are kept: in memory up to a limit, then in temporary files that end with the arrays."""
+    """Storage for arrays: in memory up to a limit, then in temporary files that are deleted with the arrays."""
 
     def __init__(self) -> None:
         self.used, self.free = 0, np.empty(0, dtype=np.float32)
@@ -137,7 +137,7 @@ class _Room:
         """A float32 copy.
 
         Raises:
-            FeatzooError: If it would not fit on the disk.
+            FeatzooError: If the disk is full.
         """
         self.used += array.nbytes
         if self.used <= IN_MEMORY:
@@ -151,7 +151,7 @@ class _Room:
 
 
 def _mapped(size: int) -> Array:
-    """A file without a name as float32 values; written now: a full disk says so, where a mapping would kill."""
+    """Float32 values in an unnamed file, written at once, so that a full disk raises an error instead of a crash."""
     with tempfile.TemporaryFile() as file:
         try:
             for start in range(0, size, 1 << 20):
@@ -159,7 +159,7 @@ def _mapped(size: int) -> Array:
             file.flush()
         except OSError as error:
             raise FeatzooError(
-                f"no room in {tempfile.gettempdir()} for what the frozen layers give ({size / 1e9:.1f} GB more; "
+                f"no room in {tempfile.gettempdir()} for the outputs of frozen layers ({size / 1e9:.1f} GB more; "
                 f"{error.strerror}): set TMPDIR to a larger disk, or train with frozen_layers = -1"
             ) from error
         return np.memmap(file, dtype=np.float32, mode="r+", shape=(size // 4,))
@@ -169,12 +169,12 @@ _MADE: OrderedDict[str, Made] = OrderedDict()
 
 
 def recall(key: str) -> Made | None:
-    """What was made under a key; None if it is not remembered."""
+    """The stored result for a key; None if it is not stored."""
     return _MADE.get(key)
 
 
 def remember(key: str, made: Made) -> None:
-    """Keep it under its key; the oldest make way. Nothing is kept under "", nor what is too large."""
+    """Store a result under its key and drop the oldest. Nothing is stored for "" or if it is too large."""
     if not key or made.bytes > LARGEST:
         return
     _MADE[key] = made
@@ -183,9 +183,9 @@ def remember(key: str, made: Made) -> None:
 
 
 def key_of(head: Head, split: Split, batch_size: int, device: torch.device) -> str:
-    """A digest of all that decides what a head's frozen parts make of a split; "" where the inputs are too large.
+    """A digest of everything that determines the frozen parts' outputs for a split; "" if the inputs are too large.
 
-    Padding, and so the batch size, moves the last digits.
+    It includes the batch size, because padding changes the last digits.
     """
     arrays = [(role, a) for role, each in split.features.items() for a in each]
     if sum(a.nbytes for _, a in arrays if a is not None) > LARGEST:

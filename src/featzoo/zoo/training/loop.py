@@ -1,4 +1,4 @@
-"""The training loop: train and dev splits in, the weights of the best dev epoch out. It never sees the test split."""
+"""The training loop, which returns the weights of the best epoch on dev. It never sees the test split."""
 
 from __future__ import annotations
 
@@ -48,24 +48,24 @@ def train(
     Args:
         head: A head; it is changed in place.
         train: The train split.
-        dev: The split that chooses the epoch.
-        settings: Epochs, rates and so on.
+        dev: The split on which the epoch is chosen.
+        settings: Epochs, rates and other settings.
         accelerator: Device, precision and number of processes.
         on_epoch: Called after every epoch.
-        on_step: Called after every step with the number of steps done and the most that there can be.
+        on_step: Called after every step with the number of done steps and the maximum number.
         on_read: The same for the batches that frozen parts read once, before a stage.
-        checkpoint: Where the state after an epoch is kept; if it holds one, training resumes there.
-        criterion: Which epoch is the best; in the stages of `Head.by_loss` it is the one with the lowest dev loss.
+        checkpoint: The checkpoint of the state after an epoch; if it holds one, training resumes there.
+        criterion: The criterion for the best epoch; in the stages of `Head.by_loss` it is the lowest dev loss.
 
     Raises:
         FeatzooError: If the loss or dev's score is not finite.
-        InvalidOption: If a learning rate is missing or not used, or encoders cannot be run as asked.
+        InvalidOption: If a learning rate is missing or not used, or encoders cannot run with the settings.
     """
     head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
     head.to(accelerator.device)
     set_up_encoders(head, settings, accelerator.device)
     for name in settings.stages:
-        if name not in type(head).stages:  # a head may go without some of them
+        if name not in type(head).stages:  # a head may skip some of them
             known = type(head).stages
             raise InvalidOption(f"training.stages: this head has no stage '{name}'{suggestion(name, known)}")
     training = _Training(head, train, dev, settings, accelerator, on_epoch, on_step, on_read, criterion)
@@ -78,7 +78,7 @@ def train(
 
 @dataclass
 class _Stage:
-    """One stage under way: its settings, and the splits as it reads them."""
+    """One stage in progress: its settings and its splits."""
 
     name: str
     settings: Training
@@ -89,7 +89,7 @@ class _Stage:
 
 
 class _Training:
-    """A training: what `train` was given, and the result so far."""
+    """A training: the arguments of `train`, and the result so far."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Training:
         groups = head.parameter_groups(name, own.learning_rates)
         kind = torch.optim.AdamW if own.optimizer == "adamw" else torch.optim.Adam
         model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=own.weight_decay, fused=True))
-        # Mixed precision is the loop's, not the head's: evaluation is in 32 bit.
+        # The loop applies mixed precision, not the head, because evaluation is in 32 bit.
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         schedule = Schedule(optimizer, own, self.steps[name] * own.epochs)
         average = WeightAverage(head, own.average)
@@ -142,13 +142,13 @@ class _Training:
         return _Stage(name, own, model, seen, scored, progress)
 
     def _run_epoch(self, stage: _Stage) -> None:
-        """Every train clip once, then dev; the weights are kept if dev scores them best."""
+        """Every train clip once, then dev; the weights are kept if their dev score is the best so far."""
         at, own, started = stage.progress, stage.settings, time.perf_counter()
         before = sum(self.steps[epoch.stage] for epoch in self.result.epochs)
         step = partial(_told, self.on_step, before, self.most)
         losses = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
         with at.average.in_place():
-            # One score for all processes: digits differ between unlike devices, and with them the epoch to stop at.
+            # One score for all processes, because digits, and so the epoch to stop at, can differ between devices.
             dev_losses, prediction = of_first(
                 evaluate(self.head, stage.dev, own.batch_size, self.accelerator.device, stage.name)
             )
@@ -193,7 +193,7 @@ def _one_epoch(
     stage: str,
     on_step: Callable[[int], None],
 ) -> dict[str, float]:
-    """Every train clip once; gives the mean of each weighted loss term, and their `total`."""
+    """Every train clip once; returns the mean of each weighted loss term, and their `total`."""
     head, sums = at.head, dict[str, Tensor | float]()
     model.train()
     batches = shuffled(train, settings, at.order)
@@ -224,7 +224,7 @@ def evaluate(
 ) -> tuple[dict[str, float], Array]:
     """Mean loss terms, and (N, K) float64 predictions in the split's order; in 32 bit, without dropout.
 
-    The same weights, split and batch size give the same digits: the batches are always the same.
+    The same weights, split and batch size give the same digits, because the batches are always the same.
     """
     head.eval()
     terms: dict[str, list[Tensor]] = {}
@@ -237,7 +237,7 @@ def evaluate(
             terms.setdefault(name, []).append(term)
         predicted.append(outputs["prediction"])
         order.append(rows)
-    # Read at the end, all at once: until then the device need not wait for the host, nor the host for it.
+    # Read together at the end, so that device and host do not wait for each other before.
     predictions = np.empty_like(split.targets)
     predictions[np.concatenate(order)] = torch.cat(predicted).cpu().double().numpy()
     means = {name: torch.stack(values).tolist() for name, values in terms.items()}
@@ -249,33 +249,33 @@ def evaluate(
 
 
 def accelerator_on(device: str, precision: str) -> Accelerator:
-    """An Accelerator on a device as `choose_devices` reads it; of several GPUs, each process gets its own.
+    """An Accelerator on a device in the form of `choose_devices`; with several GPUs, each process gets a separate one.
 
     Raises:
-        InvalidOption: If there is no such device here.
+        InvalidOption: If the device does not exist here.
     """
     chosen = choose_devices(device)
     if device not in ("auto", "cpu", "mps"):
         torch.cuda.set_device(chosen[0])
     if not AcceleratorState._shared_state or AcceleratorState().num_processes == 1:
-        # Accelerate keeps one state per process; a second training here may choose anew.
+        # Accelerate keeps one state per process; a second training in this process may use other settings.
         AcceleratorState._reset_state(reset_partial_state=True)
     handlers = [
-        # A process that is gone must not keep the others waiting; one that writes pictures may.
+        # A dead process must not keep the others waiting; one that draws figures may.
         InitProcessGroupKwargs(timeout=timedelta(minutes=10)),
-        # A modality that no clip of a batch has leaves its layers without a gradient.
+        # The layers of a modality that is missing in a whole batch have no gradient.
         DistributedDataParallelKwargs(find_unused_parameters=True),
     ]
     return Accelerator(cpu=chosen == ["cpu"], mixed_precision=precision, kwargs_handlers=handlers)
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch; before a head is made, so that its weights depend on the seed alone."""
+    """Seed Python, NumPy and torch; before a head is made, so that its weights depend only on the seed."""
     set_seed(seed)
 
 
 def _share(rows: Array, rank: int, world: int) -> Array:
-    """The part of a batch that falls to one process; small batches are filled up so that none is idle."""
+    """The part of a batch for one process; small batches are padded so that every process has clips."""
     if world == 1:
         return rows
     filled: Array = np.resize(rows, math.ceil(len(rows) / world) * world)

@@ -1,4 +1,4 @@
-"""What a training shows on stderr: a bar with rate and time left, and one plain line an epoch."""
+"""Progress of a training on stderr: a bar with rate and remaining time, and one plain line per epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from featzoo.zoo.training.checkpoint import Epoch
 
 
 class TrainingProgress:
-    """A bar while the terminal can show one, and lines in any case.
+    """A bar if the terminal supports it, and lines in any case.
 
     Args:
         batch_size: Clips in a step, for the rate.
@@ -52,7 +52,7 @@ class TrainingProgress:
         self.bar.update(self.task, description="training", completed=done, total=total)
 
     def read(self, done: int, total: int) -> None:
-        """Move the bar of what frozen parts read once."""
+        """Move the bar for batches that frozen parts read once."""
         self.bar.update(self.task, description="frozen parts", completed=done, total=total)
 
     def epoch(self, epoch: Epoch) -> None:

@@ -12,9 +12,9 @@ class Schedule:
     """Learning rates over the steps of a stage.
 
     Args:
-        optimizer: Whose rates are set.
-        settings: Which schedule.
-        steps: The most steps there can be.
+        optimizer: The optimiser whose rates are set.
+        settings: The settings with the schedule.
+        steps: Maximum number of steps.
     """
 
     def __init__(self, optimizer: Any, settings: Training, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""The running average of a head's weights, which often scores better, and more evenly, than the weights themselves."""
+"""The running average of a head's weights, whose scores are often better and vary less than those of the weights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class WeightAverage:
     """An exponential moving average of weights over training steps.
 
     Args:
-        head: In training.
-        decay: Share of the average that each step keeps; 0 averages nothing.
+        head: The head in training.
+        decay: Share of the average that each step keeps; 0 does not average.
 
     Reference:
         Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; torch.optim.swa_utils.
@@ -26,13 +26,13 @@ class WeightAverage:
         self.model = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
 
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step."""
         if self.model:
             self.model.update_parameters(self.head)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The head has the averaged weights inside, its own again afterwards."""
+        """A context in which the head has the averaged weights."""
         if not self.model:
             yield
             return
@@ -44,10 +44,10 @@ class WeightAverage:
             self.head.load_state_dict(own)
 
     def state(self) -> dict[str, Any]:
-        """Tensors; `restore` takes them."""
+        """Tensors for `restore`."""
         return self.model.state_dict() if self.model else {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a `state`."""
         if self.model:
             self.model.load_state_dict(state)

@@ -233,10 +233,10 @@ def test_kept_outputs_of_frozen_layers_give_the_same_losses(random_bert, changes
         ({}, {"teacher": InputSpec(9)}, "9 columns; expected its vector, 2 logits and 8 bins"),
         ({}, {"positions": InputSpec(1, given=False)}, "needs the input 'positions'"),
         ({}, {"positions": InputSpec(1, model="other")}, "of that of other: expected one, such as bert.minilm-ids"),
-        ({"weights": {"attention": -1.0}}, {}, "not negative"),
+        ({"weights": {"attention": -1.0}}, {}, "must not be negative"),
         ({"weights": dict.fromkeys(("bce", "attention", "representation", "logits"), 0.0)}, {}, "not all 0"),
         ({"logit_temperature": 0.0}, {}, "above 0"),
-        ({"drawn": 2}, {}, "drawn windows go with window"),
+        ({"drawn": 2}, {}, "drawn needs window"),
     ],
 )
 def test_inputs_and_options_that_do_not_fit_are_refused(random_bert, changes, inputs, said):

@@ -217,9 +217,9 @@ def test_in_the_joint_stage_every_parameter_learns_from_all_losses():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"hidden": 7}, "hidden is even"),
+        ({"hidden": 7}, "hidden must be even"),
         ({"crop": 141}, "a crop of 141"),
-        ({"dropout": 1.0}, r"dropout is in \[0, 1\)"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
         ({"alpha": 0.0}, "alpha and beta"),
         ({"embedding": 0}, "at least 1"),
         ({"frame_width": 200}, "options.backbone = none"),

@@ -31,7 +31,7 @@ CREAK_RATE = 16000
 
 
 class Settings(NamedTuple):
-    """What an analysis depends on beside the sound."""
+    """The options of an analysis."""
 
     rate: int | None
     channel: Channel
@@ -52,9 +52,9 @@ class Covarep(Extractor):
         compat: `covarep` gives the newest COVAREP's numbers with its faults, as the features published with
             CMU-MOSI and MOSEI have them; `corrected` what the papers define, NaN where nothing was observed.
         creak_weights: COVAREP's network of creaky voice, which may not be distributed with featzoo: a .mat file, or
-            a folder of them, of your own copy; for sound at 16 kHz.
-        whole_recording: Analyse a segment's whole recording and cut its rows out, as the published
-            features were made; False analyses the segment alone.
+            a folder of them, from your own copy; for sound at 16 kHz.
+        whole_recording: Analyse a segment's whole recording and cut its rows out, as for the published
+            features; False analyses only the segment.
 
     Reference:
         Degottex, Kane, Drugman, Raitio & Scherer, "COVAREP - a collaborative voice analysis repository for
@@ -65,13 +65,13 @@ class Covarep(Extractor):
         them, five of the network's twelve features equal COVAREP's and seven follow their papers, whose settings are
         not published: the posterior is like COVAREP's, not equal. peakSlope of -inf beside digital silence is NaN;
         nothing is infinite. Samples that are not finite count as 0. Random phases above the last harmonic come from
-        a fixed seed. COVAREP stops, and gives nothing for a whole file, where it is shorter than 0.85 s or has less
-        than two voiced instants of closure (silence, most noise); here such sound gives its rows, with 0 or NaN in
-        the columns that it lacks. A pause of more than 60 s counts as one of 60 s in inverse filtering. Where the
-        search for Rd meets an exact tie, which rounding decides in COVAREP, it goes the same way on every machine:
+        a fixed seed. COVAREP fails for a file that is shorter than 0.85 s or has fewer
+        than two voiced instants of closure (silence, most noise); here such a file has rows, with 0 or NaN in
+        the undefined columns. A pause of more than 60 s counts as one of 60 s in inverse filtering. An exact tie in
+        the search for Rd, which rounding decides in COVAREP, has the same result on every machine:
         about one frame in 800 differs by up to 0.004.
-        `corrected`: MCEP at its frames' own times, Rd as in v1.4.1 and its paper, NaN outside a track's
-        support and, for F0, NAQ to Rd_conf and HMPD, where VUV is 0; instants without a period give nothing where
+        `corrected`: MCEP at its frames' own times, Rd as in v1.4.1 and its paper, NaN outside the range where a track
+        is defined and, for F0, NAQ to Rd_conf and HMPD, where VUV is 0; instants without a period are left out where
         COVAREP gives 0. HMPD is measured on harmonics, over the voiced frames that have them, so short sound has it
         too; its windows are COVAREP's 25 and 9 frames of 10 ms, where the papers have 6 and 2 periods of four
         frames each.
@@ -96,14 +96,14 @@ class Covarep(Extractor):
             raise ValueError(f"creak_weights are for sound at {CREAK_RATE} Hz: rate={CREAK_RATE}")
 
     def prepare(self) -> None:
-        """Check the packages, and that the network of creak can be read."""
+        """Check that the packages are installed and that the network of creak can be read."""
         check("scipy", self.extra)
         check("threadpoolctl", self.extra)
         if self.creak_weights:
             _network(self.creak_weights, self.digests()["creak"])
 
     def digests(self) -> dict[str, str]:
-        """Of the network of creak, if there is one."""
+        """Digests of the network of creak, if one is given."""
         if not self.creak_weights:
             return {}
         path = Path(self.creak_weights).expanduser()
@@ -112,7 +112,7 @@ class Covarep(Extractor):
         return {"creak": file_digest(locate_file(self.creak_weights))}
 
     def provenance(self) -> dict[str, Any]:
-        """Where creak comes from, and a note where it does not."""
+        """The source of creak, or a note that it was not computed."""
         return {"creak": "by the user's copy of COVAREP's network"} if self.creak_weights else {"note": self._note()}
 
     def _note(self) -> str:
@@ -132,7 +132,7 @@ class Covarep(Extractor):
         else:
             features, intervals = _analysed(clip, self._settings())
         if not len(features):
-            raise ClipError("too-short", f"{clip.id}: no row of 10 ms lies in its sound")
+            raise ClipError("too-short", f"{clip.id}: the sound is too short for a row of 10 ms")
         return FeatureSequence(features, intervals, NAMES)
 
     def _settings(self) -> Settings:

@@ -25,13 +25,13 @@ from featzoo.sequence import Array
 
 MCEP_ORDER = 24
 INSTANTS_AT_ONCE = 4000
-# Frames whose envelopes are sought at once, and whose phases are averaged at once.
+# Number of frames whose envelopes, and whose mean phases, are computed at once.
 FRAMES_AT_ONCE, AVERAGED_AT_ONCE = 256, 512
 NATIVE_STEP = 0.005  # seconds, of HMPD's own grid
 
 
 class Source(NamedTuple):
-    """What is measured at each of G voiced instants of glottal closure.
+    """Measurements at each of G voiced instants of glottal closure.
 
     Attributes:
         instants: (G,) 0-based sample numbers.
@@ -45,14 +45,14 @@ class Source(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """What is measured at each of K pitch frames whose window lies in the recording.
+    """Measurements at each of K pitch frames whose window is inside the recording.
 
     Attributes:
         time: (K,) seconds.
         rd: (K, 2) Rd and its confidence.
         cepstrum: (K, 25) MCEP.
-        mean: (K, 25) HMPDM; without rows where the recording is too short.
-        deviation: (K, 13) HMPDD; likewise.
+        mean: (K, 25) HMPDM; without rows if the recording is too short.
+        deviation: (K, 13) HMPDD; the same.
     """
 
     time: Array
@@ -74,7 +74,7 @@ def source(samples: Array, rate: int, pitch: Pitch, found: Array, turn: Turns | 
         samples: (N,) sound.
         rate: Hz.
         pitch: From `srh`.
-        found: (N,) the sound's residual.
+        found: (N,) residual of the sound.
         turn: From `turns`; computed here if None.
     """
     turn = turns(samples, rate, median_f0(pitch)) if turn is None else turn
@@ -102,7 +102,7 @@ def frames(samples: Array, rate: int, pitch: Pitch, conjugated: bool, on_harmoni
         rate: Hz.
         pitch: From `srh`.
         conjugated: As of `rd_msp`.
-        on_harmonics: Whether HMPD is measured on harmonics, in voiced frames, in place of bins of frequency.
+        on_harmonics: Whether HMPD is measured on harmonics in voiced frames instead of on frequency bins.
     """
     kept, middle, half = usable_frames(pitch.time, pitch.f0, rate, len(samples))
     f0 = np.where(pitch.f0[kept] > 0, pitch.f0[kept], 100.0)
@@ -137,10 +137,10 @@ def frames(samples: Array, rate: int, pitch: Pitch, conjugated: bool, on_harmoni
 
 
 def _statistics(turned: Iterator[Array], count: int, rate: int, f0: Array | None = None) -> tuple[Array, Array]:
-    """HMPDM (K, 25) and HMPDD (K, 13) of the (2, B, 513) `turned` of `count` frames; none if these are too few."""
+    """HMPDM (K, 25) and HMPDD (K, 13) of the (2, B, 513) `turned` of `count` frames; empty if there are too few."""
     mean, deviation = [np.zeros((0, 25))], [np.zeros((0, 13))]
     parts: list[Array] = []
-    lead, seen = 0, 0  # frames of `parts` that are done already and serve as a margin; frames seen
+    lead, seen = 0, 0  # frames of `parts` that are done and kept as a margin; frames seen
     for part in turned:
         parts.append(part)
         seen += part.shape[1]
@@ -168,10 +168,10 @@ def analyse(samples: Array, rate: int, corrected: bool = False, network: Network
     """(T, 74) float64 features of a recording, in COVAREP's order of columns.
 
     Args:
-        samples: (N,) sound in [-1, 1), float32 or float64. Beside it one array of N float64 is held at a time.
+        samples: (N,) sound in [-1, 1), float32 or float64. One more array of N float64 is held at a time.
         rate: Hz.
-        corrected: Whether to give what the papers define in place of what COVAREP does.
-        network: Gives the posterior of creak, of sound at 16 kHz; without it that column is 0, or NaN if `corrected`.
+        corrected: Whether to follow the papers instead of COVAREP.
+        network: Computes the posterior of creak of sound at 16 kHz; without it the column is 0, or NaN if `corrected`.
     """
     number = grid(len(samples), rate)
     pitch = srh(samples, rate)
@@ -188,7 +188,7 @@ def analyse(samples: Array, rate: int, corrected: bool = False, network: Network
     del found
     block = frames(samples, rate, pitch, conjugated=not corrected, on_harmonics=corrected)
     columns = np.full((len(number), 74), np.nan)
-    # The original lays frames on whole samples, which is no other at 16 kHz.
+    # The original rounds frames to whole samples, which changes nothing at 16 kHz.
     centre, kept = (time * rate if corrected else rounded(time * rate) for time in (pitch.time, block.time))
     columns[:, 0] = at(centre, pitch.f0, number)
     share = at(centre, pitch.voiced.astype(np.float64), number)
@@ -215,7 +215,7 @@ def _fill_source_columns(columns: Array, voice: Source, number: Array, corrected
     tracks = np.column_stack([voice.quality, voice.dispersion])  # (G, 5)
     for column in range(5):
         seen = tracks[:, column] != 0 if corrected else slice(None)
-        # MDQ's track counts the instants from 0, the others' from 1.
+        # MDQ's track counts the instants from 0, the others count from 1.
         columns[:, column] = at(closed[seen] - (column == 4), tracks[seen, column], number)
 
 

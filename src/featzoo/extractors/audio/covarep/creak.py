@@ -15,7 +15,7 @@ NAMES = (
     "F0", "F0_median", "energy", "power_deviation", "F0_creak",
 )  # fmt: skip
 LOWEST = 20  # Hz, of SRH and of the periods of creak
-RATE = 16000  # Hz: what follows counts in samples at this rate
+RATE = 16000  # Hz: the constants below count samples at this rate
 ROW, FRAME, SHIFT = 160, 512, 80
 SHORT, SHORT_SHIFT = 64, 32  # of the very short-term power
 PERIODS_FRAME = 800  # 50 ms
@@ -60,7 +60,7 @@ def _frames(samples: Array, length: int, hop: int) -> Array:
 
 
 def _stretched(track: Array, rows: Array, length: int) -> Array:
-    """A track laid from the first to the last sample, at `rows`: as the original has it."""
+    """A track stretched from the first to the last sample, at `rows`, as in the original."""
     return np.interp((rows - 1) / (length - 1) * (len(track) - 1), np.arange(len(track)), track)
 
 

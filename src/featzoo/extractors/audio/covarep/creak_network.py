@@ -22,7 +22,7 @@ class Network(NamedTuple):
     """A perceptron with one hidden layer: logsig(LW tansig(IW x + b1) + b2), x scaled to [-1, 1].
 
     Attributes:
-        low: (36,) the least value of each feature that it was trained on.
+        low: (36,) the smallest training value of each feature.
         high: (36,) the largest.
         hidden: (H, 36) weights, and (H,) biases.
         hidden_bias: (H,).
@@ -55,7 +55,7 @@ def read_network(path: Path) -> Network:
     """The network from MATLAB's files: one .mat, or all of a folder, of version 5 or 7.3.
 
     Raises:
-        InvalidOption: If a file cannot be read or an array is missing; the text names what is wanted.
+        InvalidOption: If a file cannot be read or an array is missing; the text names the expected arrays.
     """
     files = sorted(path.glob("*.mat")) if path.is_dir() else [path]
     arrays: dict[str, Array] = {}
@@ -67,7 +67,7 @@ def read_network(path: Path) -> Network:
         found = [a for key, a in arrays.items() if name in key.lower().rpartition(".")[2] and fits(a)]
         if not found:
             shapes = ", ".join(f"{key} {'x'.join(map(str, a.shape))}" for key, a in arrays.items()) or "no arrays"
-            raise InvalidOption(f"covarep: no {name} for creak in {path}: it holds {shapes}; wanted are {WANTED}")
+            raise InvalidOption(f"covarep: no {name} for creak in {path}: it holds {shapes}; expected {WANTED}")
         return found[0]
 
     hidden = one("iw", lambda a: a.ndim == 2 and a.shape[1] == FEATURES)
@@ -83,7 +83,7 @@ def read_network(path: Path) -> Network:
 
 
 def _arrays(file: Path) -> dict[str, Array]:
-    """Every array of numbers in a .mat, by the path of names that leads to it."""
+    """Every array of numbers in a .mat file, by its path of names."""
     import h5py
     from scipy.io import loadmat
 

@@ -9,7 +9,7 @@ import numpy as np
 from featzoo.extractors.audio.covarep.signals import rounded
 from featzoo.sequence import Array
 
-OVERSHOOT = 2 * np.log(10) / 20  # 2 dB in nepers: how far the spectrum may stand out of its envelope
+OVERSHOOT = 2 * np.log(10) / 20  # 2 dB in nepers: how far the spectrum may exceed its envelope
 MOST_STEPS = 200
 LARGEST_ORDER = 2047
 BLOCK_ROWS = 32
@@ -41,7 +41,7 @@ def true_envelope(level: Array, order: Array) -> Array:
     index = np.arange(bins)
     envelope = np.full_like(level, np.nan)
     rows = np.flatnonzero(np.isfinite(level).all(axis=1))
-    # Rows of like order share an array, and their cosines.
+    # Rows of the same order share an array and their cosines.
     rows = rows[np.argsort(wide[rows], kind="stable")]
     for first in range(0, len(rows), BLOCK_ROWS):
         block = rows[first : first + BLOCK_ROWS]
@@ -89,7 +89,7 @@ def _energy(both: Array) -> Array:
 
 
 def _smoothed(level: Array, order: Array) -> Array:
-    """(B, F) envelopes with cepstra up to `order` (B,); rows that have got there leave the iteration."""
+    """(B, F) envelopes with cepstra up to `order` (B,); rows that have converged leave the iteration."""
     rows, bins = level.shape
     half, width = bins // 2 + 1, _table_width(int(order.max()) + 1)
     even, even_back, odd, odd_back = _cosines(bins, width)
@@ -137,7 +137,7 @@ def _smoothed(level: Array, order: Array) -> Array:
 
 @cache
 def _warp(bins: int, rate: int, order: int) -> tuple[Array, Array, Array]:
-    """Where the warped bins lie: the bin below, the share of the next; and the cosines of the cepstrum."""
+    """Positions of the warped bins: the bin below and the share of the next; and the cosines of the cepstrum."""
     frequency = np.arange(bins) * rate / (2 * (bins - 1))
     mel = np.log(1 + frequency / 700)
     mel *= frequency[-1] / mel[-1]
@@ -155,7 +155,7 @@ def warped_cepstrum(amplitude: Array, rate: int, order: int) -> Array:
     """(B, order + 1) cepstrum of spectra on the mel scale: c0, then coefficients counted twice.
 
     The amplitude (not its logarithm) is interpolated at 700 (e^m - 1) Hz, the scale stretched so that
-    rate / 2 stays where it is. Natural logarithms: c0 is the mean log amplitude and follows the level.
+    rate / 2 is mapped to itself. Natural logarithms: c0 is the mean log amplitude and follows the level.
 
     Args:
         amplitude: (B, F) magnitudes at 0 .. rate / 2.

@@ -16,7 +16,7 @@ REACH = 0.35
 
 
 def median_f0(pitch: Pitch) -> float:
-    """Median F0 in Hz of the voiced frames between 50 and 500 Hz; NaN where there is none."""
+    """Median F0 in Hz of the voiced frames between 50 and 500 Hz; NaN if there are none."""
     inside = pitch.f0[pitch.voiced & (pitch.f0 > LOWEST) & (pitch.f0 < HIGHEST)]
     return float(np.median(inside)) if len(inside) else float("nan")
 
@@ -41,18 +41,18 @@ def mean_based_signal(samples: Array, rate: int, f0: float) -> Array:
 
 
 class Turns(NamedTuple):
-    """Where the mean-based signal turns: sample numbers of its strict maxima and minima, ascending int64."""
+    """Turning points of the mean-based signal: sample numbers of its strict maxima and minima, ascending int64."""
 
     tops: Array
     bottoms: Array
 
     def reversed(self) -> Turns:
-        """Those of the sound turned upside down."""
+        """The turning points of the inverted sound."""
         return Turns(self.bottoms, self.tops)
 
 
 def turns(samples: Array, rate: int, f0: float) -> Turns:
-    """The turns of the mean-based signal of `samples` (N,); none where there is no F0 or less than three periods.
+    """The turns of the mean-based signal of `samples` (N,); empty without F0 or with fewer than three periods.
 
     Args:
         samples: (N,) sound.
@@ -98,7 +98,7 @@ def sedreams(turn: Turns, residual: Array) -> Array:
 
 
 def _position(strong: Array, bottoms: Array, tops: Array) -> float:
-    """Where between a minimum (0) and the next maximum (1) the strong samples of the residual usually lie."""
+    """The usual position of the residual's strong samples between a minimum (0) and the next maximum (1)."""
     after = np.clip(np.searchsorted(bottoms, strong), 1, len(bottoms) - 1) if len(bottoms) > 1 else 0 * strong
     before = np.maximum(after - 1, 0)
     nearest = np.where(np.abs(bottoms[before] - strong) <= np.abs(bottoms[after] - strong), before, after)
@@ -113,7 +113,7 @@ def _peaks(residual: Array, bottoms: Array, tops: Array, ratio: float) -> Array:
     first, last = np.maximum(first[keep], 0), np.minimum(last[keep], len(residual) - 1)
     found = np.empty(len(first), dtype=np.int64)
     width = last - first + 1
-    # Neighbouring rows have like widths: blocks of them are one array.
+    # Neighbouring rows have similar widths, so blocks of them are one array.
     for begin in range(0, len(first), 512):
         rows = slice(begin, begin + 512)
         offsets = np.arange(width[rows].max())

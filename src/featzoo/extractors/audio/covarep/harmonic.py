@@ -19,7 +19,7 @@ class Harmonics(NamedTuple):
     """Sinusoidal frames; H is the largest number of harmonics, missing ones are NaN.
 
     Attributes:
-        frame: (K,) which of the pitch frames were kept: those whose window lies in the recording.
+        frame: (K,) which of the pitch frames were kept: those whose window is inside the recording.
         f0: (K,) Hz, as measured on the harmonics.
         harmonics: (K,) number of harmonics, without DC.
         amplitude: (K, H + 1) linear; column 0 is DC.
@@ -34,9 +34,9 @@ class Harmonics(NamedTuple):
 
 
 def usable_frames(time: Array, f0: Array, rate: int, length: int) -> tuple[Array, Array, Array]:
-    """Which frames' windows lie in the recording: their numbers, middle samples and half lengths, (K,) each.
+    """Frames whose windows are inside the recording: their numbers, middle samples and half lengths, (K,) each.
 
-    A window spans three periods; F0 of 0 stands for 100 Hz.
+    A window spans three periods; F0 of 0 is treated as 100 Hz.
     """
     f0 = np.where(f0 > 0, f0, 100.0)
     half = rounded(PERIODS * rate / f0 / 2)
@@ -59,7 +59,7 @@ def spectra(samples: Array, middle: Array, half: Array) -> Array:
     window /= window.sum(axis=1, keepdims=True)
     offset, window = offset[:BINS], window[:, :BINS]
     place = np.minimum((middle - half)[:, None] + offset, len(samples) - 1)
-    # The first sample goes where the middle of the window comes to lie at 0.
+    # The first sample is placed so that the middle of the window is at 0.
     at = (offset - half[:, None]) % BINS
     frames = np.zeros((len(middle), BINS))
     np.put_along_axis(frames, at, samples[place] * window, axis=1)
@@ -70,7 +70,7 @@ def harmonics(spectrum: Array, f0: Array, rate: int) -> Harmonics:
     """The harmonics in each row of `spectrum` (B, F), given F0 (B,) in Hz.
 
     A harmonic is the peak of the log spectrum (parabola through three bins) nearest to k F0 where
-    one is within F0 / 2, else the spectrum at k F0. F0 is then the median spacing of what was found.
+    one is within F0 / 2, else the spectrum at k F0. F0 is then the median spacing of the harmonics found.
 
     Reference:
         McAulay & Quatieri, "Speech analysis/synthesis based on a sinusoidal representation", IEEE TASSP

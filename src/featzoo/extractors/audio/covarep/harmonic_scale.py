@@ -1,4 +1,4 @@
-"""Phase distortion on the scale of harmonics, as its papers define it: what `compat="corrected"` gives."""
+"""Phase distortion on the scale of harmonics, as its papers define it, for `compat="corrected"`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from featzoo.extractors.audio.covarep.hmpd import BANDS, BINS, DEVIATION_FRAMES,
 from featzoo.extractors.audio.covarep.pitch import LOWEST
 from featzoo.sequence import Array
 
-FLOOR = 0.001  # radians: the least deviation that a logarithm is taken of
+FLOOR = 0.001  # radians: smaller deviations are raised to this before the logarithm
 ORDER = 12
 
 
 def most_harmonics(rate: int) -> int:
-    """How many differences of neighbouring harmonics there are room for: those of the lowest voice, at most 512."""
+    """Maximum number of differences of neighbouring harmonics: that of the lowest voice, at most 512."""
     return min(sum(BANDS), rate // 2 // LOWEST)
 
 
@@ -88,9 +88,9 @@ def deviation(turn: Array) -> Array:
 
 
 def deviation_cepstrum(found: Array, f0: Array, rate: int) -> Array:
-    """(K, 13) warped cepstrum of the logarithm of the deviation, laid on frequency after it was measured.
+    """(K, 13) warped cepstrum of the logarithm of the deviation, mapped to frequency after measurement.
 
-    The deviation of harmonics k and k + 1 counts at (k + 1) F0; below the first and above the last it is as there.
+    The deviation of harmonics k and k + 1 belongs to (k + 1) F0; below the first and above the last it is constant.
 
     Args:
         found: (K, H) from `deviation`.

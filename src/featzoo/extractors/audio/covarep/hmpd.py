@@ -63,9 +63,9 @@ def phase_distortion(found: Harmonics, f0: Array, rate: int, random: np.random.G
 
     Args:
         found: The harmonics.
-        f0: (B,) the pitch in Hz, on whose multiples the distortion is laid.
+        f0: (B,) the pitch in Hz, to whose multiples the distortion is assigned.
         rate: Hz.
-        random: Where phases above the last harmonic come from.
+        random: Generator of the phases above the last harmonic.
 
     Reference:
         Degottex & Erro, "A uniform phase representation for the harmonic model in speech synthesis
@@ -105,7 +105,7 @@ def _wrapped(angle: Array) -> Array:
 
 
 def turned(distortion: Array) -> Array:
-    """(2, K, 513) cosine and sine of the phase distortion, which the statistics are made from."""
+    """(2, K, 513) cosine and sine of the phase distortion, from which the statistics are computed."""
     return np.stack([np.cos(distortion), np.sin(distortion)])
 
 
@@ -117,7 +117,7 @@ def phase_distortion_mean(turn: Array) -> Array:
 
     Reference:
         Degottex & Obin, "Phase distortion statistics as a representation of the glottal source", Interspeech
-        2014, equation 4. The bands are laid on the bins of frequency, as in the original, not on harmonics.
+        2014, equation 4. The bands consist of frequency bins, as in the original, not of harmonics.
     """
     box = np.full(MEAN_FRAMES, 1 / MEAN_FRAMES)
     cosine, sine = (_forth_and_back(part[:, :-1], box) for part in turn)  # (K, 512)

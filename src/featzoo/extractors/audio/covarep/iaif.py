@@ -84,7 +84,7 @@ def _integrated(rows: Array) -> Array:
 def glottal_flow(
     samples: Array, rate: int, instants: Array, gaps: Array | None = None, span: tuple[int, int] | None = None
 ) -> tuple[Array, Array]:
-    """Glottal flow and its derivative, 0 where there is no frame.
+    """Glottal flow and its derivative, 0 outside all frames.
 
     A frame spans two periods around each instant, Hann-windowed; the flows of the frames are added up.
 
@@ -103,12 +103,12 @@ def glottal_flow(
     if gaps is None:
         gaps = periods(instants)
     gaps = np.minimum(gaps, int(LONGEST_SECONDS * rate))
-    # The original takes the 0-based number for one that counts from 1: a sample early.
+    # The original treats the 0-based number as 1-based, so it starts a sample early.
     first = np.maximum(instants - gaps - 1, 0)
     last = np.minimum(instants + gaps - 1, len(samples) - 1)
     lengths = last - first + 1
     order = np.flatnonzero((first < end) & (last >= begin) & (lengths > 0))
-    # Frames of like length share an array; a long one, across a pause, is alone in its own.
+    # Frames of similar length share an array; a long one, across a pause, has a separate array.
     order = order[np.argsort(lengths[order], kind="stable")]
     while len(order):
         longest = max(int(lengths[order[0]] * 1.25), 64)

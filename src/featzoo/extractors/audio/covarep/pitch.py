@@ -21,7 +21,7 @@ class Pitch(NamedTuple):
 
     Attributes:
         time: (K,) seconds; the first is 0.05.
-        f0: (K,) Hz, in unvoiced frames too; 1 where there is no candidate (digital silence).
+        f0: (K,) Hz, in unvoiced frames too; 1 without a candidate (digital silence).
         voiced: (K,) bool.
         strength: (K,) the SRH value of the chosen candidate.
     """
@@ -67,7 +67,7 @@ def srh(samples: Array, rate: int, lowest: int = LOWEST) -> Pitch:
     if len(sure):
         middle = float(np.median(sure))
         span = max(lowest, int(rounded(0.5 * middle))), min(HIGHEST, int(rounded(2 * middle)))
-        # Where the first choice lies in the narrower range it is the second choice too.
+        # A first choice inside the narrower range is also the second choice.
         astray = np.flatnonzero((f0 != 1) & ((f0 < span[0]) | (f0 > span[1])))
         f0[astray], strength[astray] = _search(sound, rate, half, astray * hop, span)
     deviation = float(np.std(strength, ddof=1)) if count > 1 else 0.0
@@ -75,7 +75,7 @@ def srh(samples: Array, rate: int, lowest: int = LOWEST) -> Pitch:
 
 
 def _search(sound: Array, rate: int, half: int, starts: Array, span: tuple[int, int]) -> tuple[Array, Array]:
-    """The best candidate of the frames that begin at `starts`, and its score; 1 and 0 where none is positive."""
+    """The best candidate of the frames that begin at `starts`, and its score; 1 and 0 if none is positive."""
     window = blackman(2 * half)
     candidates = np.arange(span[0], span[1] + 1)
     frames = np.lib.stride_tricks.sliding_window_view(sound, 2 * half)

@@ -31,7 +31,7 @@ def lf_times(rd: Any) -> tuple[Any, Any, Any]:
 
 @cache
 def _known_shapes() -> tuple[Array, Array, Array]:
-    """Some Rd, and the growth and decay of the LF model there: where Newton's iteration starts."""
+    """A table of Rd with the growth and decay of the LF model, from which Newton's iteration starts."""
     shapes = np.exp(np.linspace(np.log(LOWEST - 0.21), np.log(HIGHEST - 0.19), 400)) + 0.2
     found = []
     for te, tp, ta in (lf_times(rd) for rd in shapes):
@@ -57,7 +57,7 @@ def lf_spectrum(rd: Array, last: int) -> Array:
 
     Args:
         rd: (B,) values in [0.3, 2.5].
-        last: How many harmonics.
+        last: Number of harmonics.
 
     Reference:
         Fant, Liljencrants & Lin, "A four-parameter model of glottal flow", STL-QPSR 1985; Doval,
@@ -72,7 +72,7 @@ def lf_spectrum(rd: Array, last: int) -> Array:
         decay = decay - (1 - shut - decay * ta) / (rest * shut - ta)
     shut = np.exp(-decay * rest)
     closing = -((1 - shut) / decay - rest * shut) / (decay * ta)
-    for _ in range(4):  # the flow returns to where it was: the derivative's area is 0
+    for _ in range(4):  # the flow returns to its start: the derivative's area is 0
         area, slope = _area(growth, omega, te)
         growth = growth - (area + closing) / slope
     s = 2j * np.pi * np.arange(1, last + 1)  # (last,)
@@ -133,15 +133,15 @@ def residual_phases(amplitude: Array, phase: Array, last: Array) -> Array:
 
 
 def rd_msp(phases: Array, last: Array, conjugated: bool) -> tuple[Array, Array]:
-    """Rd in [0.3, 2.5] and its confidence in [0, 1], (K,) each; NaN where there is nothing to measure.
+    """Rd in [0.3, 2.5] and its confidence in [0, 1], (K,) each; NaN where nothing can be measured.
 
-    The error of an Rd is the mean square of the wrapped phase_{h+1} - phase_h - phase_1 of what is left of
-    the speech when the LF model and the minimum phase are taken out; confidence is 1 - sqrt(error) / pi.
+    The error of an Rd is the mean square of the wrapped phase_{h+1} - phase_h - phase_1 of the speech
+    after the LF model and the minimum phase are removed; confidence is 1 - sqrt(error) / pi.
 
     Args:
         phases: (K, 8) from `residual_phases`.
-        last: (K,) likewise.
-        conjugated: Whether the model is taken out with the wrong sign of its phase, as COVAREP has done
+        last: (K,) from `last_harmonic`.
+        conjugated: Whether the model is removed with the wrong sign of its phase, as COVAREP has done
             since 2016 (v1.4.2 and later); v1.4.1 and the paper: False.
 
     Reference:
@@ -153,7 +153,7 @@ def rd_msp(phases: Array, last: Array, conjugated: bool) -> tuple[Array, Array]:
     if not len(good):
         return rd, error
     sign = 1.0 if conjugated else -1.0
-    # Frames of like numbers of harmonics share an array.
+    # Frames with similar numbers of harmonics share an array.
     order = good[np.argsort(last[good], kind="stable")]
     for first in range(0, len(order), 256):
         block = order[first : first + 256]

@@ -19,12 +19,12 @@ from featzoo.sequence import Array
 
 # Hz above which the reference residual of the polarity detector looks.
 POLARITY_CUTOFF = 480.0
-# Seconds that are filtered at once there, and seconds beside them in which what the cut does dies away (to 1e-16).
+# Seconds that are filtered at once there, and seconds of margin after which the effect of the cut vanishes (to 1e-16).
 STRETCH_SECONDS, SETTLE_SECONDS = 30, 4
 
 
 def long_order(rate: int) -> int:
-    """The order used everywhere but in SRH: 18 at 16 kHz."""
+    """The order used everywhere except in SRH: 18 at 16 kHz."""
     return int(rounded(rate / 1000)) + 2
 
 
@@ -32,8 +32,8 @@ def residual(samples: Array, rate: int, order: int) -> Array:
     """Residual of linear prediction, (N,) float64, largest magnitude 1.
 
     Frames of 25 ms every 5 ms are windowed, filtered by their own inverse, brought back to the energy
-    that they had, and added up. Where a whole frame is zero the residual is NaN; the last frame's
-    rest, which no whole frame covers, is 0.
+    that they had, and added up. If a whole frame is zero the residual is NaN; the end of the recording
+    that no whole frame covers is 0.
 
     Args:
         samples: (N,) sound.
@@ -58,7 +58,7 @@ def residual(samples: Array, rate: int, order: int) -> Array:
 def _stretches(
     samples: Array, rate: int, order: int, model: Callable[[int, int], Array] | None = None
 ) -> Iterator[Array]:
-    """The residual before it is scaled, a stretch after the other, as far as whole frames go.
+    """The residual before scaling, in consecutive parts, up to the last whole frame.
 
     Args:
         samples: (N,) sound.
@@ -99,7 +99,7 @@ def polarity(samples: Array, rate: int, found: Array | None = None) -> int:
     Args:
         samples: (N,) sound.
         rate: Hz.
-        found: The residual of `samples` where it is known already (order `long_order(rate)`).
+        found: The residual of `samples`, if already computed (order `long_order(rate)`).
 
     Reference:
         Drugman, "Residual excitation skewness for automatic speech polarity detection", IEEE Signal

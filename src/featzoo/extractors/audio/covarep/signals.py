@@ -1,4 +1,4 @@
-"""What the stages of COVAREP share: MATLAB's rounding and windows, zero-phase filters, linear prediction."""
+"""Signal processing shared by COVAREP's stages: MATLAB's rounding and windows, zero-phase filters, prediction."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def blackman(length: int) -> Array:
 def zero_phase_elliptic(samples: Array, order: int, cutoff: float, rate: float) -> None:
     """Elliptic high-pass (3 dB ripple, 60 dB stop band, `cutoff` in Hz), forth and back, of `samples` in place.
 
-    What `scipy.signal.sosfiltfilt` gives, block by block: an hour of sound needs no second copy. In second-order
-    sections: as one fraction the filter of order 9 has a pole outside the unit circle at 44.1 kHz.
+    The result is that of `scipy.signal.sosfiltfilt`, computed block by block so that an hour of sound needs no second
+    copy. It uses second-order sections, because as one fraction the filter of order 9 has a pole outside the unit
+    circle at 44.1 kHz.
     """
     sections = signal.ellip(order, 3, 60, cutoff / (rate / 2), "highpass", output="sos")
     rest = signal.sosfilt_zi(sections)

@@ -14,7 +14,7 @@ from featzoo.sequence import Array
 LOWEST, HIGHEST = 20, 500  # Hz: a period outside is a gap, not a period, and gives 0
 PSP_BINS = 2048
 PSP_ERROR = 0.01
-# Peaks of the source's spectrum are looked for up to here; H1 and H2 lie below 1 kHz.
+# Peaks of the source's spectrum are searched up to here; H1 and H2 are below 1 kHz.
 PEAKS_BELOW = 3000
 NAMES = ("NAQ", "QOQ", "H1H2", "PSP")
 
@@ -24,7 +24,7 @@ def voice_quality(
 ) -> Array:
     """(G, 4): NAQ (no unit), QOQ (no unit), H1-H2 (dB) and PSP (no unit) at each instant.
 
-    0 where the distance to the instant before is no period of 20 to 500 Hz: so at the first instant after a pause.
+    The values are 0 where the distance to the previous instant is not a period of 20 to 500 Hz, such as after a pause.
 
     Args:
         flow: (N,) glottal flow.
@@ -46,7 +46,7 @@ def voice_quality(
     usable = np.flatnonzero((f0 > LOWEST) & (f0 < HIGHEST))
     begins = instants - gaps
     if whole:
-        begins[0] = -offset  # of the first pulse nothing but the end is known: the original starts at sample 1
+        begins[0] = -offset  # only the end of the first pulse is known: the original starts it at sample 1
     padded_flow, padded_slope = np.append(flow, 0.0), np.append(derivative, 0.0)
     for rows in _alike(usable, instants - begins):
         found[rows, :2] = _pulse_shape(padded_flow, padded_slope, rate, begins[rows], instants[rows], gaps[rows])
@@ -59,7 +59,7 @@ def voice_quality(
 
 
 def _alike(rows: Array, lengths: Array, block: int = 256) -> list[Array]:
-    """`rows` in blocks of like length, so that little padding is needed."""
+    """`rows` in blocks of similar length, so that little padding is needed."""
     ordered = rows[np.argsort(lengths[rows], kind="stable")]
     blocks = []
     while len(ordered):
@@ -175,7 +175,7 @@ def harmonic_difference(slope: Array, rate: int, instants: Array, gaps: Array) -
     place += 1
     height = level[row, place]
     while True:
-        # Of two neighbours closer than half of F0 the lower goes; all such pairs at once, then again.
+        # Of two neighbours closer than half of F0 the lower is removed: all such pairs at once, then again.
         close = np.flatnonzero((np.diff(row) == 0) & (np.diff(place) <= f0[row[:-1]] / 2))
         if not len(close):
             break

@@ -1,4 +1,4 @@
-"""What a bank of wavelets an octave apart shows: maxima dispersion quotient and peak slope."""
+"""Features of a bank of wavelets an octave apart: maxima dispersion quotient and peak slope."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def mdq(residual: Array, instants: Array, gaps: Array) -> Array:
 
 
 def _spread(unknown: Array, reach: int) -> Array:
-    """Where a direct convolution would meet an unknown sample at a tap that is not 0."""
+    """Positions where a direct convolution would multiply an unknown sample by a tap that is not 0."""
     counted = np.concatenate([np.zeros(reach + 1), np.cumsum(unknown), np.full(reach, unknown.sum())])
     return np.asarray(counted[2 * reach + 1 :] - counted[: len(unknown)] > 0)
 
@@ -91,7 +91,7 @@ def peak_slope(samples: Array, rate: int) -> tuple[Array, Array]:
     """Peak slope every 10 ms of 40 ms frames: (K,) seconds and (K,) log10 amplitude per octave.
 
     The slope of the line through the logarithms of the largest responses of seven bands (scales 64 to
-    1). A frame of digital silence gives 0 where NaN would come, and -inf where one band alone is silent.
+    1). A frame of digital silence gives 0 instead of NaN, and -inf if only one band is silent.
 
     Reference:
         Kane & Gobl, "Identifying regions of non-modal phonation using features of the wavelet transform",
@@ -126,7 +126,7 @@ def peak_slope(samples: Array, rate: int) -> tuple[Array, Array]:
 
 
 def _beside_silence(samples: Array, largest: Array, taps: Array, length: int, hop: int) -> None:
-    """Convolve directly, in place, where a response is so small that the FFT's rounding would show."""
+    """Convolve directly, in place, where a response is so small that the FFT's rounding would be visible."""
     bound = np.maximum.accumulate(largest.max(axis=0))
     for frame in np.flatnonzero(largest.min(axis=0) <= 1e-6 * bound):
         begin = int(frame) * hop - REACH

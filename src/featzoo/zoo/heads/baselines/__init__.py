@@ -1,1 +1,1 @@
-"""The models that heads are compared with."""
+"""Baselines with which other heads are compared."""

@@ -1,4 +1,4 @@
-"""EF-LSTM: the modalities side by side at every step, read by one LSTM."""
+"""EF-LSTM: the modalities are concatenated at every step and read by one LSTM."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class EfLstm(FeatureHead):
         (MIT).
 
     Differences:
-        - MMSA needs features that are word-aligned beforehand. Here sound and picture are averaged over the text's
-          steps, each step of a sequence counting for an equal share of the clip (`feature_head.onto`): aligned
-          features of equal length stay as they are, an utterance-level vector is repeated at every step.
+        - MMSA needs word-aligned features. Here audio and vision are averaged over the text's
+          steps, on the assumption that all steps of a sequence are equally long (`feature_head.onto`): aligned
+          features of equal length are unchanged, and an utterance-level vector is repeated at every step.
         - Each step is layer-normalised; MMSA batch-normalises, with the time step as the channel.
         - The last true step's state is read; MMSA's is that of the last padded step.
         - A missing modality is zeros.

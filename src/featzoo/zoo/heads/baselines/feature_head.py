@@ -1,4 +1,4 @@
-"""Inputs, loss, small networks and checks that the baselines on stored features share."""
+"""Inputs, loss, small networks and checks shared by the baselines on stored features."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MODALITIES = ("text", "audio", "vision")
 
 
 class FeatureHead(Head):
-    """A head on three sequences of stored features that minimises the mean absolute error alone."""
+    """A head on three sequences of stored features with the mean absolute error as its only loss."""
 
     roles: ClassVar[Mapping[str, Role]] = {
         "text": Role("a sequence of the transcript's words or tokens, from a frozen encoder"),
-        "audio": Role("a sequence of what is heard"),
-        "vision": Role("a sequence of what is seen"),
+        "audio": Role("a sequence of audio features"),
+        "vision": Role("a sequence of vision features"),
     }
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """l1 alone."""
+        """The only term, l1."""
         return {"l1": absolute_error(outputs["prediction"], targets)}
 
 
@@ -84,10 +84,10 @@ def present(steps: Padded, like: Tensor) -> Tensor:
 
 
 def side_by_side(inputs: Inputs) -> tuple[dict[str, Tensor], Tensor]:
-    """The three modalities on one clock, the text's steps; a clip without text has a single step.
+    """The three modalities at the text's steps; a clip without text has a single step.
 
     Returns:
-        Modality to (B, T, D), 0 where a clip lacks it; and the (B, T) mask of the clock.
+        Modality to (B, T, D), 0 where a clip lacks it; and the (B, T) mask of the steps.
     """
     mask = inputs["text"].mask
     first = torch.arange(mask.shape[1], device=mask.device) == 0  # (T,)
@@ -98,8 +98,8 @@ def side_by_side(inputs: Inputs) -> tuple[dict[str, Tensor], Tensor]:
 def onto(values: Tensor, mask: Tensor, clock: Tensor) -> Tensor:
     """Average a sequence over the steps of another that spans the same time.
 
-    Each true step of either sequence is taken for an equal share of the clip. A step of the clock gets the mean
-    of the steps that it overlaps, weighted by the overlap: sequences of equal length stay as they are, so
+    All true steps of a sequence are assumed to be equally long. A step of the clock gets the mean
+    of the steps that it overlaps, weighted by the overlap: sequences of equal length are unchanged, so
     word-aligned features stay aligned; a single step is repeated.
 
     Args:
@@ -127,14 +127,14 @@ def _spans(mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def check_options(options: Any) -> None:
-    """Check every dropout and whole number of a baseline's options.
+    """Check every dropout and integer of a baseline's options.
 
     Raises:
-        ValueError: For a dropout outside [0, 1), or a whole number below 1 other than `frozen_layers`.
+        ValueError: For a dropout outside [0, 1), or an integer below 1 other than `frozen_layers`.
     """
     for option in dataclasses.fields(options):
         value = getattr(options, option.name)
         if option.name.endswith("dropout") and not 0 <= value < 1:
-            raise ValueError(f"{option.name} is in [0, 1); got {value}")
+            raise ValueError(f"{option.name} must be in [0, 1); got {value}")
         if isinstance(value, int) and option.name != "frozen_layers" and value < 1:
-            raise ValueError(f"{option.name} is at least 1; got {value}")
+            raise ValueError(f"{option.name} must be at least 1; got {value}")

@@ -1,4 +1,4 @@
-"""LF-DNN: each modality to an embedding, the embeddings side by side through a network."""
+"""LF-DNN: each modality becomes an embedding, and a network reads the concatenated embeddings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Options:
 class LfDnn(FeatureHead):
     """Late fusion by a deep network.
 
-    The text's last LSTM state and the means of sound and picture become embeddings, which are put side by side
+    The text's last LSTM state and the means of audio and vision become embeddings, which are concatenated
     and go through three layers.
 
     Reference:

@@ -23,7 +23,7 @@ class Options:
         text: Width of the text embedding.
         audio: Width of the audio embedding.
         vision: Width of the vision embedding.
-        rank: R, the number of terms that the weight tensor is a sum of.
+        rank: R, the number of terms whose sum is the weight tensor.
         dropout: In the modalities' networks.
     """
 

@@ -1,4 +1,4 @@
-"""MFN: one LSTM for each modality, and a memory that watches how their cells change together."""
+"""MFN: one LSTM for each modality, and a memory of how their cells change together."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class Options:
 class Mfn(FeatureHead):
     """Memory fusion network.
 
-    At each step t, attention over the modalities' cell states of t - 1 and t picks what matters across them
-    (Delta-memory attention network), and two gates decide what of it a multi-view memory takes up. The last hidden
-    states and the memory predict.
+    At each step t, attention over the modalities' cell states of t - 1 and t selects cross-modal information
+    (Delta-memory attention network), and two gates control how it updates a multi-view memory. The prediction uses the
+    last hidden states and the memory.
 
     Reference:
         Zadeh, Liang, Mazumder, Poria, Cambria, Morency: Memory Fusion Network for Multi-view Sequential Learning,
         AAAI 2018, equations 1 to 9; widths and dropouts from MMSA's configuration (MIT).
 
     Differences:
-        - Sound and picture are averaged over the text's steps (`feature_head.onto`), as for EF-LSTM; the paper has
-          features that are word-aligned beforehand.
-        - States stop at a clip's last true step; the released code goes on over the padding.
+        - Audio and vision are averaged over the text's steps (`feature_head.onto`), as for EF-LSTM; the paper uses
+          word-aligned features.
+        - States stop at a clip's last true step; the released code continues over the padding.
         - A missing modality's LSTM stays at 0.
     """
 

@@ -1,4 +1,4 @@
-"""MISA: each modality in two parts, what it shares with the others and what is its own."""
+"""MISA: each modality in two parts, one shared with the others and one specific to it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Options:
     Attributes:
         hidden: Width of every representation.
         recurrent: Widest LSTM; each is as wide as its features up to this. The released code has no limit.
-        heads: Of the fusion's attention.
+        heads: Heads of the fusion's attention.
         moments: K of the central moment discrepancy.
         dropout: In the output network.
         attention_dropout: In the fusion's transformer layer.
         pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens (published).
-        weights: Of task, l_sim, l_diff and l_recon, in this order.
-        frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
+        weights: Weights of task, l_sim, l_diff and l_recon, in this order.
+        frozen_layers: The encoder's embeddings and this many first layers are frozen; -1 trains everything.
     """
 
     hidden: int = 128
@@ -46,9 +46,9 @@ class Options:
     def __post_init__(self) -> None:
         check_options(self)
         if self.heads < 1 or self.hidden % self.heads:
-            raise ValueError(f"hidden is a multiple of heads; got {self.hidden} and {self.heads} heads")
+            raise ValueError(f"hidden must be a multiple of heads; got {self.hidden} and {self.heads} heads")
         if len(self.weights) != 4:
-            raise ValueError(f"weights are four: task, l_sim, l_diff, l_recon; got {len(self.weights)}")
+            raise ValueError(f"weights must be four: task, l_sim, l_diff, l_recon; got {len(self.weights)}")
 
 
 class Misa(EncoderHead):
@@ -56,16 +56,16 @@ class Misa(EncoderHead):
 
     Each modality becomes one vector, which a shared encoder maps to an invariant and a private one to a specific
     representation. The six attend to each other in a transformer layer, and a network predicts from them. L_sim
-    pulls the invariant ones together (central moment discrepancy), L_diff makes all that should differ orthogonal,
-    L_recon keeps the two parts together equal to the whole.
+    makes the invariant ones similar (central moment discrepancy), L_diff makes different representations orthogonal,
+    and L_recon makes the two parts reconstruct the modality's vector.
 
     Reference:
         Hazarika, Zimmermann, Poria: MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment
         Analysis, ACM Multimedia 2020, equations 1 to 14; widths and weights from MMSA's configuration (MIT).
 
     Differences:
-        - L_diff is the mean, not the sum, of the squared entries: the scale that the published weights go with in
-          the released code.
+        - L_diff is the mean, not the sum, of the squared entries, the scale for which the released code has the
+          published weights.
         - The released code's unused discriminators are left out.
         - LSTMs over true lengths (there the text's length for every modality), at most `recurrent` wide.
         - Missing modalities take no part in attention or losses, and are zeros in the output network.
@@ -95,7 +95,7 @@ class Misa(EncoderHead):
         )
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """`prediction` (B, K); of each modality its vector, its two parts and what they decode to."""
+        """`prediction` (B, K); for each modality its vector, its two parts and their reconstruction."""
         vectors = {"text": self.encoder(inputs["text"])} | {m: self.stacks[m](inputs[m]) for m in self.stacks}
         outputs: Outputs = {}
         for m in MODALITIES:
@@ -112,7 +112,7 @@ class Misa(EncoderHead):
         parts = [outputs[f"{kind}_{m}"] for kind in ("private", "shared") for m in MODALITIES]
         stacked = torch.stack(parts, dim=1)  # (B, 6, d)
         there = torch.stack([outputs[f"there_{m}"] for m in MODALITIES] * 2, dim=1)  # (B, 6)
-        # A softmax over nothing is NaN: a clip without anything looks at everything and is zeroed below.
+        # A softmax over nothing is NaN: a clip without inputs attends to everything and is set to zero below.
         hidden = ~there & there.any(dim=1, keepdim=True)  # (B, 6)
         fused = self.fuse(stacked, src_key_padding_mask=hidden) * there[:, :, None]  # (B, 6, d)
         prediction: Tensor = self.out(fused.flatten(1))  # (B, 6 d) to (B, K)
@@ -145,7 +145,7 @@ class Misa(EncoderHead):
 
 
 class _Stack(nn.Module):
-    """Two bidirectional LSTMs with a layer norm between; the last states of both, side by side."""
+    """Two bidirectional LSTMs with a layer norm between; the last states of both, concatenated."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -161,5 +161,5 @@ class _Stack(nn.Module):
 
 
 def _distance(a: Tensor, b: Tensor, there: Tensor) -> Tensor:
-    """Mean squared difference of (B, D) over the clips that are there; 0 where none is."""
+    """Mean squared difference of (B, D) over the present clips; 0 without any."""
     return (a - b).square().mean(dim=1).mul(there).sum() / there.sum().clamp(min=1)

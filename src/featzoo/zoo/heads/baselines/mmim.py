@@ -1,4 +1,4 @@
-"""MMIM: sound and picture keep what the text tells of them, and the fusion keeps what they all tell."""
+"""MMIM: mutual information is maximised between text and the other modalities, and between them and the fusion."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Options:
         dropout: On the LSTMs' states and the fusion's input.
         alpha: Weight of the contrastive terms.
         beta: Weight of the Barber-Agakov bound.
-        history: How many earlier batches the entropy is estimated from, beside the present one.
+        history: Number of earlier batches, besides the current one, from which the entropy is estimated.
         pooling: The vector of the text: that of its first token (`cls`, published) or the mean of its tokens.
-        frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
+        frozen_layers: The encoder's embeddings and this many first layers are frozen; -1 trains everything.
     """
 
     hidden: int = 16
@@ -51,17 +51,17 @@ class Options:
     def __post_init__(self) -> None:
         check_options(self)
         if min(self.alpha, self.beta) < 0:
-            raise ValueError(f"alpha and beta are not negative; got {self.alpha} and {self.beta}")
+            raise ValueError(f"alpha and beta must not be negative; got {self.alpha} and {self.beta}")
 
 
 class Mmim(EncoderHead):
     """Multimodal InfoMax.
 
-    Text, sound and picture become vectors x, a fused vector z predicts. Two lower bounds of mutual information
-    grow: between text and each of sound and picture (Barber-Agakov: E log q(y|x) + H(y), q a Gaussian whose mean
-    and variance a network gives, H from two Gaussians, one for clips with positive and one with negative labels);
-    and between z and each modality (contrastive predictive coding: z predicts which vector of the batch it came
-    from).
+    Text, audio and vision become vectors x, and the prediction uses a fused vector z. Two lower bounds of mutual
+    information are maximised: between text and each of audio and vision (Barber-Agakov: E log q(y|x) + H(y), q a
+    Gaussian whose mean and variance a network gives, H from two Gaussians, one for clips with positive and one with
+    negative labels); and between z and each modality (contrastive predictive coding: z predicts which vector of the
+    batch it came from).
 
     Reference:
         Han, Chen, Poria: Improving Multimodal Fusion with Hierarchical Mutual Information Maximization for
@@ -69,9 +69,9 @@ class Mmim(EncoderHead):
         github.com/declare-lab/Multimodal-Infomax (MIT).
 
     Differences:
-        - q learns in the same step as the rest, by gradients that reach it alone (`l_q`), while `l_ba` reaches all
-          but q; the paper gives q an epoch of its own before each epoch of the rest, at twice the cost.
-        - log q is the Gaussian's whole log density; the released code leaves out the log variance, and is
+        - q is trained in the same step as the rest, by gradients that reach only q (`l_q`), while `l_ba` reaches all
+          except q; the paper trains q in a separate epoch before each epoch of the rest, at twice the cost.
+        - log q is the Gaussian's complete log density; the released code leaves out the log variance, and is
           greatest for infinite variance.
         - H is that of the vectors themselves, as in the paper; the released code takes a quarter as many columns,
           made by a layer that no optimiser changes. With those, the likelihood rewards columns that become
@@ -121,7 +121,7 @@ class Mmim(EncoderHead):
         return outputs
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """task (mean absolute error), l_cpc, l_ba and l_q; the entropy is part of l_ba in training alone."""
+        """task (mean absolute error), l_cpc, l_ba and l_q; the entropy is part of l_ba only in training."""
         cpc = sum((predictive_nce(outputs[f"scores_{m}"]) for m in MODALITIES), targets.new_zeros(()))
         bound, guess = targets.new_zeros(()), targets.new_zeros(())
         for m in HEARD_AND_SEEN:
@@ -150,7 +150,7 @@ class Mmim(EncoderHead):
         return total
 
     def prepare(self, targets: Tensor) -> None:
-        """The history starts empty."""
+        """Start with an empty history."""
         self.memory = {}
 
     def rated_parts(self) -> dict[str, nn.Module]:
@@ -159,7 +159,7 @@ class Mmim(EncoderHead):
 
 
 class _Gaussian(nn.Module):
-    """q(y|x): mean and log variance of y, a network each."""
+    """q(y|x): mean and log variance of y, from two networks."""
 
     def __init__(self, given: int, width: int) -> None:
         super().__init__()

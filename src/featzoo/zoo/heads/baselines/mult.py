@@ -1,4 +1,4 @@
-"""MulT: every modality reads every other one by attention, step by step, without alignment."""
+"""MulT: every modality attends to every other one, step by step, without alignment."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Options:
         width: d of every crossmodal transformer.
         heads: Attention heads.
         layers: Crossmodal layers D.
-        recall_layers: Self-attention layers on what the two sources gave; the released code has at least 3.
-        kernel: Odd width in steps of the convolution that brings a modality to d.
+        recall_layers: Self-attention layers on the results of the two sources; the released code has at least 3.
+        kernel: Odd width, in steps, of the convolution that maps a modality to d.
         text_dropout: On the text's features.
         attention_dropout: On attention weights.
         embed_dropout: On a transformer's input.
@@ -45,28 +45,28 @@ class Options:
     def __post_init__(self) -> None:
         check_options(self)
         if self.width % self.heads:
-            raise ValueError(f"width is a multiple of heads; got {self.width} and {self.heads}")
+            raise ValueError(f"width must be a multiple of heads; got {self.width} and {self.heads}")
         if not self.kernel % 2:
-            raise ValueError(f"kernel is odd; got {self.kernel}")
+            raise ValueError(f"kernel must be odd; got {self.kernel}")
 
 
 class Mult(FeatureHead):
     """Multimodal transformer for unaligned sequences.
 
-    A convolution brings each modality to d columns. For each pair, a crossmodal transformer lets the target's steps
-    attend to the source's; what a target got from its two sources goes side by side through a self-attention
-    transformer, whose last true step stands for the target. The three are put side by side; a residual block and a
-    linear layer predict.
+    A convolution maps each modality to d columns. For each pair, a crossmodal transformer lets the target's steps
+    attend to the source's. The concatenated results for a target's two sources go through a self-attention
+    transformer, whose last true step represents the target. A residual block and a linear layer predict from the three
+    concatenated targets.
 
     Reference:
         Tsai, Bai, Liang, Kolter, Morency, Salakhutdinov: Multimodal Transformer for Unaligned Multimodal Language
         Sequences, ACL 2019, equations 1 to 6; widths and dropouts from MMSA's configuration (MIT).
 
     Differences:
-        - Attention and last step respect true lengths; the released code pads in front and lets padding take part.
+        - Attention and last step respect true lengths; the released code pads at the front and includes padding.
         - No causal mask: the paper has none, the released code has one by default.
         - The convolution keeps the number of steps (zeros beyond the ends).
-        - Where a source is missing, the message from it is 0; a missing target is a vector of zeros.
+        - The message from a missing source is 0; a missing target is a vector of zeros.
     """
 
     options_class: ClassVar[type] = Options
@@ -119,11 +119,11 @@ class Mult(FeatureHead):
 
 
 class Transformer(nn.Module):
-    """Layers in which one sequence attends to another, which stays as it is.
+    """Layers in which one sequence attends to another, which does not change.
 
     Args:
         width: D of both sequences.
-        layers: How many.
+        layers: Number of layers.
         options: Heads and dropouts.
     """
 

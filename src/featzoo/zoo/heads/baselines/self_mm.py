@@ -1,4 +1,4 @@
-"""Self-MM: each modality also learns alone, from labels of its own that training makes up as it goes."""
+"""Self-MM: each modality is also trained separately, on unimodal labels that are generated during training."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Options:
         text: Width of the text's feature.
         fusion: Width of the fused feature.
         dropout: Before the features of text and audio.
-        limit: A unimodal label is kept within plus and minus this.
+        limit: Unimodal labels are clipped to plus and minus this value.
         pooling: The vector of the text: that of its first token (`cls`, published) or the mean of its tokens.
-        frozen_layers: The encoder's embeddings and this many first layers do not learn; -1 trains everything.
+        frozen_layers: The encoder's embeddings and this many first layers are frozen; -1 trains everything.
     """
 
     audio: int = 16
@@ -43,17 +43,17 @@ class Options:
     def __post_init__(self) -> None:
         check_options(self)
         if self.limit <= 0:
-            raise ValueError(f"limit is above 0; got {self.limit}")
+            raise ValueError(f"limit must be above 0; got {self.limit}")
 
 
 class SelfMM(EncoderHead):
     """Self-supervised multi-task learning.
 
-    The vectors of the three modalities together give the prediction, each alone gives one of its own. The
-    unimodal label of a train clip starts as the clip's label; from a clip's second epoch on it moves towards
-    where the modality's feature lies between the centres of positive and negative clips, compared with where the
-    fused feature lies (`unimodal_label`), with a momentum of 2 / (epoch + 1). A unimodal term weighs
-    tanh |unimodal label - label|: it counts where a modality says something else than the whole.
+    The vectors of the three modalities together give the prediction, and each also gives a unimodal prediction. The
+    unimodal label of a train clip starts as the clip's label. From a clip's second epoch on it moves according to
+    the position of the modality's feature between the centres of positive and negative clips, compared with that of
+    the fused feature (`unimodal_label`), with a momentum of 2 / (epoch + 1). The weight of a unimodal term is
+    tanh |unimodal label - label|: it counts more if a modality differs from the whole.
 
     Reference:
         Yu, Xu, Yuan, Wu: Learning Modality-Specific Representations with Self-Supervised Multi-Task Learning for
@@ -63,10 +63,10 @@ class SelfMM(EncoderHead):
     Differences:
         - Distances are not squared, as in the released code; the paper's equation 7 squares them and divides by
           the square root of the width.
-        - Centres are means over the clips met so far; the released code counts clips not met yet as zeros.
-          A label without clips on both sides of 0 stays as it is.
-        - A clip that lacks a modality has no label, loss or say in the centres there.
-        - With several processes each keeps its own labels, of the clips that it has met.
+        - Centres are means over the clips seen so far; the released code counts clips not yet seen as zeros.
+          A label without clips on both sides of 0 is unchanged.
+        - A clip that lacks a modality has no label and no loss for it, and does not count in its centres.
+        - With several processes, each keeps the labels of the clips that it has seen.
         - Any encoder of BERT architecture.
     """
 
@@ -89,19 +89,19 @@ class SelfMM(EncoderHead):
         self.rows: Tensor | None = None
 
     def prepare(self, targets: Tensor) -> None:
-        """Every unimodal label starts as the clip's label."""
+        """Set every unimodal label to the clip's label."""
         self.memory = {f"label_{name}": targets.clone() for name in self.widths}  # (N, K)
         self.memory |= {f"feature_{name}": torch.zeros(len(targets), width) for name, width in self.widths.items()}
         self.memory |= {f"met_{name}": torch.zeros(len(targets), dtype=torch.int64) for name in self.widths}
 
     def see(self, rows: Tensor) -> None:
-        """Which clips' labels the next step needs."""
+        """Set the clips whose labels the next step needs."""
         device = next(self.parameters()).device
         self.rows = rows.to(device)
         self.memory = {name: kept.to(device) for name, kept in self.memory.items()}
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """`prediction` (B, K), each modality's own (B, K), and the features in between."""
+        """`prediction` (B, K), each modality's own prediction (B, K), and the features."""
         vectors = {
             "text": self.encoder(inputs["text"]),
             "audio": self.audio(inputs["audio"]),
@@ -116,9 +116,9 @@ class SelfMM(EncoderHead):
         return outputs
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """l1, and of each modality its weighted term; in training the labels then move on.
+        """l1, and the weighted term of each modality; in training the labels are then updated.
 
-        Outside training no clip has unimodal labels: those terms are 0.
+        Outside training clips have no unimodal labels, and these terms are 0.
         """
         terms = {"l1": absolute_error(outputs["prediction"], targets)}
         rows = self.rows if self.training else None
@@ -132,7 +132,7 @@ class SelfMM(EncoderHead):
         return terms
 
     def _move(self, outputs: Outputs, rows: Tensor) -> None:
-        """New labels for the clips `rows`, then their features for the centres to come."""
+        """Update the labels of the clips `rows`, then store their features for the next centres."""
         memory = self.memory
         fused = self._ratio("fusion", outputs["feature_fusion"])  # (B, K)
         for m in MODALITIES:
@@ -165,7 +165,7 @@ class SelfMM(EncoderHead):
 
 
 class _Task(nn.Module):
-    """A vector's feature, and what it predicts."""
+    """A vector's feature and its prediction."""
 
     def __init__(self, inputs: int, width: int, targets: int, dropout: float) -> None:
         super().__init__()
@@ -180,13 +180,13 @@ class _Task(nn.Module):
 
 
 def unimodal_label(label: Tensor, own: Tensor, fused: Tensor) -> Tensor:
-    """The label that one modality's feature speaks for: the mean of the label scaled and of the label shifted.
+    """The label implied by one modality's feature: the mean of the scaled and of the shifted label.
 
     Args:
         label: The clip's label y_m.
-        own: alpha_s: how much nearer the modality's feature lies to the positive than to the negative centre,
-            over its distance to the positive one.
-        fused: alpha_m, the same of the fused feature.
+        own: alpha_s: how much nearer the modality's feature is to the positive than to the negative centre,
+            divided by its distance to the positive one.
+        fused: alpha_m, the same for the fused feature.
 
     Returns:
         (y_m alpha_s / alpha_m + y_m + alpha_s - alpha_m) / 2.
@@ -199,7 +199,7 @@ def unimodal_label(label: Tensor, own: Tensor, fused: Tensor) -> Tensor:
 
 
 def _centre(features: Tensor, side: Tensor) -> Tensor:
-    """Mean of (N, D) features over each column of the (N, K) choice: (K, D), NaN where none is chosen."""
+    """Mean of (N, D) features over each column of the (N, K) choice: (K, D), NaN for an empty choice."""
     weights = side.to(features.dtype)  # (N, K)
     centre: Tensor = (weights.T @ features) / weights.sum(dim=0)[:, None]  # (K, D)
     return centre

@@ -1,4 +1,4 @@
-"""TFN: every product of every modality's features, through a network."""
+"""TFN: a network on the products of all modalities' features."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Options:
     def __post_init__(self) -> None:
         check_options(self)
         if self.limits and (len(self.limits) != 2 or self.limits[0] >= self.limits[1]):
-            raise ValueError(f"limits are [lowest, highest] or empty; got {list(self.limits)}")
+            raise ValueError(f"limits must be [lowest, highest] or empty; got {list(self.limits)}")
 
 
 class Tfn(FeatureHead):
     """Tensor fusion network.
 
-    The text's last LSTM state and the means of sound and picture become embeddings; the outer product of
+    The text's last LSTM state and the means of audio and vision become embeddings; the outer product of
     (z_text, 1), (z_audio, 1) and (z_vision, 1) holds every uni-, bi- and trimodal product; three layers predict
-    from it. Nearly all parameters sit in the first layer on the tensor: (text + 1)(audio + 1)(vision + 1) x fused.
+    from it. Nearly all parameters are in the first layer on the tensor: (text + 1)(audio + 1)(vision + 1) x fused.
 
     Reference:
         Zadeh, Chen, Poria, Cambria, Morency: Tensor Fusion Network for Multimodal Sentiment Analysis, EMNLP 2017,
@@ -57,8 +57,8 @@ class Tfn(FeatureHead):
     Differences:
         - Inputs are standardised by the train split's statistics (recipe), not by batch normalisation: no
           prediction depends on its batch.
-        - A missing modality is the vector (0, 1): the products of the others stay.
-        - The output is limited by a sigmoid only if `limits` says so; the recipe does.
+        - A missing modality is the vector (0, 1), which keeps the products of the others.
+        - The output is limited by a sigmoid only if `limits` is set, as in the recipe.
     """
 
     options_class: ClassVar[type] = Options

@@ -1,4 +1,4 @@
-"""Outputs of an encoder in a form in which two encoders with different tokens can be compared."""
+"""An encoder's outputs in a form that allows comparing encoders with different tokens."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from featzoo.zoo.nn.text_encoder import TextEncoder
 
 
 class Reading(NamedTuple):
-    """An encoder's reading of B texts.
+    """An encoder's output for B texts.
 
     Attributes:
-        pooled: (B, H), 0 of a missing text.
-        shares: (B, M) of the last layer's [CLS] attention in each of M equal parts of the text, their sum 1; (B, 0)
-            where it is not asked for.
+        pooled: (B, H), 0 for a missing text.
+        shares: (B, M) shares of the last layer's [CLS] attention in M equal parts of the text, with sum 1; (B, 0)
+            if not requested.
         covered: (B, M) bool, the parts that hold a token.
     """
 
@@ -31,9 +31,9 @@ class Side(NamedTuple):
     """The outputs of one side for B texts.
 
     Attributes:
-        present: (B,) bool, the texts that there are.
+        present: (B,) bool, the texts that exist.
         logits: (B, K).
-        pooled: (B, H), see `Reading`, like the next two.
+        pooled: (B, H), like the next two as in `Reading`.
         shares: (B, M).
         covered: (B, M) bool.
     """
@@ -46,13 +46,14 @@ class Side(NamedTuple):
 
 
 def read_text(encoder: TextEncoder, text: Padded, positions: Padded | None, bins: int) -> Reading:
-    """Read texts; attention of one that is read in windows is the mean over them, by their tokens.
+    """Encode texts; the attention of a text in windows is the mean over the windows, weighted by their tokens.
 
     Args:
-        encoder: Which reads them.
-        text: (B, T) token ids; or, of an encoder without windows, what its `distil` made of them.
-        positions: (B, T, 1) where in the whole text each token is, special ones not observed; None if not known.
-        bins: M; without them, or without positions, attention is left out.
+        encoder: The encoder.
+        text: (B, T) token ids; or, for an encoder without windows, the result of its `distil`.
+        positions: (B, T, 1) position of each token in the whole text, with special tokens not observed; None if
+            unknown.
+        bins: M; attention is left out if it is 0, or without positions.
     """
     if positions is None or not bins:
         pooled = encoder(text)  # (B, H)
@@ -60,13 +61,13 @@ def read_text(encoder: TextEncoder, text: Padded, positions: Padded | None, bins
     where, keys = text_keys(text.mask, positions)  # (B, T) each
     if not encoder.window:
         return _read(encoder, text, where, keys, bins)
-    # Which token of the text each token of each window is; what is known of tokens goes the same way.
+    # The index in the text of each token of each window; positions and masks are indexed in the same way.
     number = torch.arange(text.mask.shape[1], device=text.mask.device).expand(text.mask.shape)  # (B, T)
     read = encoder.windows(Padded(number, text.mask, text.mask))
     owner = read.there.nonzero()[:, 0]  # (P,)
     ids, where, keys = (each[owner].gather(1, read.text.values) for each in (text.values, where, keys))  # (P, W) each
     own = _read(encoder, Padded(ids, read.text.mask, read.text.mask), where, keys & read.text.mask, bins)
-    # A window without a word, which only special tokens are left of, has looked nowhere: its share is not counted.
+    # A window of only special tokens has no attention on words: its share is not counted.
     shares = read.average(own.shares)  # (B, M)
     shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)
     return Reading(read.average(own.pooled), shares, read.average(own.covered.to(shares.dtype)) > 0)

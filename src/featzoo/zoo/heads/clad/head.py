@@ -1,4 +1,4 @@
-"""ADAM's CLAD: a multilingual student learns from an English teacher; a reconstruction."""
+"""A reconstruction of ADAM's CLAD: a multilingual student learns from an English teacher."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the loss terms; a term of weight 0 is not computed.
+    """Weights of the loss terms; a term of weight 0 is not computed.
 
     Attributes:
-        bce: Against the labels.
-        attention: Where the student looks in a text, against where the teacher does.
-        representation: The student's pooled vector against the teacher's.
-        logits: The student's logits against the teacher's.
+        bce: Weight of the loss on the labels.
+        attention: Weight of the difference between the student's and the teacher's attention over a text.
+        representation: Weight of the difference between their pooled vectors.
+        logits: Weight of the difference between their logits.
     """
 
     bce: float = 1.0
@@ -42,7 +42,7 @@ class Weights:
     def __post_init__(self) -> None:
         each = (self.bce, self.attention, self.representation, self.logits)
         if min(each) < 0 or max(each) == 0:
-            raise ValueError(f"weights are not negative, and not all 0; got {each}")
+            raise ValueError(f"weights must not be negative, and not all 0; got {each}")
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,23 @@ class Options:
     """The options.
 
     Attributes:
-        weights: Of the loss terms.
+        weights: Weights of the loss terms.
         label_loss: See `text-classification`.
         attention: `cls_bins`: the last layer's [CLS] attention over equal parts of the text; or
-            `batch_relation`: how alike the texts of a batch are, the diagonal left out.
-        bins: Parts of the text, for `cls_bins`; the number that the teacher's features hold.
-        attention_temperature: Above 1 evens both sides' distributions out.
+            `batch_relation`: similarities between the texts of a batch, without the diagonal.
+        bins: Number of parts of the text, for `cls_bins`; the same as in the teacher's features.
+        attention_temperature: Values above 1 flatten both distributions.
         logit_temperature: t of the softened labels.
-        teacher: `run`: what a trained teacher's run made, the role `teacher`; `self`: the student's own reading of
-            the English text, the role `english`, without gradient.
+        teacher: `run`: the outputs of a trained teacher, role `teacher`; `self`: the student's own output for
+            the English text, role `english`, without gradient.
         pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
-        window: Tokens that the student reads at once; longer texts in windows, as in `text-classification`. 0 reads
-            every text whole.
-        drawn: Windows of a text that a training step reads, drawn anew each time; 0 reads all.
+        window: Tokens that the student reads at once; longer texts are read in windows, as in `text-classification`.
+            0 reads every text at once.
+        drawn: Number of windows of a text in a training step, drawn at random each time; 0 reads all.
         hidden: Width of the classifier's hidden layer.
         dropout: On the pooled vector and on the hidden layer.
-        layers: How many of the encoder's layers are used, the first ones; 0 uses all.
-        frozen_layers: Embeddings and this many first layers do not learn; -1 trains everything.
+        layers: Number of the encoder's first layers that are used; 0 uses all.
+        frozen_layers: Embeddings and this many first layers are frozen; -1 trains everything.
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -86,47 +86,47 @@ class Options:
 
     def __post_init__(self) -> None:
         if min(self.bins, self.hidden) < 1 or self.layers < 0:
-            raise ValueError("bins and hidden are at least 1, layers not negative")
+            raise ValueError("bins and hidden must be at least 1, and layers not negative")
         if min(self.attention_temperature, self.logit_temperature) <= 0:
-            raise ValueError("attention_temperature and logit_temperature are above 0")
+            raise ValueError("attention_temperature and logit_temperature must be above 0")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
+            raise ValueError(f"dropout must be in [0, 1); got {self.dropout}")
         if self.drawn < 0 or (self.window and self.window < 3) or (self.drawn and not self.window):
-            raise ValueError("a window is at least 3 tokens (two are special), or 0; drawn windows go with window")
+            raise ValueError("window must be at least 3 tokens (two are special), or 0; drawn needs window")
 
 
 class Clad(TextHead):
-    """Token ids in any language to K probabilities, learnt from labels and from a teacher who reads the English text.
+    """Token ids in any language to K probabilities, learnt from labels and from a teacher that reads the English text.
 
-    Of a text's four terms (`Weights`) those that compare with the teacher are 0 where its English sibling has no
-    teacher's row, and `bce` is 0 where a label is missing; every term is a mean over all texts of the batch.
+    Of a text's four terms (`Weights`), those that compare with the teacher are 0 if its English sibling has no
+    teacher output, and `bce` is 0 for a missing label; every term is a mean over all texts of the batch.
 
-    A run leaves the student's encoder in its folder `encoder`, as transformers reads it, with its tokenizer.
+    A run saves the student's encoder with its tokenizer in its folder `encoder`, in transformers' format.
 
     Reference:
-        ADAM, arXiv 2604.08851, of which the abstract and summaries were in reach, and no code: **CLAD's loss is a
+        ADAM, arXiv 2604.08851. Only the abstract and summaries were available, and no code: **CLAD's loss is a
         reconstruction**. Its parts: Wang et al., "MiniLM", NeurIPS 2020, and "MiniLMv2", ACL Findings 2021 (KL of
         attention, and of relations); Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual",
         EMNLP 2020 (squared distance of sentence vectors, on the English text too); Hinton et al. 2015 (logits).
 
     Differences:
-        None of these is stated in the paper's reachable parts; each is an option or a field of the recipe.
-        Attention: of two tokenisations no token-by-token map corresponds, so attention is compared in 32 equal parts
+        None of these is stated in the available parts of the paper; each is an option or a field of the recipe.
+        Attention: tokens of two languages cannot be matched one by one, so attention is compared in 32 equal parts
         of the text, by letters: the last layer's [CLS] row, the mean over heads, without special tokens,
         KL(teacher || student) over the parts in which both have a token (its middle); without attention's dropout.
         Teacher: the English encoder fine-tuned with BCE, frozen, its outputs computed once. Student: all layers
-        learn. Representation: mean squared error, through a linear map where widths differ. Logits: temperature 2;
-        less the teacher's entropy, so that it is 0 where both agree. Weights 1, 1, 1, 0.5. Classifier: [CLS] ->
+        are trained. Representation: mean squared error, through a linear map if widths differ. Logits: temperature 2,
+        minus the teacher's entropy, so that it is 0 if both agree. Weights 1, 1, 1, 0.5. Classifier: [CLS] ->
         128 -> K with ReLU, and learning rate, batch and epochs after the authors' public scripts for other papers
         (warm-up of 10 %, theirs was 0). Epoch: best mean balanced accuracy on dev.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {
         "text": Role("token ids of the text, special tokens included", ids=True),
-        "positions": Role("where in the text each token is, 0 to 1, for cls_bins", optional=True, for_losses=True),
-        "teacher": Role("what the teacher made of the English sibling", optional=True, for_losses=True),
-        "english": Role("ids of the English sibling, for teacher=self", ids=True, optional=True, for_losses=True),
-        "english_positions": Role("where they are, for teacher=self with cls_bins", optional=True, for_losses=True),
+        "positions": Role("position of each token in the text, 0 to 1, for cls_bins", optional=True, for_losses=True),
+        "teacher": Role("the teacher's outputs for the English sibling", optional=True, for_losses=True),
+        "english": Role("token ids of the English sibling, for teacher=self", ids=True, optional=True, for_losses=True),
+        "english_positions": Role("their positions, for teacher=self with cls_bins", optional=True, for_losses=True),
     }
     options_class: ClassVar[type] = Options
     share: Tensor
@@ -180,7 +180,7 @@ class Clad(TextHead):
         return width
 
     def prepare(self, targets: Tensor) -> None:
-        """Keep how frequent a yes is.
+        """Keep the frequency of 1 for each target.
 
         Raises:
             InvalidOption: If a target is neither 0 nor 1, or always the same.
@@ -214,7 +214,7 @@ class Clad(TextHead):
         return Side(teacher.mask[:, 0], logits, pooled, shares, covered)
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """`bce`, `attention`, `representation`, `logits`; not those of weight 0, and without a teacher `bce` alone."""
+        """`bce`, `attention`, `representation`, `logits`, without those of weight 0; without a teacher only `bce`."""
         weights, student = self.options.weights, side_of("student", outputs)
         terms: dict[str, Tensor] = {}
         if weights.bce:
@@ -247,7 +247,7 @@ class Clad(TextHead):
     def distil(self, inputs: Inputs) -> Inputs | None:
         """The texts after the frozen layers.
 
-        Not where attention is compared, of windows (which have no positions then) or of layers that are all frozen.
+        This is not used if attention is compared in windows (which would lack positions) or if all layers are frozen.
         """
         encoder = self.text.encoder
         looks = bool(self.source and self.bins)
@@ -258,5 +258,5 @@ class Clad(TextHead):
 
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:
-    """(B,) to the mean over all B, rows that do not count being 0."""
+    """(B,) to the mean over all B; rows that do not count are 0."""
     return torch.where(counted, values, torch.zeros_like(values)).mean()

@@ -1,4 +1,4 @@
-"""CLAD's loss terms, one value for each clip; what comes from the teacher never gets a gradient."""
+"""CLAD's loss terms, one value for each clip; the teacher's outputs never get a gradient."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from torch import Tensor
 
 from featzoo.zoo.head import Padded
 
-# Added to every bin before the last renormalisation: a bin that one side never looks at costs much, not everything.
+# Added to every bin before the last renormalisation, so that a bin without attention on one side gives a finite loss.
 SMOOTHING = 1e-6
-# A logit that softmax makes 0 of; finite, so that a row of nothing else gives numbers.
+# A logit that softmax maps to 0; finite, so that a row with only such logits is not NaN.
 NEVER = -1e9
 
 
 def text_keys(mask: Tensor, positions: Padded) -> tuple[Tensor, Tensor]:
-    """Where in the text each token is, and which tokens are text.
+    """The position of each token in the text, and the tokens that are text.
 
-    Token ids that are cut keep their last one, a separator, and positions that are cut their first ones (see
+    Truncated token ids keep their last one, a separator, while truncated positions keep their first ones (see
     `padding.shorten`): the last token never counts.
 
     Args:
         mask: (B, T) bool, the tokens.
-        positions: (B, S, 1) of the same texts, special tokens not observed.
+        positions: (B, S, 1) of the same texts, with special tokens not observed.
 
     Returns:
         (B, T), 0 to 1; (B, T) bool.
     """
     steps = min(mask.shape[1], positions.mask.shape[1])
-    followed = F.pad(mask, (0, 1))[:, 1:]  # (B, T), the tokens that another comes after
+    followed = F.pad(mask, (0, 1))[:, 1:]  # (B, T), all tokens but the last
     where, keys = torch.zeros(mask.shape, device=mask.device), torch.zeros_like(mask)
     where[:, :steps] = positions.values[:, :steps, 0]
     keys[:, :steps] = positions.observed[:, :steps, 0] & followed[:, :steps]
@@ -36,11 +36,11 @@ def text_keys(mask: Tensor, positions: Padded) -> tuple[Tensor, Tensor]:
 
 
 def binned_attention(attention: Tensor, positions: Tensor, keys: Tensor, bins: int) -> tuple[Tensor, Tensor]:
-    """How attention is spread over a text, whatever its tokens are.
+    """The distribution of attention over a text, independent of its tokenisation.
 
     Args:
-        attention: (B, T) shares of attention that tokens get, not negative.
-        positions: (B, T) where each token is in the whole text, 0 to 1.
+        attention: (B, T) attention on each token, not negative.
+        positions: (B, T) position of each token in the whole text, 0 to 1.
         keys: (B, T) bool, the tokens that count: neither special nor padding.
         bins: M.
 
@@ -48,7 +48,7 @@ def binned_attention(attention: Tensor, positions: Tensor, keys: Tensor, bins: i
         (B, M) the share of each bin, their sum 1 (0 without keys); (B, M) bool, the bins that hold a token.
     """
     shares = attention * keys.to(attention.dtype)  # (B, T)
-    # A sum of 1 over all tokens may be 0 over those that count, where all attention is on special tokens.
+    # The sum is 0 over the tokens that count if all attention is on special tokens.
     shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)
     number = (positions * bins).long().clamp(0, bins - 1)  # (B, T)
     member = (number[:, :, None] == torch.arange(bins, device=number.device)) & keys[:, :, None]  # (B, T, M)
@@ -58,7 +58,7 @@ def binned_attention(attention: Tensor, positions: Tensor, keys: Tensor, bins: i
 
 
 def bins_divergence(student: Tensor, teacher: Tensor, both: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL(p_T || p_S) of two readings of one text, over the bins that both have tokens in.
+    """KL(p_T || p_S) of two encoders for one text, over the bins in which both have tokens.
 
     p is the share of attention over those bins, renormalised, plus 1e-6, to the power 1 / temperature, renormalised.
 
@@ -66,10 +66,10 @@ def bins_divergence(student: Tensor, teacher: Tensor, both: Tensor, temperature:
         student: (B, M) shares.
         teacher: (B, M) shares.
         both: (B, M) bool, the bins that both cover.
-        temperature: Above 1 evens p out.
+        temperature: Values above 1 flatten p.
 
     Returns:
-        (B,) not negative but for rounding; 0 where no bin, or one, is covered by both.
+        (B,) nonnegative up to rounding; 0 if at most one bin is covered by both.
     """
     theirs, ours = (_log_shares(p, both, temperature) for p in (teacher.detach(), student))  # (B, M) each
     return _divergence(theirs, ours)
@@ -84,21 +84,21 @@ def _log_shares(shares: Tensor, kept: Tensor, temperature: float) -> Tensor:
 
 
 def _divergence(theirs: Tensor, ours: Tensor) -> Tensor:
-    """(B,) KL of rows of log probabilities. Where both are -1e9, nothing is added: exp gives 0."""
+    """(B,) KL of rows of log probabilities. Entries where both are -1e9 add nothing, because exp gives 0."""
     return (theirs.exp() * (theirs - ours)).sum(dim=1)
 
 
 def batch_relation(student: Tensor, teacher: Tensor, present: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL(R_T || R_S) of each row of R = softmax(H H^T / (sqrt(d) temperature)), the diagonal left out.
+    """KL(R_T || R_S) of each row of R = softmax(H H^T / (sqrt(d) temperature)), without the diagonal.
 
     Args:
         student: (B, D) vectors of texts.
         teacher: (B, E) vectors of the same texts; E need not be D.
         present: (B,) bool, the rows that both have.
-        temperature: Above 1 evens R out.
+        temperature: Values above 1 flatten R.
 
     Returns:
-        (B,) not negative but for rounding; 0 of absent rows, and where fewer than three are present.
+        (B,) nonnegative up to rounding; 0 for absent rows, and if fewer than three are present.
     """
     pairs = present[:, None] & present & ~torch.eye(len(present), dtype=torch.bool, device=present.device)  # (B, B)
     theirs, ours = (
@@ -114,10 +114,10 @@ def representation_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def logit_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """How far the student's probabilities are from the teacher's softened ones, in the mean over targets.
+    """The difference between the student's and the teacher's softened probabilities, averaged over targets.
 
-    This is BCE(z_S / t, sigmoid(z_T / t)) t^2 less its lowest value, the teacher's own entropy, which has no gradient:
-    the KL divergence of two coins, so that equal logits give 0.
+    This is BCE(z_S / t, sigmoid(z_T / t)) t^2 minus its lowest value, the teacher's own entropy, which has no gradient:
+    the KL divergence of two Bernoulli distributions, so that equal logits give 0.
 
     Args:
         student: (B, K) logits.
@@ -125,7 +125,7 @@ def logit_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0)
         temperature: t.
 
     Returns:
-        (B,) not negative but for rounding.
+        (B,) nonnegative up to rounding.
     """
     ours, theirs = student / temperature, teacher.detach() / temperature  # (B, K) each
     heads = theirs.sigmoid() * (F.logsigmoid(theirs) - F.logsigmoid(ours))
@@ -134,12 +134,12 @@ def logit_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0)
 
 
 def label_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross entropy, in the mean over targets.
+    """Binary cross entropy, averaged over targets.
 
     Args:
         logits: (B, K).
         targets: (B, K), 0 to 1.
-        weight: (B, K) of each answer; None where all are 1.
+        weight: (B, K) weight of each target; None if all are 1.
 
     Returns:
         (B,).

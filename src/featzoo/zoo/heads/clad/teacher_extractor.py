@@ -1,4 +1,4 @@
-"""The outputs of a trained English teacher for each text: the feature set that CLAD learns from."""
+"""The outputs of a trained English teacher for each text, a feature set for training CLAD."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from featzoo.weights.locate import TOKENIZER_FILES, file_digest, folder_digest
 
 # Heads with a `text` encoder and layers `out` on its vector.
 HEADS = ("text-classification", "clad")
-# The id of a text of a parallel set ends in its language: 17/en, 17/ja.
+# The ids of parallel texts end in their language: 17/en, 17/ja.
 LANGUAGE = re.compile(r"/([a-z]{2,3})$")
 
 
 class TeacherText(NamedTuple):
-    """One clip's text as the teacher reads it.
+    """One clip's text for the teacher.
 
     Attributes:
-        ids: (T, 1) token ids, cut as the run's recipe says.
-        positions: (T, 1) where in the whole text each token is; NaN for special tokens.
-        interval: (1, 2) seconds from the first word to the last; NaN where not known.
+        ids: (T, 1) token ids, truncated as in the run's recipe.
+        positions: (T, 1) position of each token in the whole text; NaN for special tokens.
+        interval: (1, 2) seconds from the first word to the last; NaN if unknown.
     """
 
     ids: Array
@@ -49,20 +49,21 @@ class CladTeacher(ModelExtractor):
     """The outputs of a trained text classifier for each text: vector, logits and attention of [CLS]; one row per clip.
 
     Columns: `h0` ... the pooled vector; `logit_<target>`; `bin00` ... the share of the last layer's [CLS] attention
-    (mean over heads, without special tokens, their sum 1) that each of `bins` equal parts of the text gets, by
-    letters of the whole text; NaN where no token lies. Texts are tokenised and cut as for the run's training.
+    (mean over heads, without special tokens, with sum 1) in each of `bins` equal parts of the text, by
+    letters of the whole text; NaN for parts without a token. Texts are tokenised and truncated as in the run's
+    training.
 
     Attributes:
-        run: Folder of a run whose head is one of `text-classification`. Its weights and settings are in the key.
-        bins: M, parts of the text.
-        language: A clip whose id ends in another one (`17/ja`) is refused: the teacher reads English.
+        run: Folder of a run with a head such as `text-classification`. Its weights and settings are in the key.
+        bins: M, the number of parts of the text.
+        language: A clip whose id ends in another language (`17/ja`) is refused, because the teacher reads English.
         batch_size: Texts per forward pass; does not change the features.
 
     Reference:
-        ADAM, arXiv 2604.08851; the head `clad` says what is known of it and what is chosen.
+        ADAM, arXiv 2604.08851; the head `clad` documents the known facts and our choices.
 
     Differences:
-        A reconstruction: that the teacher's outputs are these three, and the parts of the text, are choices.
+        A reconstruction: the choice of these three outputs, and the parts of the text, are ours.
     """
 
     name = "clad-teacher"
@@ -79,20 +80,20 @@ class CladTeacher(ModelExtractor):
 
     def __post_init__(self) -> None:
         if self.bins < 1 or self.batch_size < 1:
-            raise ValueError(f"bins and batch_size are at least 1; got {self.bins} and {self.batch_size}")
+            raise ValueError(f"bins and batch_size must be at least 1; got {self.bins} and {self.batch_size}")
 
     def prepare(self) -> None:
-        """Check the packages, and that the run is a finished one whose texts can be tokenised here."""
+        """Check that the packages are installed, the run is finished, and its texts can be tokenised here."""
         check("torch", self.extra)
         check("transformers", self.extra)
         self.digests()
 
     def digests(self) -> dict[str, str]:
-        """Of the run's weights, its tokenizer, and what else decides how it reads a text.
+        """Digests of the run's weights, its tokenizer, and the settings that determine how it reads a text.
 
         Raises:
-            InvalidOption: If no run is given, or it is not one of a text classifier.
-            FeatzooError: If the folder is no finished run.
+            InvalidOption: If no run is given, or it is not a run of a text classifier.
+            FeatzooError: If the folder is not a finished run.
         """
         folder = self._folder()
         settings = _settings(folder)
@@ -103,7 +104,7 @@ class CladTeacher(ModelExtractor):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """Which run."""
+        """The path of the run."""
         return {"model": str(self._folder().resolve())}
 
     def _folder(self) -> Path:
@@ -118,7 +119,7 @@ class CladTeacher(ModelExtractor):
         """The clip's words as the run's token ids.
 
         Raises:
-            ClipError: If it has none, or its id names another language.
+            ClipError: If it has no words, or its id names another language.
         """
         named = LANGUAGE.search(clip.id)
         if named and named[1] != self.language:
@@ -128,14 +129,14 @@ class CladTeacher(ModelExtractor):
         for sample in reader.load(clip):
             ids, place = sample.ids[:, None], sample.place[:, None]  # (T, 1) each
             steps = settings["max_steps"]
-            if len(ids) > steps:  # as recipes cut: the last one, a separator, stays
+            if len(ids) > steps:  # truncated as by recipes: the last one, a separator, is kept
                 ids, place = (np.concatenate([each[: steps - 1], each[-1:]]) for each in (ids, place))
             known = sample.intervals[~np.isnan(sample.intervals)]
             ends = [[known.min(), known.max()]] if len(known) else [[np.nan, np.nan]]
             yield TeacherText(ids, place, np.array(ends))
 
     def encode(self, samples: Sequence[TeacherText], device: str = "cpu") -> list[FeatureSequence]:
-        """One row for each text; batches are sorted by length, so that little is padded."""
+        """One row for each text; batches are sorted by length to reduce padding."""
         folder = self._folder()
         head = _head(folder, device, file_digest(folder / "weights.safetensors"))
         order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
@@ -169,11 +170,11 @@ class CladTeacher(ModelExtractor):
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run that decide how it reads a text.
+    """The settings of a run that determine how it reads a text.
 
     Raises:
-        InvalidOption: If the run is not of a text classifier whose token ids `bert` made.
-        FeatzooError: If the folder is no finished run.
+        InvalidOption: If the run is not a run of a text classifier on token ids from `bert`.
+        FeatzooError: If the folder is not a finished run.
     """
     from featzoo.zoo.runs.folder import RunFolder
 
@@ -197,7 +198,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 @cache
 def _head(folder: Path, device: str, _digest: str) -> Any:
-    """The run's head, in evaluation mode; loaded once per process while its weights stay as they are."""
+    """The run's head in evaluation mode, loaded once per process and again if its weights change."""
     from featzoo.zoo.runs.folder import load_head
 
     return load_head(folder).to(device)

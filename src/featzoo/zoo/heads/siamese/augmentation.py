@@ -1,11 +1,11 @@
-"""Frames as the Siamese paper's picture network sees them: cropped and recoloured, every frame of a clip alike."""
+"""The Siamese paper's augmentation of frames: crops and colour changes, the same for every frame of a clip."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-BLACK = 1e-8  # below it a picture has no colour
+BLACK = 1e-8  # an image with a smaller value has no colour
 
 
 def centre_crop(frames: Tensor, size: int) -> Tensor:
@@ -40,8 +40,8 @@ def augment(frames: Tensor) -> Tensor:
         up to 0.2, added; saturation and contrast by 0.8 to 1.2, multiplied.
 
     Differences:
-        The paper does not say whether the changes are drawn together: here each is drawn alone, in this order. Colours
-        change in HSV and contrast about each picture's mean, as TensorFlow's functions do it.
+        The paper does not say whether the changes are drawn together: here each is drawn independently, in this order.
+        Colours change in HSV and contrast about each picture's mean, as TensorFlow's functions do it.
     """
     frames = torch.where(_half(frames), frames.flip(3), frames)  # (B, T, H, W, 3)
     hue, saturation, value = to_hsv(frames)
@@ -76,11 +76,11 @@ def from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
 
 
 def _half(frames: Tensor) -> Tensor:
-    """A coin for each clip: (B, 1, 1, 1, 1)."""
+    """True or false with equal probability for each clip: (B, 1, 1, 1, 1)."""
     return (torch.rand(len(frames), device=frames.device) < 0.5)[:, None, None, None, None]
 
 
 def _drawn(frames: Tensor, low: float, high: float, still: float) -> Tensor:
-    """For each clip a number between low and high, or, as often, the one that changes nothing: (B, 1, 1, 1, 1)."""
+    """For each clip, with equal probability, a number between low and high or the neutral one: (B, 1, 1, 1, 1)."""
     number = low + (high - low) * torch.rand(len(frames), device=frames.device)
     return torch.where(_half(frames), number[:, None, None, None, None], still)

@@ -1,4 +1,4 @@
-"""The Siamese cross-modal model: apparent Big Five traits from sound, picture and text."""
+"""The Siamese cross-modal model: apparent Big Five traits from audio, vision and text."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, Fra
 from featzoo.zoo.nn.losses import absolute_error
 
 MODALITIES = ("audio", "vision", "text")
-HIDDEN = ".h"  # what follows a role's name where its vector is given in its place
+HIDDEN = ".h"  # suffix of a role's name if its vector is given instead
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options; the defaults are the paper's, and ours where it says nothing.
+    """The options; the defaults are the paper's, or ours if it gives none.
 
     Attributes:
-        until: The last part that is trained: `unimodal` is one modality's network alone, `baseline` the fusion M1,
+        until: The last part that is trained: `unimodal` is only one modality's network, `baseline` the fusion M1,
             `full` the cross-modal embeddings and M2. `joint` trains all of `full` at once, in one stage, by the sum
             of its losses.
-        backbone: Of the pictures: a ResNet from scratch on the stored frames, or `none` for stored features.
+        backbone: Network for frames: a ResNet from scratch on the stored frames, or `none` for stored features.
         frame_height: Rows of a stored frame.
         frame_width: Columns of a stored frame.
-        crop: Rows and columns of a frame that the ResNet sees.
-        audio_limits: Audio features are cut to [0, 1]; with `standardise = "range"`, what dev and test have beyond
-            the train split's range.
+        crop: Rows and columns of a frame that the ResNet reads.
+        audio_limits: Audio features are clipped to [0, 1]; with `standardise = "range"`, this affects values of dev
+            and test outside the train split's range.
         hidden: Q, width of each modality's vector.
         fused: O, width of M1 and M2.
         embedding: E, width of a cross-modal embedding.
         siamese: Width of the Siamese network's two hidden layers.
-        dropout: On word vectors, on pictures and in the Siamese network.
+        dropout: On word vectors, on images and in the Siamese network.
         bell: Whether the Bell loss is part of the loss.
-        anchors: Which clips are anchors, of each trait: those of the outer classes (`extreme`), or `all`.
-        cross_modal: Whether the loss compares a clip's embedding with those of the other modalities too; else each
-            modality's clips are compared among themselves, and the loss is the modalities' mean.
-        alpha: Of the multi-similarity loss, see `MultiSimilarity`.
+        anchors: The anchors for each trait: the clips of the outer classes (`extreme`), or `all`.
+        cross_modal: Whether the loss compares a clip's embedding with those of the other modalities too; otherwise
+            each modality's clips are compared among themselves, and the loss is the modalities' mean.
+        alpha: Parameter of the multi-similarity loss, see `MultiSimilarity`.
         beta: See alpha.
         base: lambda; see alpha.
         epsilon: Margin of its mining.
         normalise: Whether its similarity is the cosine.
-        normalise_fused: Whether the embeddings are scaled to length 1 for M2 too. The loss of cosines leaves their
-            length open, and what grows in training swamps the rest of M2's input.
+        normalise_fused: Whether the embeddings are scaled to length 1 for M2 too. The loss on cosines does not limit
+            their length, and long embeddings would dominate M2's input.
     """
 
     until: Literal["unimodal", "baseline", "full", "joint"] = "full"
@@ -74,25 +74,25 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.hidden < 2 or self.hidden % 2:
-            raise ValueError(f"hidden is even, half of it for each direction of the text; got {self.hidden}")
+            raise ValueError(f"hidden must be even, half of it for each direction of the text; got {self.hidden}")
         if min(self.fused, self.embedding, self.siamese, self.crop) < 1:
-            raise ValueError("fused, embedding, siamese and crop are at least 1")
+            raise ValueError("fused, embedding, siamese and crop must be at least 1")
         if self.crop > min(self.frame_height, self.frame_width):
             raise ValueError(f"a crop of {self.crop} from frames of {self.frame_height} x {self.frame_width}")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is in [0, 1); got {self.dropout}")
+            raise ValueError(f"dropout must be in [0, 1); got {self.dropout}")
         if min(self.alpha, self.beta) <= 0:
-            raise ValueError(f"alpha and beta are above 0; got {self.alpha} and {self.beta}")
+            raise ValueError(f"alpha and beta must be above 0; got {self.alpha} and {self.beta}")
 
 
 class Siamese(Head):
-    """Traits from three networks, their fusion, and embeddings that bring alike clips together across modalities.
+    """Traits from three networks, their fusion, and embeddings in which similar clips are close across modalities.
 
-    Its stages, in each of which only the named part learns: `audio`, `vision` and `text` (each modality's network
-    with a linear layer of its own), `baseline` (M1 on the three vectors), `siamese` (one network S, shared by the
+    Each of its stages trains only the named part: `audio`, `vision` and `text` (each modality's network
+    with a linear layer), `baseline` (M1 on the three vectors), `siamese` (one network S, shared by the
     modalities, by the multi-similarity loss on four classes for each trait), `full` (M2 on M1's output and the
-    embeddings). A modality that the recipe goes without has no stage and no part. With `until = "joint"` there is one
-    stage, `joint`, in which everything learns.
+    embeddings). A modality that the recipe leaves out has no stage and no part. With `until = "joint"` there is one
+    stage, `joint`, which trains everything.
 
     Reference:
         Fodor, Saboundji, Lorincz, arXiv 2405.03846: figure 1, sections 3 and 4; equations 1 to 8. No code was
@@ -100,24 +100,25 @@ class Siamese(Head):
 
     Differences:
         - The width of M2's input follows equation 8 and figure 1 (O + 3 E = 896), not the text (3 H + 3 E).
-        - Chosen, because the paper does not say: constants of the multi-similarity loss and its cosine
-          (`MultiSimilarity`); embeddings enter M2 at length 1 (`normalise_fused`); a ReLU after every dense layer but
-          the last of S and the linear maps to the traits; no dropout in M1 and M2; each augmentation drawn alone;
-          which 6 frames; eGeMAPS v02; standard deviations of the classes over N; linear decay to a tenth of the rate;
-          batches of 128, at most 100 epochs and patience 10 where no number is given; the attention's mask.
-        - Weight decay is 1e-3 in Adam's gradient, which is Keras's l2(5e-4), on dense kernels but S's, and not on the
-          ResNet and the GRU, which are no dense layers.
+        - Our choices, where the paper gives none: constants of the multi-similarity loss and its cosine
+          (`MultiSimilarity`); embeddings enter M2 at length 1 (`normalise_fused`); a ReLU after every dense layer
+          except the last of S and the linear maps to the traits; no dropout in M1 and M2; each augmentation drawn
+          independently; the choice of the 6 frames; eGeMAPS v02; standard deviations of the classes over N; linear
+          decay to a tenth of the rate; batches of 128, at most 100 epochs and patience 10 if no number is given; the
+          attention's mask.
+        - Weight decay is 1e-3 in Adam's gradient, which is Keras's l2(5e-4), on dense kernels except those of S, and
+          not on the ResNet and the GRU, which are not dense layers.
         - The maps to the traits start at the train mean. Each part keeps the weights of its epoch with the lowest dev
-          MAE; S, which changes no prediction, those with the lowest dev loss.
-        - Word vectors of any set; tokens and what becomes of unknown words are the extractor's.
+          MAE; S, which does not change predictions, those with the lowest dev loss.
+        - Word vectors of any set; the extractor determines the tokens and the treatment of unknown words.
         - `joint` is not in the paper.
         - A missing modality gives a zero vector and a zero embedding, and its row is in no pair. The paper's clips have
           all three.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {
-        "audio": Role("functionals of what is heard, one row per clip"),
-        "vision": Role("a few frames, or features of pictures with backbone none"),
+        "audio": Role("functionals of the audio, one row per clip"),
+        "vision": Role("a few frames, or image features with backbone none"),
         "text": Role("a vector for each word of the transcript"),
     }
     options_class: ClassVar[type] = Options
@@ -160,7 +161,7 @@ class Siamese(Head):
         self.begin(self.stages[-1])
 
     def begin(self, stage: str) -> None:
-        """Only the stage's part learns; the rest is as in evaluation, batch norm and dropout included."""
+        """Train only the stage's part; the rest is frozen, including batch norm and dropout."""
         self.stage = stage
         learning = {id(p) for part in self._parts(stage) for p in part.parameters()}
         for parameter in self.parameters():
@@ -168,7 +169,7 @@ class Siamese(Head):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Siamese:
-        """Training mode for the stage's part alone."""
+        """Training mode for only the stage's part."""
         super().train(False)
         self.training = mode
         for part in self._parts(self.stage):
@@ -185,7 +186,7 @@ class Siamese(Head):
         return [self.siamese] if stage == "siamese" else [self.m2, self.full]
 
     def prepare(self, targets: Tensor) -> None:
-        """Keep mean and deviation of the traits, which bound the classes; start from the mean."""
+        """Store the mean and deviation of the traits, which bound the classes, and start from the mean."""
         with torch.no_grad():
             self.mean.copy_(targets.mean(dim=0))
             self.std.copy_(targets.std(dim=0, correction=0))
@@ -194,11 +195,11 @@ class Siamese(Head):
                     parameter.copy_(self.mean)
 
     def reads(self, stage: str) -> tuple[str, ...]:
-        """A modality's stage reads that modality."""
+        """The inputs of a stage: a modality's stage reads only that modality."""
         return (stage,) if stage in self.given else self.given
 
     def distil(self, inputs: Inputs) -> Inputs | None:
-        """After the modalities' stages, their vectors."""
+        """The modalities' vectors, for the stages after theirs."""
         if self.stage in self.given or self.stage == "joint":
             return None
         found = {}
@@ -209,7 +210,7 @@ class Siamese(Head):
         return found
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """`prediction` (B, K) of the stage; embeddings (B, E) and whether they are there (B,) where S takes part."""
+        """`prediction` (B, K) of the stage; if S is used, embeddings (B, E) and whether they exist (B,)."""
         if self.stage in self.given:
             return {"prediction": self.alone[self.stage](self._vector(inputs, self.stage)[0])}
         vectors = {m: self._vector(inputs, m) for m in self.given}
@@ -228,7 +229,7 @@ class Siamese(Head):
         return outputs
 
     def _vector(self, inputs: Inputs, modality: str) -> tuple[Tensor, Tensor]:
-        """A modality's vector (B, Q), 0 where it is missing, and whether it is there (B,)."""
+        """A modality's vector (B, Q), 0 if it is missing, and whether it exists (B,)."""
         if modality + HIDDEN in inputs:
             given = inputs[modality + HIDDEN]
             return given.values[:, 0], given.mask[:, 0]  # (B, Q), (B,)
@@ -245,7 +246,7 @@ class Siamese(Head):
         return terms | ({"l_bell": bell_loss(prediction, targets)} if self.options.bell else {}) | apart
 
     def _multi_similarity(self, outputs: Outputs, targets: Tensor) -> Tensor:
-        """Over the rows of all modalities, where a clip has the same classes; or of one at a time."""
+        """The loss over the rows of all modalities, which share a clip's classes, or over one modality at a time."""
         o = self.options
         classes = trait_classes(targets, self.mean, self.std)  # (B, K)
         rows = [classes.masked_fill(~outputs[f"there_{m}"][:, None], -1) for m in self.given]
@@ -257,7 +258,7 @@ class Siamese(Head):
         return torch.stack(each).mean()
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`main`, in two groups: kernels of dense layers, and what has no weight decay."""
+        """`main`, in two groups: kernels of dense layers, and parameters without weight decay."""
         parts = self._parts(stage)
         (whole,) = groups({"main": [p for part in parts for p in part.parameters()]}, lr)
         dense_parts = [part for part in parts if part is not getattr(self, "siamese", None)]
@@ -283,6 +284,6 @@ def _network(modality: str, spec: InputSpec, options: Options) -> nn.Module:
         raise InvalidOption(
             f"head siamese: frames of {o.frame_height} x {o.frame_width} x 3 are "
             f"{o.frame_height * o.frame_width * 3} values wide; the set has {spec.width}. "
-            "Set options.frame_height and frame_width, or options.backbone = none for features of pictures"
+            "Set options.frame_height and frame_width, or options.backbone = none for image features"
         )
     return FrameNetwork(o.backbone, o.frame_height, o.frame_width, o.crop, o.hidden, o.dropout)

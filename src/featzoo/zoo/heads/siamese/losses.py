@@ -19,7 +19,7 @@ def bell_loss(pred: Tensor, target: Tensor, gamma: float = 300.0, sigma: float =
     Args:
         pred: (B, K).
         target: (B, K).
-        gamma: Its height, which it nears for large errors.
+        gamma: Its height, which is approached for large errors.
         sigma: Its width, in the targets' unit.
 
     Returns:
@@ -37,12 +37,12 @@ def bell_loss(pred: Tensor, target: Tensor, gamma: float = 300.0, sigma: float =
 
 
 def trait_classes(targets: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Which of four classes a target is in: below mean - std, below mean, below mean + std, or from there on.
+    """The class of each target: below mean - std, below mean, below mean + std, or above.
 
     Args:
         targets: (B, K).
-        mean: (K,) of the train split.
-        std: (K,) of the train split.
+        mean: (K,) mean of the train split.
+        std: (K,) standard deviation of the train split.
 
     Returns:
         (B, K) int64, 0 to 3.
@@ -58,13 +58,13 @@ class MultiSimilarity:
     log(1 + sum_P exp(-alpha (D_ik - base))) / alpha + log(1 + sum_N exp(beta (D_ik - base))) / beta.
 
     Attributes:
-        anchors: Which rows are i: those of classes 0 and 3 (`extreme`), or `all`. Every row can be k.
+        anchors: The rows i: those of classes 0 and 3 (`extreme`), or `all`. Every row can be k.
         alpha: Scale of positive pairs.
         beta: Scale of negative pairs.
-        base: lambda, the similarity that pairs are pushed from.
+        base: lambda, the similarity threshold of pairs.
         epsilon: Margin of the mining: a positive counts if it is less similar than the most similar negative plus
             epsilon, a negative if it is more similar than the least similar positive minus epsilon. None
-            takes every pair.
+            uses every pair.
         normalise: Whether D is the cosine; else the dot product.
 
     Reference:
@@ -73,9 +73,9 @@ class MultiSimilarity:
     Differences:
         The paper gives no alpha, beta, lambda or epsilon and does not say whether embeddings are normalised:
         the defaults are those of the TensorFlow code of the time (geonm/tf_ms_loss), which, unlike this, also sets
-        negative similarities to 0. As equation 7 has it, the sum is divided by all n rows, whether they are anchors
-        or not; the mean over anchors differs by a factor alone. With mining, an anchor without a positive or without
-        a negative gives 0.
+        negative similarities to 0. As in equation 7, the sum is divided by all n rows, including those that are not
+        anchors; the mean over anchors differs only by a factor. With mining, an anchor without a positive or without a
+        negative gives 0.
     """
 
     anchors: Literal["extreme", "all"] = "extreme"
@@ -86,11 +86,11 @@ class MultiSimilarity:
     normalise: bool = True
 
     def __call__(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        """The loss of (n, E) embeddings; 0 where there is no pair.
+        """The loss of (n, E) embeddings; 0 without pairs.
 
         Args:
             embeddings: (n, E).
-            classes: (n, K) int64, or (n,) for one trait; a row with a negative class takes no part for that trait.
+            classes: (n, K) int64, or (n,) for one trait; a row with a negative class is ignored for that trait.
         """
         if classes.dim() == 1:
             classes = classes[:, None]  # (n, 1)
@@ -101,13 +101,13 @@ class MultiSimilarity:
         anchor = there
         if self.anchors == "extreme":
             anchor = (by_trait == EXTREMES[0]) | (by_trait == EXTREMES[1])  # (K, n)
-        # Of every row, anchor or not: cheaper than to mask whole pairs.
+        # For every row, also those that are not anchors, because masking whole pairs costs more.
         same = by_trait[:, :, None] == by_trait[:, None, :]  # (K, n, n)
         other = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)  # (n, n)
         positive, negative = same & other, ~same & there[:, None, :]  # (K, n, n)
         if self.epsilon is not None:
             positive, negative = _mined(similarity.detach(), positive, negative, self.epsilon)
-        # The highest exponents that there can be: cosines are at most 1.
+        # The largest possible exponents, because cosines are at most 1.
         most = (self.alpha * (1 + self.base), self.beta * (1 - self.base)) if self.normalise else (torch.inf,) * 2
         pull = _softplus_sum(-self.alpha * (similarity - self.base), positive, most[0]) / self.alpha  # (K, n)
         push = _softplus_sum(self.beta * (similarity - self.base), negative, most[1]) / self.beta  # (K, n)
@@ -117,7 +117,7 @@ class MultiSimilarity:
 
 def _mined(similarity: Tensor, positive: Tensor, negative: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """The pairs that are harder than the hardest of the other kind, or nearly; (K, n, n) masks."""
-    # Added, not filled in: several times faster, and exact where 0 is added.
+    # Added instead of filled in, which is several times faster, and exact where 0 is added.
     far = torch.finfo(similarity.dtype).max / 4
     hardest = (similarity - far * (~negative).to(similarity.dtype)).amax(dim=2, keepdim=True)  # (K, n, 1)
     easiest = (similarity + far * (~positive).to(similarity.dtype)).amin(dim=2, keepdim=True)  # (K, n, 1)
@@ -127,9 +127,9 @@ def _mined(similarity: Tensor, positive: Tensor, negative: Tensor, epsilon: floa
 def _softplus_sum(exponent: Tensor, mask: Tensor, most: float) -> Tensor:
     """log(1 + the sum of exp where the mask is true) of (n, n) by (K, n, n): (K, n), without overflow."""
     if most < SAFE:
-        # Powers are taken once for all traits.
+        # Powers are computed once for all traits.
         return torch.log1p((exponent.exp() * mask.to(exponent.dtype)).sum(dim=2))
-    # Not -inf: a row without pairs would have a gradient of NaN.
+    # Not -inf, because a row without pairs would have a gradient of NaN.
     nothing = torch.finfo(exponent.dtype).min / 4
     total = torch.logsumexp(exponent.masked_fill(~mask, nothing), dim=2)  # (K, n)
     return torch.logaddexp(total, torch.zeros_like(total))

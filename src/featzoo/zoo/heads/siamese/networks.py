@@ -1,4 +1,4 @@
-"""The networks that the Siamese cross-modal model is made of: one for each modality, each to a vector of one width."""
+"""The networks of the Siamese cross-modal model, one for each modality, with vectors of the same width."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = {"resnet50": (3, 4, 6, 3), "resnet18": (2, 2, 2, 2), "resnet10": (1, 1,
 
 
 def dense(*widths: int, last: bool = True) -> nn.Sequential:
-    """Linear layers from each width to the next, a ReLU after each (`last`: after the last too)."""
+    """Linear layers from each width to the next, with a ReLU after each (after the last only if `last`)."""
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(inputs, outputs))
@@ -33,7 +33,7 @@ class AudioNetwork(nn.Module):
     Args:
         inputs: Width of a row.
         outputs: Width Q of the vector; the layer between is of 4 Q.
-        limits: Values are cut to [0, 1]: those of dev and test may leave the range of train.
+        limits: Whether values are clipped to [0, 1], because those of dev and test may exceed the range of train.
     """
 
     def __init__(self, inputs: int, outputs: int, limits: bool) -> None:
@@ -51,13 +51,13 @@ class AudioNetwork(nn.Module):
 class FrameNetwork(nn.Module):
     """A ResNet from scratch on each frame, averaged over frames, then a dense layer.
 
-    While training, crop and colours are drawn anew for each clip; else the crop is the middle.
+    In training, crop and colours are drawn at random for each clip; otherwise the crop is the middle.
 
     Args:
         backbone: `resnet50`, `resnet18` or `resnet10`.
         height: Rows of a stored frame.
         width: Columns of a stored frame.
-        crop: Rows and columns that the network sees.
+        crop: Rows and columns that the network reads.
         outputs: Width Q of the vector.
         dropout: On the average.
     """
@@ -85,7 +85,7 @@ class FrameNetwork(nn.Module):
 
 
 class FeatureNetwork(nn.Module):
-    """The layers after the ResNet, on stored features of pictures.
+    """The layers after the ResNet, on stored image features.
 
     Args:
         inputs: Width of a row.
@@ -105,7 +105,7 @@ class FeatureNetwork(nn.Module):
 
 
 class TextNetwork(nn.Module):
-    """A GRU both ways over word vectors, summed with one weight for each word.
+    """A bidirectional GRU over word vectors, summed with one weight for each word.
 
     Args:
         inputs: Width of a word vector.
@@ -124,12 +124,12 @@ class TextNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
-        # Packing takes no empty sequence: it gets one step; the head masks its vector.
+        # Packing does not allow empty sequences: they get one step, and the head masks their vectors.
         length = given.mask.sum(dim=1).clamp(min=1).cpu()  # (B,)
         packed = pack_padded_sequence(self.dropout(given.values), length, batch_first=True, enforce_sorted=False)
         steps, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=given.mask.shape[1])
         score = torch.tanh(self.score(steps)).squeeze(2)  # (B, T)
-        # Not -inf: a softmax over nothing is NaN.
+        # Not -inf, because a softmax over nothing is NaN.
         weight = score.masked_fill(~given.mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)
         return (weight[:, :, None] * steps).sum(dim=1)  # (B, Q)
 
