@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
+from joblib.externals.loky import get_reusable_executor
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat, zoo
@@ -41,6 +42,7 @@ def folder(tmp_path, monkeypatch):
     """The example clips, all but clip05 with a file of heart rates."""
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     monkeypatch.chdir(tmp_path)
+    get_reusable_executor().shutdown(wait=True)  # its workers may be older than this path
     (tmp_path / "videos").mkdir()
     for number, path in enumerate(sorted((ROOT / "examples" / "clips").iterdir())):
         shutil.copy(path, tmp_path / "videos")

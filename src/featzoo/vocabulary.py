@@ -26,12 +26,14 @@ TRAIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
 #: Any other reason comes from a plugin and lasts unless the plugin sets `retry=True`.
 LASTING: Mapping[str, bool] = {
     "bad-transcript": True,
+    "clock-restarts": True,
     "damaged": True,
     "empty": True,
     "encrypted": True,
     "engine": True,
     "error": True,
     "no-audio": True,
+    "no-channel": True,
     "no-file": True,
     "no-media": True,
     "no-times": True,

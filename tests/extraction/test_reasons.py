@@ -28,7 +28,8 @@ ELSEWHERE = {
     "timeout": "tests/extraction/test_driver.py", "worker-died": "tests/extraction/test_driver.py",
     "damaged": "tests/media/test_frame_decoding.py", "encrypted": "tests/media/test_container.py",
     "engine": "tests/extractors", "no-file": "tests/test_other_signals.py", "no-times": "tests/cache/test_align.py",
-    "other-language": "tests/extractors/text",
+    "other-language": "tests/extractors/text", "clock-restarts": "tests/media/test_blocks.py",
+    "no-channel": "tests/media/test_channels.py",
 }  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def test_a_baseline_reads_the_text_features_of_the_file_too(tmp_path):
     # Such a file holds no words, so a head that reads token ids cannot be trained: it is said which.
     refused = CliRunner().invoke(zoo, ["train", "psa-mf", "--features", str(tmp_path / "m")])
     assert refused.exit_code == 1
-    assert "needs what the store does not hold: text (any of bert.ids" in refused.output
+    assert "needs features that the store does not hold: text (any of bert.ids" in refused.output
 
 
 def test_raw_clips_with_mmsas_label_csv(tmp_path, random_bert, request):
