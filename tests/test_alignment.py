@@ -117,7 +117,7 @@ def test_types():
     assert pool(rows, times, onto, "sum").item() == 180000  # more than float16 holds
     assert pool(rows.astype(np.int64), times, onto).dtype == np.float32
     assert pool(rows.astype(np.float64), times, onto).dtype == np.float64
-    with pytest.raises(ValueError, match=r"pooling is one of mean, .*; got 'median'"):
+    with pytest.raises(ValueError, match=r"pooling must be one of mean, .*; got 'median'"):
         pool(rows, times, onto, "median")
 
 

@@ -72,7 +72,7 @@ def test_the_key_depends_on_what_the_sets_depend_on(store):
     made = align_set(store, other.key).key
     assert len({*keys, made}) == 3
     assert store[made].spec["digests"]["features"] == other.digest
-    with pytest.raises(InvalidOption, match="pooling is one of mean"):
+    with pytest.raises(InvalidOption, match="pooling must be one of mean"):
         align_set(store, "x", how="median")
 
 

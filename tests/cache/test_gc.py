@@ -131,7 +131,7 @@ def test_a_damaged_copy_never_outlives_a_sound_one(store):
 
     with h5py.File(newest, "r+") as file:
         file["features"][0, 0] = 7.0
-    with pytest.raises(StoreError, match=r"bytes of 'c' are not those.*Repair the store first"):
+    with pytest.raises(StoreError, match=r"bytes of 'c' differ from those.*Repair the store first"):
         collect(store, grace=0)
     assert len(stored(store)) == 7
 

@@ -174,7 +174,7 @@ def test_mosei_says_what_is_missing(tmp_path):
 def test_mosei_of_the_real_files(data, tmp_path):
     """16326/1871/4659 is what MMSA has; all but 6 clips get times, whose classes agree."""
     said = run("import", "mosei", data / "mosei", "-o", tmp_path / "s").splitlines()
-    assert said[:2] == ["clips: 22856 (16326 train, 1871 valid, 4659 test)", "22850 of 22856 clips have times"]
+    assert said[:2] == ["clips: 22856 (16326 train, 1871 valid, 4659 test)", "22850 of 22856 clips with times"]
     clips = FeatureStore(tmp_path / "s").clips()
     assert all(-3 <= c.labels["sentiment"] <= 3 for c in clips.values())
     assert all(c.end is None or c.start < c.end for c in clips.values())

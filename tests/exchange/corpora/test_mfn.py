@@ -53,7 +53,7 @@ def test_youtube(data, tmp_path):
     account = import_mfn(data / "pom_youtube_mmmo" / "mfn_new_data" / "youtube", tmp_path / "s")
     assert account.clips == {"train": 173, "valid": 36, "test": 60}
     assert [(came.clips, len(came.columns)) for came in account.sets] == [(269, 74), (269, 36), (96, 300)]
-    assert "mfn-text: no file for split train: 173 clips without features" in account.notes
+    assert "mfn-text: there is no file for split train, 173 clips without it" in account.notes
     store = FeatureStore(tmp_path / "s")
     assert all(sum(clip.labels.values()) == 1 for clip in store.clips().values())  # one of three classes
     audio = store["mfn-audio"]
