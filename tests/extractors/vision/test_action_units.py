@@ -292,7 +292,7 @@ def test_wrong_options():
     wrong = {
         "columns=[]": "some of aus",
         'columns=["aus","aus"]': "each once",
-        'columns=["au"]': "is one of aus",
+        'columns=["au"]': "must be one of aus",
         'layout=facet,columns=["aus"]': "leave out",
         'detector=v1,columns=["mesh"]': "v1 has no",
         "rate=0.0": "positive",
