@@ -57,7 +57,7 @@ def uninterrupted(small_store, tmp_path_factory):
 
 def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, tmp_path):
     command = [sys.executable, "-c", KILLED, str(small_store), str(tmp_path), json.dumps(SLOW)]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=280, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     run = tmp_path / "killed"
     assert (run / "resume.pt").is_file()
@@ -80,7 +80,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, tmp
 def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, tmp_path):
     changes = SLOW | {"training.checkpoint_seconds": 1000}
     command = [sys.executable, "-c", KILLED, str(small_store), str(tmp_path), json.dumps(changes)]
-    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(command, capture_output=True, timeout=280, check=False).returncode == -signal.SIGKILL
     run = tmp_path / "killed"
     assert not (run / "resume.pt").exists()
     assert resume_run(run, "cpu").metrics == uninterrupted.metrics
