@@ -134,7 +134,7 @@ def test_default_run_names_what_is_left_out_and_why(tmp_path: Path) -> None:
     [
         (["-x", "egemap"], "did you mean 'egemaps'?"),
         (["-x", "egemaps[levl=lld]"], "did you mean 'level'?"),
-        (["-x", "egemaps[level=high]"], "is one of lld, lld_de, functionals"),
+        (["-x", "egemaps[level=high]"], "must be one of lld, lld_de, functionals"),
         (["-x", "egemaps[feature_set=eGeMAPSv03]"], "did you mean 'eGeMAPSv02'?"),
         (["-x", "bert.minlm"], "did you mean 'minilm'?"),
         (["-x", "bert[model=/nowhere]"], "no weights of '/nowhere'"),

@@ -47,7 +47,7 @@ def test_values_are_converted_to_their_types():
         ({"rate": 1, "count": 1.5}, "count is a whole number; got 1.5"),
         ({"rate": 1, "count": True}, "count is a whole number; got True"),
         ({"rate": 1, "loud": 1}, "loud is true or false; got 1"),
-        ({"rate": 1, "kind": "c"}, "kind is one of a, b; got 'c'"),
+        ({"rate": 1, "kind": "c"}, "kind must be one of a, b; got 'c'"),
         ({"rate": 1, "layers": [1, "x"]}, "layers is a whole number; got 'x'"),
         ({"rate": 1, "weights": 3}, "weights is a table; got 3"),
         ({"rate": 1, "weights": {"a": "b"}}, "weights.a is a number"),
