@@ -143,7 +143,8 @@ def test_frames_of_many_clips_and_sizes(hub, made, tmp_path):
             [(shot.start, shot.end) for shot in clip.frames(rate=5.0)],
         )
     starts = extractor.extract(clips[1]).intervals[:, 0]
-    assert np.isin(starts.round(3), np.round(UNEVEN, 3)).all()
+    on_the_fifth = np.isclose((starts * 5).round(), starts * 5)
+    assert (on_the_fifth | np.isin(starts.round(3), np.round(UNEVEN, 3))).all(), "a fifth, or a later frame"
     raw = ActionUnits(columns=("box",), rate=5.0, longest=None, threshold=0.0)
     images = [sample.images[0].shape for sample, _ in samples]
     assert images[0] == (96, 128, 3)
