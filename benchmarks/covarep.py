@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from featzoo.extractors.audio.covarep import analysis, hmpd
-from featzoo.media import audio as media
+from featzoo.media.audio import decode_audio
 
 # CPU seconds per second of sound, GNU Octave 7.3, one thread, ten clips of 16 kHz, without creak (covarep.md, 16).
 OCTAVE = 2.45
@@ -37,7 +37,7 @@ STAGES = [
 def sound(seconds):
     files = sorted((DATA / "covarep_reference").glob("[!e]*_16k.wav"))
     if files:
-        whole = np.concatenate([media.decode_audio(file).samples[0] for file in files])
+        whole = np.concatenate([decode_audio(file).samples[0] for file in files])
     else:
         at = np.arange(16000 * 10) / 16000
         whole = 0.1 * sum(np.sin(2 * np.pi * k * 120 * at) / k for k in range(1, 20))

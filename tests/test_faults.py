@@ -22,7 +22,7 @@ import plugins_for_tests as plugins
 import pytest
 from conftest import tone, write_wav
 
-from featzoo.cache import index as indexing
+from featzoo.cache import index
 from featzoo.cache.check import check_store
 from featzoo.cache.pack import pack_store
 from featzoo.cache.shard import clip_digest
@@ -417,8 +417,8 @@ def late(tmp_path, monkeypatch):
     """A store, an open reader of it, and the names of shards that the reader's host does not list yet."""
     store = FeatureStore.create(tmp_path / "features")
     store.add("x", {"a": np.zeros((1, 2), np.float32)})
-    reader, hidden, listing = FeatureStore(store.path)["x"], set(), indexing._list
-    monkeypatch.setattr(indexing, "_list", lambda folder: listing(folder) - hidden)
+    reader, hidden, listing = FeatureStore(store.path)["x"], set(), index._list
+    monkeypatch.setattr(index, "_list", lambda folder: listing(folder) - hidden)
     assert reader.ids() == ["a"]
     return store, reader, hidden
 
@@ -456,7 +456,7 @@ def test_a_shard_that_vanishes_between_listing_and_opening_is_not_missing(late, 
     """It was packed: its clips are in a shard that the first listing did not have."""
     store, reader, _ = late
     store.add("x", {"b": np.ones((1, 2), np.float32)})
-    read, packed = indexing.read_header, []
+    read, packed = index.read_header, []
 
     def pack_first(place):
         if not packed:
@@ -465,7 +465,7 @@ def test_a_shard_that_vanishes_between_listing_and_opening_is_not_missing(late, 
                 list(pack_store(FeatureStore(store.path), grace=0))
         return read(place)
 
-    monkeypatch.setattr(indexing, "read_header", pack_first)
+    monkeypatch.setattr(index, "read_header", pack_first)
     assert reader["b"].features[0, 0] == 1
     assert reader.index.bad == {}
     assert not packed[0].exists()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featzoo.cache import index_file as saved_index
+from featzoo.cache import index_file
 from featzoo.cache.index import SetIndex
 from featzoo.cache.shard import Entry, write_shard
 from featzoo.cache.store import FeatureStore
@@ -141,14 +141,14 @@ def test_it_says_what_a_plain_loop_over_the_shards_says(tmp_path_factory, shards
 
 
 def test_sources_are_read_when_they_are_asked_for_even_if_the_saved_index_is_gone(found, monkeypatch):
-    monkeypatch.setattr(saved_index, "tables_of", lambda header: pytest.fail("a shard was read"))
+    monkeypatch.setattr(index_file, "tables_of", lambda header: pytest.fail("a shard was read"))
     index = SetIndex(found.folder / "shards", saved(found))
     place = saved(found)
     place.unlink()
     assert {index.sources(f"c{n}")[0] for n in range(12)} == {""}
     monkeypatch.undo()
     index = reopened(found).index
-    monkeypatch.setattr(saved_index.os, "pread", lambda *a: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
+    monkeypatch.setattr(index_file.os, "pread", lambda *a: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
     assert index.places("c3")[0].digest == found.place("c3").digest
 
 

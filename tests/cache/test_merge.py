@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from cache.test_gc import clip, rows, stored, write
 from featzoo import FeatureStore
-from featzoo.cache import merge as merging
 from featzoo.cache.check import check_store
 from featzoo.cache.lock import lock_store
 from featzoo.cache.merge import merge_stores
@@ -81,7 +80,7 @@ def test_where_links_are_refused_it_copies(ours, other, monkeypatch):
     def refuse(*places):
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(merging.os, "link", refuse)
+    monkeypatch.setattr("featzoo.cache.merge.os.link", refuse)
     assert merge(ours, other)["x"].taken == 1
     assert stored(ours) == [("a", 1.0), ("b", 2.0), ("c", 3.0)]
 
@@ -98,8 +97,8 @@ def test_a_copy_that_goes_wrong_on_the_way_is_not_taken_in(ours, other, monkeypa
 
     merge(ours, other)
     other["y"].write([Entry("new", "s", rows(7.0))])
-    monkeypatch.setattr(merging.os, "link", refuse)
-    monkeypatch.setattr(merging.shutil, "copyfile", spoil)
+    monkeypatch.setattr("featzoo.cache.merge.os.link", refuse)
+    monkeypatch.setattr("featzoo.cache.merge.shutil.copyfile", spoil)
     with pytest.raises(StoreError, match="differs from the original"):
         merge(ours, other)
     assert stored(ours, "y") == [("b", 7.0)]

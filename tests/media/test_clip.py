@@ -13,10 +13,10 @@ from conftest import same_features
 from featzoo.errors import ClipError
 from featzoo.extractors.vision.motion_energy import MotionEnergy
 from featzoo.extractors.vision.raw_frames import Frames
-from featzoo.media import audio as media
-from featzoo.media import clip as clips
 from featzoo.media import sharing
+from featzoo.media.audio import decode_audio
 from featzoo.media.clip import Clip
+from featzoo.media.frame_decoding import decode_frames
 from featzoo.media.sharing import Seat, SharedClip
 from featzoo.media.transcripts import Word
 
@@ -27,13 +27,12 @@ pytestmark = pytest.mark.timeout(30)
 def passes(monkeypatch):
     """The decoding passes that are begun: the numbers of frames of each."""
     begun = []
-    original = clips.decode_frames
 
     def counted(path, index, wanted):
         begun.append(len(wanted))
-        return original(path, index, wanted)
+        return decode_frames(path, index, wanted)
 
-    monkeypatch.setattr(clips, "decode_frames", counted)
+    monkeypatch.setattr("featzoo.media.clip.decode_frames", counted)
     monkeypatch.setattr(sharing, "decode_frames", counted)
     return begun
 
@@ -104,8 +103,7 @@ def test_bad_media_fail_every_reader_with_the_reason(tmp_path):
 
 def test_sound_is_decoded_once(made, monkeypatch):
     calls = []
-    original = media.decode_audio
-    monkeypatch.setattr(media, "decode_audio", lambda *a: calls.append(a) or original(*a))
+    monkeypatch.setattr("featzoo.media.clip.decode_audio", lambda *a: calls.append(a) or decode_audio(*a))
     shared = SharedClip(0)
     clips = [replace(Clip("a", made / "voice.wav"), source=Seat(shared)) for _ in range(3)]
     found = [clip.audio().samples for clip in clips]

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from featzoo.errors import ClipError
-from featzoo.media import audio as media
+from featzoo.media.audio import Audio, decode_audio, resample
 from featzoo.media.channels import Channel
 from featzoo.media.frame_decoding import decode_frames
 from featzoo.media.picture import Converter, Frame
@@ -30,7 +30,7 @@ class Source(Protocol):
     def max_damage(self) -> float:
         """Largest share of damaged frames."""
 
-    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> media.Audio:
+    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> Audio:
         """The clip's sound, at its own rate."""
 
     def index(self, clip: Clip) -> FrameIndex:
@@ -50,9 +50,9 @@ class Decoder:
 
     max_damage: float = 0.1
 
-    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> media.Audio:
+    def sound(self, clip: Clip, channel: Channel | Literal["all"]) -> Audio:
         """The clip's sound, at its own rate."""
-        return media.decode_audio(clip.file, clip.start, clip.end, channel)
+        return decode_audio(clip.file, clip.start, clip.end, channel)
 
     def index(self, clip: Clip) -> FrameIndex:
         """When the clip's frames are shown."""
@@ -140,7 +140,7 @@ class Clip:
             )
         return self.words
 
-    def audio(self, rate: int | None = None, channel: Channel | Literal["all"] = "mix") -> media.Audio:
+    def audio(self, rate: int | None = None, channel: Channel | Literal["all"] = "mix") -> Audio:
         """The clip's sound, (1, N) float32.
 
         Args:
@@ -153,7 +153,7 @@ class Clip:
         """
         sound = self.source.sound(self, channel)
         self.notes.update(sound.notes)
-        return sound if rate is None else media.resample(sound, rate)
+        return sound if rate is None else resample(sound, rate)
 
     def frames(
         self,

@@ -16,7 +16,7 @@ import numpy as np
 
 from featzoo.devices import parse_device
 from featzoo.errors import ClipError, FeatzooError, InvalidOption, MissingWeights, suggestion
-from featzoo.media import audio as media
+from featzoo.media.audio import decode_audio, resample
 from featzoo.sequence import Array
 from featzoo.weights.imports import check, require
 from featzoo.weights.locate import folder_digest, locate
@@ -270,7 +270,7 @@ def _load(folder: Path, device: str) -> tuple[str, Any]:
 
 def _sound(path: Path) -> Array:
     """(N,) float32 at 16 kHz: the average of all channels."""
-    samples: Array = media.resample(media.decode_audio(path, channel="mix"), RATE).samples[0]
+    samples: Array = resample(decode_audio(path, channel="mix"), RATE).samples[0]
     return samples
 
 
