@@ -14,6 +14,7 @@ from featzoo.commands.doctor import doctor
 from featzoo.commands.exchange import export, import_
 from featzoo.commands.extract import extract
 from featzoo.commands.forget import forget
+from featzoo.commands.label import label
 from featzoo.commands.leakage import probe_leakage
 from featzoo.commands.options import Commands
 from featzoo.commands.plot import plot
@@ -46,7 +47,7 @@ def feat() -> None:
     """
 
 
-feat.add_section("Extract", extract, transcribe, align)
+feat.add_section("Extract", extract, label, transcribe, align)
 feat.add_section("Look", list_sets, show, plot)
 feat.add_section("Exchange", import_, export)
 feat.add_section("Care", check, pack, forget, gc, merge, lock)

@@ -1,10 +1,13 @@
-"""Shared names: splits, the Big Five, and the reasons why a clip has no features."""
+"""Shared names: splits, groups, the Big Five, and the reasons why a clip has no features."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 SPLITS = ("train", "valid", "test")
+
+#: Columns that group clips. They hold names, also where each name is a number.
+GROUPS = ("speaker", "session", "group", "language")
 
 _SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid",

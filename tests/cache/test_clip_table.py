@@ -24,6 +24,7 @@ CLIPS = st.builds(
     words=st.lists(st.builds(Word, TEXT, SECONDS, SECONDS), max_size=3).map(tuple),
     split=st.sampled_from([None, "train", "valid", "test"]),
     labels=st.dictionaries(TEXT, st.floats(allow_nan=False), max_size=3),
+    categories=st.dictionaries(TEXT, TEXT, max_size=3),
     problem=TEXT,
 )
 
@@ -50,6 +51,15 @@ def test_the_newest_wins_and_unchanged_clips_are_not_written_again(tmp_path):
     assert again.clips()["a"].labels == {"x": 2.0}
     assert again.clip_ids() == ["a", "b"]
     assert len(again.records()) == 2
+
+
+def test_names_and_splits_that_a_run_does_not_give_are_kept(tmp_path):
+    store = FeatureStore.create(tmp_path / "features")
+    store.record([Clip("a", split="train", labels={"x": 1.0}, categories={"speaker": "03", "mood": "sad"})])
+    store.record([Clip("a", labels={"mood": 0.5}, categories={"emotion": "joy"})])
+    clip = FeatureStore(store.path).clips()["a"]
+    assert clip.split == "train"
+    assert (clip.labels, clip.categories) == ({"mood": 0.5}, {"speaker": "03", "emotion": "joy"})
 
 
 def test_a_damaged_table_is_named(tmp_path):

@@ -106,10 +106,40 @@ def test_a_decimal_comma_between_commas_is_left_out_with_the_line(tmp_path):
     found = find_clips(tmp_path)
     assert [dict(clip.labels) for clip in found.clips] == [{"arousal": 2.0}, {"sentiment": 2.0}, {}]
     assert found.remarks == [
-        "labels.csv: 3 of 3 clips, labels sentiment, arousal",
+        "labels.csv: 3 of 3 clips, labels sentiment, arousal; names note",
         "labels.csv: 'sentiment' is not a number in 2 rows (line 2: '1,5'): left out",
-        "labels.csv: 'note' is not a number in 1 row (line 2: 'loud'): left out",
     ]
+
+
+def test_a_column_without_numbers_holds_names(tmp_path):
+    touch(tmp_path, "a.wav", "b.wav", "c.wav")
+    (tmp_path / "labels.csv").write_text(
+        'id,split,speaker,emotion,mood,price,rank\na,train,03,anger,none,"1,5",1\n'
+        'b,test,3,NA,,"2,5",top\nc,,7,joy,sad,,2\n'
+    )
+    found = find_clips(tmp_path)
+    assert [dict(clip.categories) for clip in found.clips] == [
+        {"speaker": "03", "emotion": "anger", "mood": "none"},
+        {"speaker": "3"},
+        {"speaker": "7", "emotion": "joy", "mood": "sad"},
+    ]
+    assert [dict(clip.labels) for clip in found.clips] == [{"rank": 1.0}, {}, {"rank": 2.0}]
+    assert found.remarks == [
+        "labels.csv: 3 of 3 clips, labels rank; names speaker, emotion, mood",
+        "labels.csv: 'price' is not a number in 2 rows (line 2: '1,5'): left out",
+        "labels.csv: 'rank' is not a number in 1 row (line 3: 'top'): left out",
+    ]
+
+
+def test_a_manifest_may_hold_names_in_parquet_too(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = {"id": ["a", "b"], "speaker": [3, 12], "emotion": ["joy", None], "arousal": [0.5, 1.0]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "clips.parquet")
+    clips = find_clips(tmp_path / "clips.parquet").clips
+    assert [dict(clip.categories) for clip in clips] == [{"speaker": "3", "emotion": "joy"}, {"speaker": "12"}]
+    assert [dict(clip.labels) for clip in clips] == [{"arousal": 0.5}, {"arousal": 1.0}]
 
 
 def test_a_point_in_a_column_makes_its_commas_no_decimal_commas(tmp_path):

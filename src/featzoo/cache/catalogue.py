@@ -43,6 +43,8 @@ class Catalogue:
     def record(self, clips: Iterable[Clip], media: Mapping[Path, str] | None = None) -> None:
         """Record the clips of a run; unchanged clips are not written again.
 
+        A split and names that a run does not give are kept from earlier runs.
+
         Args:
             clips: The clips.
             media: Digests of the media files' contents, where known.
@@ -55,8 +57,8 @@ class Catalogue:
         for clip in clips:
             check_id(clip.id)
             before = known.get(clip.id)
-            if before:  # a run that does not read a file keeps its earlier digest
-                clip = replace(clip, files={**before.clip.files, **clip.files})
+            if before:
+                clip = _completed(clip, before.clip)
             record = Record(clip, (media or {}).get(clip.path, "") if clip.path else "")
             if not before or not same(before, record):
                 new.append(record)
@@ -85,3 +87,14 @@ class Catalogue:
         if self._tables != tables(self._folder):
             self._records = None  # another run has recorded clips meanwhile
         return self.records()
+
+
+def _completed(clip: Clip, before: Clip) -> Clip:
+    """The clip with what an earlier run knew and this one does not say: a split, names, digests of files."""
+    kept = {name: value for name, value in before.categories.items() if name not in clip.labels}
+    return replace(
+        clip,
+        split=clip.split or before.split,
+        categories={**kept, **clip.categories},
+        files={**before.files, **clip.files},
+    )

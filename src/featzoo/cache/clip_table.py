@@ -105,6 +105,7 @@ def _schema() -> Any:
             ("end", pa.float64()),
             ("split", pa.string()),
             ("labels", pa.map_(pa.string(), pa.float64())),
+            ("categories", pa.map_(pa.string(), pa.string())),
             ("words", pa.list_(word)),
             ("problem", pa.string()),
             ("media", pa.string()),
@@ -124,6 +125,7 @@ def _row(record: Record) -> dict[str, Any]:
         "end": clip.end,
         "split": clip.split,
         "labels": list(clip.labels.items()),
+        "categories": list(clip.categories.items()),
         "words": [word._asdict() for word in clip.words],
         "problem": clip.problem,
         "media": record.media,
@@ -141,6 +143,7 @@ def _record(row: dict[str, Any]) -> Record:
         words=tuple(Word(**word) for word in row["words"] or ()),
         split=row["split"],
         labels=dict(row["labels"] or ()),
+        categories=dict(row.get("categories") or ()),  # added in 0.2
         problem=row["problem"] or "",
         remarks=tuple(row.get("remarks") or ()),  # 0.1 wrote none
         files=dict(row.get("files") or ()),

@@ -34,7 +34,8 @@ def _dataset_digest(store: FeatureStore) -> str:
     whole = hashlib.sha256()
     for name, (clip, media) in sorted(store.records().items()):
         source = source_digest(clip, media, ("audio", "video", "words"))
-        whole.update(json.dumps([name, source, clip.split, sorted(clip.labels.items())]).encode())
+        names = [sorted(clip.categories.items())] if clip.categories else []  # none in stores of 0.1
+        whole.update(json.dumps([name, source, clip.split, sorted(clip.labels.items()), *names]).encode())
     return whole.hexdigest()
 
 

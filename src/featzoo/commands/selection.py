@@ -14,6 +14,7 @@ import click
 
 from featzoo import plugins
 from featzoo.cache.store import FeatureStore
+from featzoo.commands.label_report import print_categories
 from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, MissingWeights
 from featzoo.extraction.plan import runnable
 from featzoo.extraction.shares import share
@@ -82,6 +83,7 @@ def _find(selection: Selection, path: Path) -> list[Clip]:
     for remark in found.remarks:
         click.secho(remark, fg="yellow" if remark.endswith("left out") else None)
     _print_remarks(found.clips)
+    print_categories(found.clips)
     gone = gone_clips(path, selection.sources, found.clips)
     if gone:
         said = f"{count(len(gone), 'clip')} in {path} no longer there: {some(gone)}; feat forget takes clips out"

@@ -176,7 +176,14 @@ def _wrong_id(clip_id: str) -> str:
 
 
 def _merged(known: Clip, new: Clip) -> Clip:
-    merged = replace(known, split=new.split or known.split, labels={**known.labels, **new.labels})
+    labels = {name: value for name, value in known.labels.items() if name not in new.categories}
+    categories = {name: value for name, value in known.categories.items() if name not in new.labels}
+    merged = replace(
+        known,
+        split=new.split or known.split,
+        labels={**labels, **new.labels},
+        categories={**categories, **new.categories},
+    )
     if not known.words or (_untimed(known) and new.words and not _untimed(new)):
         merged = replace(merged, words=new.words, problem=new.problem)
     if known.path is None and (new.path is not None or known.end is None):

@@ -75,6 +75,7 @@ class Clip:
         words: Its transcript; times are from the clip's start.
         split: `train`, `valid` or `test`, if the data set says.
         labels: Its numeric labels by name.
+        categories: Its labels that are names: `{"emotion": "anger", "speaker": "03"}`; "" where there is none.
         problem: Why its transcript could not be read, else empty.
         remarks: What was left out or put right in its transcript and labels, each `kind: detail`.
         files: SHA-256 of files beside the media, by suffix; of those that an extractor has read.
@@ -90,6 +91,7 @@ class Clip:
     words: tuple[Word, ...] = ()
     split: str | None = None
     labels: Mapping[str, float] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     remarks: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

@@ -155,7 +155,7 @@ def read_manifest(path: Path) -> list[Clip]:
     """Clips of a CSV or Parquet table `id,path,start,end,text,split,<label columns>`.
 
     `path` is relative to the table's folder; all columns but `id` may be left out or empty. A column
-    that is not one of these and holds numbers is a label; other columns are left aside.
+    that is not one of these holds labels: numbers, or names such as `anger`.
 
     Raises:
         InvalidClips: If it cannot be read, or a row has no id or a wrong time.

@@ -40,13 +40,16 @@ def described(clip: Clip, row: Row, table: Table) -> Clip:
     # The words of the transcript beside it have times: they stay if the table says the same.
     told = bool(text) and text.split() != [word.text for word in clip.words]
     mmsa = "video_id" in table.columns
+    columns = [column for column in table.columns if column not in (MMSA_COLUMNS if mmsa else COLUMNS)]
     labels = {
         MMSA_LABELS.get(column, column) if mmsa else column: number
-        for column in table.columns
-        if column not in (MMSA_COLUMNS if mmsa else COLUMNS) and (number := table.number(row, column)) is not None
+        for column in columns
+        if column not in table.nominal and (number := table.number(row, column)) is not None
     }
+    categories = {column: name for column in columns if column in table.nominal and (name := table.name(row, column))}
     words = words_of(text) if told else clip.words
-    return replace(clip, labels=labels, split=split, words=words, problem="" if text else clip.problem)
+    problem = "" if text else clip.problem
+    return replace(clip, labels=labels, categories=categories, split=split, words=words, problem=problem)
 
 
 def match(clips: Sequence[Clip], table: Table) -> Mapping[str, Row]:
@@ -79,9 +82,12 @@ def match(clips: Sequence[Clip], table: Table) -> Mapping[str, Row]:
 
 def account(table: Table, columns: Collection[str], said: str = "") -> list[str]:
     """Lines that say which labels a table has, and for each column how many values are left out."""
-    labels, aside = [], []
+    labels, names, aside = [], [], []
     for column in table.columns:
         if column in columns:
+            continue
+        if column in table.nominal:
+            names += [column] if any(table.name(row, column) for row in table.rows) else []
             continue
         wrong = [row for row in table.rows if not table.is_empty(row, column) and table.number(row, column) is None]
         if any(table.number(row, column) is not None for row in table.rows):
@@ -90,9 +96,10 @@ def account(table: Table, columns: Collection[str], said: str = "") -> list[str]
             example = f"{table.at(wrong[0]).rpartition(', ')[2]}: {str(wrong[0].cells[column])[:30]!r}"
             rows = count(len(wrong), "row")
             aside.append(f"{table.path.name}: '{column}' is not a number in {rows} ({example}): left out")
-    names = f"labels {', '.join(labels)}" if labels else "no labels"
+    kinds = {"labels": labels, "names": names}
+    held = "; ".join(f"{kind} {', '.join(columns)}" for kind, columns in kinds.items() if columns) or "no labels"
     given = said or count(len(table.rows), "row")
-    return [f"{table.path.name}: {given}, {names}", *aside]
+    return [f"{table.path.name}: {given}, {held}", *aside]
 
 
 def _plain(name: str) -> str:

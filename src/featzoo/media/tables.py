@@ -19,10 +19,13 @@ from typing import Any
 from featzoo.errors import InvalidClips
 from featzoo.media.transcripts.encoding import UnknownEncoding, decode
 from featzoo.stand_ins import refuse_stand_in
+from featzoo.vocabulary import GROUPS
 
 DELIMITERS = ",;\t|"
 # Spellings of a missing number.
 MISSING = {"na", "n/a", "nan", "null", "none"}
+# What was meant as a number, in any spelling.
+NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+|inf(inity)?)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,23 @@ class Table:
         """Whether a cell of numbers is left empty, or holds a word such as NA for that."""
         value = row.cells.get(column)
         return value is None or str(value).lower() in MISSING
+
+    def name(self, row: Row, column: str) -> str:
+        """A cell as a name; empty if the cell is, or says that the value is missing. `none` is a name."""
+        value = row.cells.get(column)
+        if isinstance(value, float):
+            return f"{value:g}"
+        text = row.text(column)
+        return "" if text.lower() in MISSING - {"none"} else text
+
+    @cached_property
+    def nominal(self) -> frozenset[str]:
+        """Columns of names: those of groups such as speakers, and those of text without anything like a number."""
+        return frozenset(column for column in self.columns if column in GROUPS or self._holds_names(column))
+
+    def _holds_names(self, column: str) -> bool:
+        values = [row.cells[column] for row in self.rows if self.name(row, column)]
+        return bool(values) and all(isinstance(value, str) and not NUMBER.fullmatch(value) for value in values)
 
     @cached_property
     def _decimal_commas(self) -> frozenset[str]:

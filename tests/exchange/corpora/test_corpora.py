@@ -263,8 +263,12 @@ def test_meld_has_sentiment_emotion_and_dialogues(tmp_path):
     assert "refused train_sent_emo.csv, row 6: sentiment 'mixed'" in said
     clips = FeatureStore(tmp_path / "s").clips()
     assert {name: dict(c.labels) for name, c in clips.items()} == {
-        "train_dia0$_$10": {"sentiment": 0.0, "emotion": 0.0}, "train_dia0$_$2": {"sentiment": -1.0, "emotion": 3.0},
-        "train_dia0$_$3": {"sentiment": 1.0, "emotion": 4.0}, "dev_dia0$_$2": {"sentiment": 1.0, "emotion": 1.0},
+        "train_dia0$_$10": {"sentiment": 0.0}, "train_dia0$_$2": {"sentiment": -1.0},
+        "train_dia0$_$3": {"sentiment": 1.0}, "dev_dia0$_$2": {"sentiment": 1.0},
+    }  # fmt: skip
+    assert {name: tuple(c.categories.values()) for name, c in clips.items()} == {
+        "train_dia0$_$10": ("neutral", "train_dia0", "Phoebe"), "train_dia0$_$2": ("sadness", "train_dia0", "Phoebe"),
+        "train_dia0$_$3": ("joy", "train_dia0", "Phoebe"), "dev_dia0$_$2": ("surprise", "dev_dia0", "Phoebe"),
     }  # fmt: skip
     # Four seconds over "Oh.", "My" and "god": by letters 1.5, 1 and 1.5.
     spoken = clips["train_dia0$_$2"].words

@@ -1,4 +1,4 @@
-"""MELD from local files: sentiment and emotion of the utterances of dialogues, words with times, media."""
+"""MELD from local files: sentiment, emotion and speaker of the utterances of dialogues, words with times, media."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ PARTS = {"train": "train", "dev": "valid", "test": "test"}
 SENTIMENT = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
 # In the order of MELD's README.
 EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
-COLUMNS = ("Utterance", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
 TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d+)")
 
 
 def import_meld(folder: Path, store: Path, media: Path | None = None, dry_run: bool = False) -> Account:
-    """Import MELD: clips with words, split, `sentiment` (-1, 0, 1) and `emotion` (0 to 6, see `EMOTIONS`).
+    """Import MELD: clips with words, split, `sentiment` (-1, 0, 1), `emotion` (see `EMOTIONS`), `speaker` and `group`.
 
     Dialogues are numbered separately in each split, so utterance 3 of dialogue 12 is `train_dia12$_$3`: utterances of
-    a dialogue are neighbours. The times of the tables are positions in episodes of a series, which are not distributed.
-    Each clip is a separate file and starts at 0; a subtitle's duration is divided among its words.
+    a dialogue are neighbours, and their `group` is `train_dia12`. The times of the tables are positions in episodes of
+    a series, which are not distributed. Each clip is a separate file and starts at 0; a subtitle's duration is divided
+    among its words.
 
     Args:
         folder: Folder with train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, or some of them.
@@ -47,7 +48,7 @@ def import_meld(folder: Path, store: Path, media: Path | None = None, dry_run: b
     refused: dict[str, str] = {}
     clips = [clip for part, path in tables.items() for clip in _clips(part, path, refused)]
     untimed = sum(math.isnan(clip.words[0].start) for clip in clips if clip.words)
-    notes = ["not imported: Speaker, Season, Episode"]
+    notes = ["not imported: Season, Episode"]
     if untimed:
         notes.append(f"{count(untimed, 'clip')} with an end before the start in the table: the words get no times")
     if media:
@@ -67,6 +68,7 @@ def _clips(part: str, path: Path, refused: dict[str, str]) -> Iterator[Clip]:
 def _clip(part: str, row: Mapping[str, Any]) -> Clip:
     dialogue, utterance = (int(row[column]) for column in ("Dialogue_ID", "Utterance_ID"))
     sentiment, emotion = (str(row[column]).strip().lower() for column in ("Sentiment", "Emotion"))
+    speaker = row["Speaker"].strip()
     if sentiment not in SENTIMENT or emotion not in EMOTIONS:
         raise ValueError(
             f"sentiment '{sentiment}', emotion '{emotion}': expected {', '.join(SENTIMENT)} and an emotion"
@@ -77,7 +79,8 @@ def _clip(part: str, row: Mapping[str, Any]) -> Clip:
         f"{part}_dia{dialogue}$_${utterance}",
         words=words_of(row["Utterance"], *times),
         split=PARTS[part],
-        labels={"sentiment": SENTIMENT[sentiment], "emotion": float(EMOTIONS.index(emotion))},
+        labels={"sentiment": SENTIMENT[sentiment]},
+        categories={"emotion": emotion, "group": f"{part}_dia{dialogue}"} | ({"speaker": speaker} if speaker else {}),
     )
 
 

@@ -1,0 +1,54 @@
+"""Counts of clips by class and split, as `feat extract` and `feat label` print them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import click
+
+from featzoo.media.clip import Clip
+from featzoo.vocabulary import GROUPS, SPLITS, split_name
+from featzoo.wording import some
+
+# Columns with more names are printed as one line with the numbers of names.
+CLASSES = 20
+NO_SPLIT = "no split"
+
+
+def print_categories(clips: Sequence[Clip]) -> None:
+    """Print the number of clips of each class in each split, and the names of groups such as speakers."""
+    for column in dict.fromkeys(name for clip in clips for name in clip.categories):
+        counts = Counter((_split(clip), clip.categories.get(column, "")) for clip in clips)
+        names = sorted({name for _, name in counts if name})
+        splits = [split for split in (*SPLITS, NO_SPLIT) if any(one == split for one, _ in counts)]
+        if column in GROUPS or len(names) > CLASSES:
+            click.echo(_names(column, names, splits, counts))
+        else:
+            unnamed = [""] if any(not name for _, name in counts) else []
+            for line in _table(column, [*names, *unnamed], splits, counts):
+                click.echo(line)
+
+
+def _split(clip: Clip) -> str:
+    return split_name(clip.split) or NO_SPLIT
+
+
+def _names(column: str, names: Sequence[str], splits: Sequence[str], counts: Counter[tuple[str, str]]) -> str:
+    """`speaker: 10 names; train 8 (03, 08, 09 and 5 more), test 2 (15, 16)`."""
+    each = []
+    for split in splits:
+        here = [name for name in names if counts[split, name]]
+        each.append(f"{split} {len(here)} ({some(here)})" if here else f"{split} 0")
+    return f"{column}: {len(names)} in all; {', '.join(each)}"
+
+
+def _table(column: str, names: Sequence[str], splits: Sequence[str], counts: Counter[tuple[str, str]]) -> list[str]:
+    """A row for each class, a column for each split."""
+    rows = [[column, *splits], *([name or "(none)", *(str(counts[split, name]) for split in splits)] for name in names)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(splits) + 1)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells))
+    return lines
