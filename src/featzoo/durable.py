@@ -16,6 +16,9 @@ from pathlib import Path
 
 from featzoo.errors import StoreError
 
+# Bytes that are written and compared at once.
+CHUNK = 8 << 20
+
 HINTS = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder; stored features are kept",
     errno.EDQUOT: "your quota is used up: free some space or choose another folder; stored features are kept",
@@ -54,14 +57,38 @@ def replacing(place: Path, durable: bool = True) -> Iterator[Path]:
 
 
 def write(place: Path, content: str | bytes, durable: bool = True) -> None:
-    """Write a small file; text is written as UTF-8. See `replacing`.
+    """Write a file whose content is in memory; text is written as UTF-8. See `replacing`.
 
     Raises:
-        StoreError: If it cannot be written.
+        StoreError: If it cannot be written, or reads back as other bytes.
     """
     data = content.encode() if isinstance(content, str) else content
     with replacing(place, durable) as temporary:
-        temporary.write_bytes(data)
+        write_new(temporary, data)
+
+
+def write_new(place: Path, content: bytes | memoryview) -> None:
+    """Write a new file and compare what it holds with what was to be written.
+
+    Raises:
+        OSError: If it exists, cannot be written, or reads back as other bytes.
+    """
+    data = memoryview(content).cast("B")
+    handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        done = 0
+        while done < len(data):
+            count = os.write(handle, data[done : done + CHUNK])  # may write less than it is given
+            if count == 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))
+            done += count
+        same = os.fstat(handle).st_size == len(data) and all(
+            os.pread(handle, CHUNK, start) == data[start : start + CHUNK] for start in range(0, len(data), CHUNK)
+        )
+        if not same:
+            raise OSError(errno.EIO, "the file does not read back as it was written", str(place))
+    finally:
+        os.close(handle)
 
 
 def refused(folder: Path, error: Exception) -> StoreError:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from featzoo.durable import refused, replacing
+from featzoo.durable import refused, write
 from featzoo.errors import StoreError
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import Word
@@ -49,8 +49,9 @@ def write_records(folder: Path, records: Sequence[Record], forgotten: Sequence[s
     before = tables(folder)
     stamp = max(time.time_ns(), stamp_of(before[-1]) + 1 if before else 0)
     place = folder / f"{stamp:020d}-{uuid.uuid4().hex[:12]}.parquet"
-    with replacing(place) as temporary:
-        parquet.write_table(table, temporary)
+    image = pyarrow.BufferOutputStream()
+    parquet.write_table(table, image)
+    write(place, image.getvalue().to_pybytes())
     return place
 
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.cache.shard import Header, Layout, read_header
-from featzoo.durable import replacing
+from featzoo.durable import write
 from featzoo.errors import StoreError
 from featzoo.sequence import Array
 
@@ -81,11 +81,8 @@ def save_index(place: Path, index: Saved) -> None:
     }  # fmt: skip
     with suppress(OSError, StoreError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(place, durable=False) as temporary, temporary.open("wb") as file:
-            file.write(json.dumps(document).encode() + b"\n" + front)
-            for column in (0, 1):
-                for part in parts:
-                    file.write(part.tables[column].tobytes())
+        tables = [part.tables[column].tobytes() for column in (0, 1) for part in parts]
+        write(place, b"".join([json.dumps(document).encode(), b"\n", front, *tables]), durable=False)
 
 
 def load_index(place: Path, shards: Path) -> Saved:

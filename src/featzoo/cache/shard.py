@@ -11,6 +11,7 @@ that its writer could see, so that a slow clock does not make new features old).
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import socket
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from featzoo.durable import replacing
+from featzoo.durable import replacing, write_new
 from featzoo.errors import StoreError
 from featzoo.sequence import Array, FeatureSequence
 
@@ -147,8 +148,11 @@ def write_shard(folder: Path, spec: str, entries: Sequence[Entry], created: int 
                 f"has {first.features.shape[1:]} {first.features.dtype}: one feature set has one kind of row"
             )
     place = new_shard(folder)
+    # HDF5 passes over errors of a disk when it closes a file: it writes to memory only.
+    image = io.BytesIO()
+    _fill(image, spec, entries, created or time.time_ns())
     with replacing(place) as temporary:
-        _fill(temporary, spec, entries, created or time.time_ns())
+        write_new(temporary, image.getbuffer())
     return place
 
 
@@ -157,13 +161,13 @@ def new_shard(folder: Path) -> Path:
     return folder / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.h5"
 
 
-def _fill(path: Path, spec: str, entries: Sequence[Entry], created: int) -> None:
+def _fill(image: io.BytesIO, spec: str, entries: Sequence[Entry], created: int) -> None:
     sequences = [entry.sequence for entry in entries]
     lengths = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
     features = np.concatenate([s.features for s in sequences])
     little = features.dtype.newbyteorder("<")
     text = h5py.string_dtype("utf-8")
-    with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
+    with h5py.File(image, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
         file.attrs.update({"format": FORMAT, "spec": spec, "created": created})
         file.create_dataset("features", data=features.astype(little, copy=False))
         file.create_dataset("intervals", data=np.concatenate([s.intervals for s in sequences]).astype("<f8"))
