@@ -91,6 +91,18 @@ def write_new(place: Path, content: bytes | memoryview) -> None:
         os.close(handle)
 
 
+def remove(place: Path) -> None:
+    """Delete a file, if it is there.
+
+    Raises:
+        StoreError: If it cannot be deleted.
+    """
+    try:
+        place.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(place.parent, error) from error
+
+
 def refused(folder: Path, error: Exception) -> StoreError:
     """The error for a folder that cannot be written: the system's reason, and what to do."""
     number, text = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)

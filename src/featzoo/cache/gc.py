@@ -25,7 +25,7 @@ from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, write_verified
 from featzoo.cache.shard import VanishedShard, clip_digest, read_header
 from featzoo.cache.store import FeatureStore
-from featzoo.durable import move, refused
+from featzoo.durable import move, refused, remove
 from featzoo.errors import DamagedShard, StoreError
 
 # Unfinished files older than this are no longer being written.
@@ -111,7 +111,7 @@ def remove_garbage(store: FeatureStore, garbage: Sequence[Garbage], grace: float
         elif each.kind == "set":
             _delete_set(store, each.place)
         else:
-            _delete(each.place)
+            remove(each.place)
     for key, names in shards.items():
         _shrink(store, store[key], names - {""}, grace)
 
@@ -271,15 +271,8 @@ def _delete_set(store: FeatureStore, folder: Path) -> None:
         folder = target
     for pattern in WRITTEN:
         for place in folder.glob(pattern):
-            _delete(place)
+            remove(place)
     # Folders go only when they are empty.
     with suppress(OSError):
         for place in (*folder.iterdir(), folder, folder.parent):
             place.rmdir()
-
-
-def _delete(place: Path) -> None:
-    try:
-        place.unlink(missing_ok=True)
-    except OSError as error:
-        raise refused(place.parent, error) from error

@@ -14,7 +14,7 @@ from featzoo.cache.check import check_shard
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, read_notes, write_shard
 from featzoo.cache.store import FeatureStore
-from featzoo.durable import refused, write
+from featzoo.durable import refused, remove, write
 from featzoo.errors import DamagedShard, StoreError
 from featzoo.sequence import FeatureSequence
 
@@ -208,11 +208,11 @@ def sweep(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: 
     """Delete the merged shards that may be deleted, and return their number."""
     places = sweepable(found, grace, used)
     for place in places:
-        place.unlink(missing_ok=True)
+        remove(place)
     if places:
         found.index.refresh()
     present = {place.name for place in (found.folder / "shards").glob("*.h5")}
     for note, shards, _ in _notes(found):
         if not present & set(shards):
-            note.unlink(missing_ok=True)
+            remove(note)
     return len(places)

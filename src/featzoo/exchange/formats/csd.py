@@ -23,6 +23,7 @@ from featzoo.errors import InvalidClips, StoreError
 from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.exchange.pickles.read import plain_text, said
+from featzoo.exchange.watched_file import watched
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts.tiers import NO_WORD
 from featzoo.media.transcripts.words import Word, without_wrong_times
@@ -206,7 +207,7 @@ def export_csd(
 
 
 def _write(found: FeatureSet, values: Mapping[str, Any], path: Path) -> None:
-    with h5py.File(path, "w") as file:
+    with watched(path) as target, h5py.File(target, "w") as file:
         root = file.create_group(found.name)
         data = root.create_group("data")
         for clip_id in found:

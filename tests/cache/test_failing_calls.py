@@ -1,0 +1,49 @@
+"""One failing call at every point at which an operation changes a file: nothing broken goes live, nothing is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+OPERATIONS = ["add", "pack", "gc", "merge", "import", "repair", "export"]
+STOPPED = {0: "done", 1: "a StoreError", 2: "done, no call failed"}
+
+# In `make test`; `pytest -m faults` has every operation with every error.
+USUAL = {("add", errno.EIO), ("pack", errno.EIO), ("merge", errno.EIO)}
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="builds a library to preload with cc"),
+]
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    library = tmp_path_factory.mktemp("shim") / "failing_calls.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "failing_calls.c", "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, 0], ids=["EIO", "ENOSPC", "short"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_failing_call_neither_breaks_nor_loses_a_clip(tmp_path, shim, operation, error, record_property, request):
+    if (operation, error) not in USUAL and request.config.getoption("-m") != "faults":
+        pytest.skip("only with -m faults")
+    command = [sys.executable, HERE / "failing_calls.py", operation, str(error), shim, tmp_path]
+    environment = {**os.environ, "LD_PRELOAD": str(shim)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    trials = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stderr
+    assert [trial for trial in trials if trial["wrong"] or trial["status"] not in STOPPED] == [], done.stderr
+    assert len(trials) > 3
+    if not error:
+        assert {trial["status"] for trial in trials} <= {0, 2}  # half a write is no error
+    record_property("tally", {"failing calls": len(trials) - 1})
