@@ -24,6 +24,7 @@ from conftest import tone, write_wav
 
 from featzoo.cache import index
 from featzoo.cache.check import check_store
+from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.pack import pack_store
 from featzoo.cache.shard import clip_digest
 from featzoo.cache.store import FeatureStore
@@ -159,6 +160,7 @@ ADDER = """
 import sys
 import numpy as np
 from featzoo import FeatureStore
+from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.pack import pack_store
 store, me = FeatureStore.create(sys.argv[1]), sys.argv[2]
 for i in range(25):
@@ -367,6 +369,7 @@ real, real_ns = time.time, time.time_ns
 time.time, time.time_ns = lambda: real() + shift, lambda: real_ns() + round(shift * 1e9)
 import numpy as np
 from featzoo import Clip, FeatureStore
+from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.pack import pack_store
 store, deed, value = FeatureStore.create(sys.argv[1]), sys.argv[3], float(sys.argv[4])
 if deed == "write":
@@ -398,13 +401,14 @@ def test_a_copy_written_during_a_pack_stays_the_newest(tmp_path, monkeypatch):
     store = FeatureStore.create(tmp_path / "features")
     for value in range(3):
         store.add("x", {"a": np.full((1, 2), value, np.float32)})
-    from featzoo.cache import pack
+    put = FeatureSet.put
 
-    def meanwhile(found, entries, created, write=pack.write_verified):
+    def meanwhile(found, entries, created):
+        monkeypatch.setattr(FeatureSet, "put", put)
         FeatureStore(store.path).add("x", {"a": np.full((1, 2), 9, np.float32)})
-        return write(found, entries, created)
+        put(found, entries, created)
 
-    monkeypatch.setattr(pack, "write_verified", meanwhile)
+    monkeypatch.setattr(FeatureSet, "put", meanwhile)
     list(pack_store(FeatureStore(store.path), grace=0))
     assert FeatureStore(store.path)["x"]["a"].features[0, 0] == 9
 

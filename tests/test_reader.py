@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -32,7 +33,7 @@ def test_it_imports_nothing_of_featzoo_and_is_short():
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert modules == {"__future__", "json", "pathlib", "typing", "h5py", "numpy"}
+    assert modules == {"__future__", "json", "hashlib", "pathlib", "typing", "h5py", "numpy", "xxhash"}
     assert len(text.splitlines()) <= 150
 
 
@@ -66,3 +67,16 @@ def test_missing_sets_and_clips_are_named(store, tmp_path):
     (store.path / "STORE.json").write_text('{"format": 9}')
     with pytest.raises(ValueError, match="has format 9"):
         reader.Store(store.path)
+
+
+@pytest.mark.parametrize("hash_package", ["xxhash", None])
+def test_a_changed_value_is_refused(store, monkeypatch, hash_package):
+    if hash_package is None:
+        monkeypatch.setattr(reader, "xxhash", None)
+    (place,) = (store["set-float32"].folder / "shards").glob("*.h5")
+    with h5py.File(place, "r+") as file:
+        file["features"][0, 0, 0] += 1
+    plain = reader.Store(store.path)
+    with pytest.raises(ValueError, match=r"the bytes of 'ä/1.mp4' differ from those that were written"):
+        plain.read("set-float32", "ä/1.mp4")
+    assert len(plain.read("set-float32", "ä/2.mp4")[0]) == 2

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from featzoo.errors import StoreError
 
-# Bytes that are written and compared at once.
+# Number of bytes that are written or compared at a time.
 CHUNK = 8 << 20
 
 HINTS = {
@@ -60,7 +60,7 @@ def write(place: Path, content: str | bytes, durable: bool = True) -> None:
     """Write a file whose content is in memory; text is written as UTF-8. See `replacing`.
 
     Raises:
-        StoreError: If it cannot be written, or reads back as other bytes.
+        StoreError: If it cannot be written, or reads back differently.
     """
     data = content.encode() if isinstance(content, str) else content
     with replacing(place, durable) as temporary:
@@ -68,10 +68,10 @@ def write(place: Path, content: str | bytes, durable: bool = True) -> None:
 
 
 def write_new(place: Path, content: bytes | memoryview) -> None:
-    """Write a new file and compare what it holds with what was to be written.
+    """Write a new file, read it back and compare.
 
     Raises:
-        OSError: If it exists, cannot be written, or reads back as other bytes.
+        OSError: If it exists, cannot be written, or reads back differently.
     """
     data = memoryview(content).cast("B")
     handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -86,7 +86,7 @@ def write_new(place: Path, content: bytes | memoryview) -> None:
             os.pread(handle, CHUNK, start) == data[start : start + CHUNK] for start in range(0, len(data), CHUNK)
         )
         if not same:
-            raise OSError(errno.EIO, "the file does not read back as it was written", str(place))
+            raise OSError(errno.EIO, "the file reads back differently from what was written", str(place))
     finally:
         os.close(handle)
 

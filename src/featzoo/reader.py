@@ -1,4 +1,4 @@
-"""Read a feature store with only h5py and NumPy: copy this file into any project.
+"""Read a feature store with only h5py and NumPy (and xxhash, if installed): copy this file into any project.
 
     from reader import Store
     store = Store("features")
@@ -10,6 +10,7 @@ The format is described in docs/reference/store-format.md. This file does not im
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-FORMAT = 1
+try:
+    import xxhash
+except ImportError:  # SHA-256 is compared instead, which is slower
+    xxhash = None  # type: ignore[assignment]
+
+FORMATS = (1, 2)
 
 
 class Store:
@@ -30,8 +36,8 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         declared = json.loads((self.path / "STORE.json").read_text(encoding="utf-8"))
-        if declared["format"] != FORMAT:
-            raise ValueError(f"{self.path} has format {declared['format']}; this reader supports {FORMAT}")
+        if declared["format"] not in FORMATS:
+            raise ValueError(f"{self.path} has format {declared['format']}; this reader supports {FORMATS}")
         self._places: dict[str, dict[str, tuple[Path, int]]] = {}
 
     def sets(self) -> list[str]:
@@ -62,11 +68,13 @@ class Store:
     def read(self, name: str, clip: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
         """One clip: features (T, ..., D) memory-mapped from the file, intervals (T, 2) seconds, D column names.
 
-        For a clip that was stored more than once, the last copy is returned. (featzoo itself returns the copy that
-        matches the clip's current media and words.)
+        Every read is compared with the clip's checksum. For a clip that was stored more than once, the last copy is
+        returned. (featzoo itself returns the copy that matches the clip's current media and words, and compares each
+        clip once per process.)
 
         Raises:
             KeyError: If the set has no such clip.
+            ValueError: If the clip's bytes differ from those that were written.
         """
         key = self.key(name)
         index = self._index(key)
@@ -75,24 +83,48 @@ class Store:
         place, number = index[clip]
         with h5py.File(place, "r", locking=False) as file:
             first, last = (int(value) for value in file["offsets"][number : number + 2])
-            names = [str(value) for value in file["names"].asstr()[:]]
+            names = _texts(file["names"])
             intervals = file["intervals"][first:last]
             features, start = file["features"], file["features"].id.get_offset()
             kind, tail = features.dtype, features.shape[1:]
-        if first == last:
-            return np.empty((0, *tail), kind), intervals, names
-        size = int(np.prod(tail)) * kind.itemsize
-        shape = (last - first, *tail)
-        return np.memmap(place, kind, "r", offset=start + first * size, shape=shape), intervals, names
+            shape = (last - first, *tail)
+            if first == last:
+                values = np.empty(shape, kind)
+            else:
+                size = int(np.prod(tail)) * kind.itemsize
+                values = np.memmap(place, kind, "r", offset=start + first * size, shape=shape)
+            if not _intact(file, number, values, intervals, names, clip):
+                raise ValueError(f"{place}: the bytes of '{clip}' differ from those that were written")
+        return values, intervals, names
 
     def _index(self, key: str) -> dict[str, tuple[Path, int]]:
         """Clip id to its newest shard and its number in it; read once."""
         if key not in self._places:
             found: dict[str, tuple[int, Path, int]] = {}
             for place in (self.path / key / "shards").glob("*.h5"):
+                if place.name.startswith("."):
+                    continue  # unfinished
                 with h5py.File(place, "r", locking=False) as file:
                     created = int(file.attrs["created"])
-                    for number, clip in enumerate(file["clip_ids"].asstr()[:]):
+                    for number, clip in enumerate(_texts(file["clip_ids"])):
                         found[clip] = max(found.get(clip, (-1, place, 0)), (created, place, number))
             self._places[key] = {clip: (place, number) for clip, (_, place, number) in found.items()}
         return self._places[key]
+
+
+def _texts(dataset: Any) -> list[str]:
+    """Strings: UTF-8 of fixed length or, in format 1, of variable length."""
+    return [value.decode() for value in dataset[:].tolist()]
+
+
+def _intact(file: Any, number: int, features: Any, intervals: Any, names: list[str], clip: str) -> bool:
+    """Whether a clip matches its checksum; docs/reference/store-format.md defines it."""
+    shape = f"{features.dtype.str}{features.shape}"
+    if "checks" not in file or xxhash is None:
+        whole = hashlib.sha256(shape.encode() + features.tobytes() + intervals.tobytes()).hexdigest()
+        return bool(whole == file["digests"][number].decode())
+    noted = file["noted"][:].tolist() if "noted" in file else []
+    notes = file["notes"][noted.index(number)].decode() if number in noted else ""
+    head = "\0".join((shape, clip, file["sources"][number].decode(), notes, *names))
+    check = xxhash.xxh3_64_intdigest(head.encode() + features.tobytes() + intervals.tobytes())
+    return check == int(file["checks"][number])

@@ -84,7 +84,7 @@ def merge(top: Path) -> None:
 
 
 def bring_in(top: Path) -> None:
-    import_npz(top / "in.npz", "x", top / "features")
+    import_npz(top / "in.npz", top / "features", "x")
 
 
 def repair(top: Path) -> None:
@@ -106,8 +106,9 @@ def wrong(top: Path, operation: str) -> Iterator[str]:
     store = FeatureStore(top / "features")
     if operation != "repair":
         yield from (f"{damage.shard.name}: {damage.problem}" for damage in check_store(store))
-    kept = {f"c{number}" for number in range(1 if operation == "repair" else 0, 6)} | {"old"}
-    yield from (f"lost {clip}" for clip in kept - {*store["x"]})
+    lost = {*(f"c{number}" for number in range(6)), "old"} - {*store["x"]}
+    if len(lost) > (operation == "repair"):  # it has one clip in the damaged shard
+        yield f"lost {sorted(lost)}"
     for found in store.sets():
         yield from _wrong_in(found)
     for name, clip in store.clips().items():
@@ -167,7 +168,7 @@ def main() -> None:
         return 0
 
     number, status = 0, 0
-    while status != 2:
+    while status not in (2, 3):
         shutil.rmtree(top, ignore_errors=True)
         shutil.copytree(folder / "made", top)
         status = in_a_process(work)

@@ -43,7 +43,7 @@ def test_a_failing_call_neither_breaks_nor_loses_a_clip(tmp_path, shim, operatio
     trials = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
     assert [trial for trial in trials if trial["wrong"] or trial["status"] not in STOPPED] == [], done.stderr
-    assert len(trials) > 3
+    assert len(trials) > 1
     if not error:
         assert {trial["status"] for trial in trials} <= {0, 2}  # half a write is no error
     record_property("tally", {"failing calls": len(trials) - 1})

@@ -61,11 +61,11 @@ def kinds(garbage):
 
 def stored(store, key="x"):
     """Every stored sequence: clip and first value, of all shards."""
-    found = FeatureStore(store.path)[key]
+    found = FeatureStore(store.path, verify="never")[key]
     values = []
     for name in found.ids():
         for place in found.index.places(name):
-            got = found.sequence(found.index.path(place.shard), found.index.header(place.shard), place.number)
+            got = found.sequence(place, name)
             values.append((name, float(got.features[0, 0])))
     return sorted(values)
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from featzoo.cache import index_file
 from featzoo.cache.index import SetIndex
-from featzoo.cache.shard import Entry, write_shard
+from featzoo.cache.shard import Entry
+from featzoo.cache.shard_writer import write_shard
 from featzoo.cache.store import FeatureStore
 from featzoo.sequence import FeatureSequence
 

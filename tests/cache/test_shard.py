@@ -2,11 +2,13 @@
 
 import hashlib
 
+import h5py
 import numpy as np
 import pytest
 
-from featzoo.cache import shard
-from featzoo.cache.shard import Entry, clip_digest, read_header, write_shard
+from featzoo.cache.shard import Entry, VanishedShard, clip_digest
+from featzoo.cache.shard_reader import read_header
+from featzoo.cache.shard_writer import write_shard
 from featzoo.errors import StoreError
 from featzoo.sequence import FeatureSequence
 
@@ -57,6 +59,6 @@ def test_a_shard_deleted_while_it_is_opened_is_gone_not_damaged(tmp_path, monkey
         path.unlink()
         raise OSError("Unable to synchronously open file (can't retrieve stat info for file)")
 
-    monkeypatch.setattr(shard.h5py, "File", deleted_meanwhile)
-    with pytest.raises(shard.VanishedShard, match="is gone"):
-        shard.read_header(path)
+    monkeypatch.setattr(h5py, "File", deleted_meanwhile)
+    with pytest.raises(VanishedShard, match="is gone"):
+        read_header(path)

@@ -12,7 +12,9 @@ from featzoo.cache.align import align_set
 from featzoo.cache.check import check_store
 from featzoo.cache.merge import merge_stores
 from featzoo.cache.pack import pack_store
-from featzoo.cache.shard import Entry, read_notes, write_shard
+from featzoo.cache.shard import Entry
+from featzoo.cache.shard_reader import notes_of, read_header
+from featzoo.cache.shard_writer import write_shard
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
 from featzoo.extraction.driver import extract_all
@@ -64,8 +66,8 @@ def test_a_shard_without_notes_has_no_data_set_for_them(tmp_path):
     rows = FeatureSequence(np.zeros((2, 1), np.float32), np.zeros((2, 2)), ("x",))
     plain = write_shard(tmp_path, "spec", [Entry("a", "", rows)])
     noted = write_shard(tmp_path, "spec", [Entry("a", "", rows), Entry("b", "", rows, {"gap": TEXT})])
-    assert read_notes(plain) == [{}]
-    assert read_notes(noted) == [{}, {"gap": TEXT}]
+    assert notes_of(read_header(plain), 0) == {}
+    assert [notes_of(read_header(noted), number) for number in range(2)] == [{}, {"gap": TEXT}]
 
 
 def test_notes_are_shown_by_feat_extract_and_feat_show(store, tmp_path):

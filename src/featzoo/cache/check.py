@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.shard import Header, VanishedShard, clip_digest, mapped, read_header
+from featzoo.cache.shard import VanishedShard
+from featzoo.cache.shard_reader import damage_of, read_header
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import move
-from featzoo.errors import StoreError
-from featzoo.sequence import Array
+from featzoo.errors import DamagedShard, StoreError
 
 # `repair` moves damaged shards to this folder instead of deleting them.
 ASIDE = "damaged"
@@ -61,29 +61,17 @@ def check_shard(place: Path, found: FeatureSet) -> str:
     """
     try:
         header = read_header(place)
-        features, intervals = mapped(place, header)
     except VanishedShard:
         raise
     except StoreError as error:
         return str(error)
-    offsets = header.offsets
-    counts = {len(header.clip_ids), len(header.sources), len(header.digests), len(offsets) - 1}
-    if len(counts) != 1 or offsets[0] != 0 or bool((np.diff(offsets) < 0).any()):
-        return "its tables of clips do not match each other"
     kind = found.kind
     if kind is not None and kind != (header.names, np.dtype(header.dtype), header.tail):
         return f"its rows are {header.tail} {header.dtype}, those of the set {kind[2]} {kind[1]}, or columns differ"
-    return _check_clips(header, features, intervals)
-
-
-def _check_clips(header: Header, features: Array, intervals: Array) -> str:
-    if bool((intervals[:, 1] < intervals[:, 0]).any()):
-        return "an interval ends before it starts"
-    for number, clip_id in enumerate(header.clip_ids):
-        rows = slice(int(header.offsets[number]), int(header.offsets[number + 1]))
-        if clip_digest(features[rows], intervals[rows]) != header.digests[number]:
-            return f"the bytes of '{clip_id}' differ from those that were written"
-    return ""
+    try:
+        return damage_of(place, header)
+    except DamagedShard as error:
+        return str(error)
 
 
 def _set_aside(place: Path, found: FeatureSet) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from featzoo.durable import refused, write
+from featzoo.durable import refused, remove, write
 from featzoo.vocabulary import is_lasting
 
 
@@ -69,7 +69,7 @@ class Failures:
     def remove(self, clip_ids: Iterable[str]) -> None:
         """Delete any failures of these clips."""
         for clip_id in clip_ids:
-            self._place(clip_id).unlink(missing_ok=True)
+            remove(self._place(clip_id))
 
     def get(self, clip_id: str) -> Failure | None:
         """The clip's last failure; None if it did not fail."""

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from featzoo.cache import documents
 from featzoo.cache.failures import Failure, Failures
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.index_file import SUFFIX
-from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id, mapped, read_header, read_notes, write_shard
-from featzoo.errors import MissingFeatures, StoreError, suggestion
+from featzoo.cache.owner import Owner
+from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id
+from featzoo.cache.shard_reader import Mapped, notes_of, read_header
+from featzoo.cache.shard_writer import write_shard
+from featzoo.errors import DamagedShard, MissingFeatures, StoreError, suggestion
+from featzoo.extractors.contract import spec_digest
 from featzoo.sequence import Array, FeatureSequence
 
 # Number of attempts to find a clip again after another process has packed its shard.
 TRIES = 3
-
-
-class Owner(Protocol):
-    """The part of a store that a feature set needs: its folder, current clips, and sets by key, for pickling."""
-
-    path: Path
-
-    def source(self, clip_id: str, reads: Sequence[str]) -> str | None:
-        """The digest of a clip's current inputs; None if it is unknown."""
-
-    def __getitem__(self, request: str) -> FeatureSet: ...
 
 
 class FeatureSet:
@@ -48,15 +42,18 @@ class FeatureSet:
 
     def __init__(self, store: Owner, folder: Path) -> None:
         self.store, self.folder = store, folder
-        try:
-            document = json.loads((folder / "set.json").read_text(encoding="utf-8"))
-            self.name, self.digest = str(document["name"]), str(document["digest"])
-            self.spec: dict[str, Any] = document["spec"]
-            self.provenance: dict[str, Any] = document["provenance"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{folder / 'set.json'} is damaged: {error}") from error
         self.key = folder.name
         self._failures = Failures(folder)
+        place = folder / "set.json"
+        try:
+            document = documents.read(place)
+            self.name, self.digest = str(document["name"]), str(document["digest"])
+            self.spec: dict[str, Any] = dict(document["spec"])
+            self.provenance: dict[str, Any] = dict(document["provenance"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{place} is damaged: {error}") from error
+        if (spec_digest(self.spec), f"{self.name}-{self.digest[:8]}") != (self.digest, self.key):
+            raise StoreError(f"{place} is damaged: its name, digest and spec do not match each other")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (operator.getitem, (self.store, self.key))
@@ -114,31 +111,49 @@ class FeatureSet:
 
         Raises:
             MissingFeatures: If it is not stored.
+            DamagedShard: If its bytes differ from those that were written, and no intact copy of them is stored.
         """
         for _ in range(TRIES):
             try:
                 return self._read(clip_id)
-            except StoreError:
-                # Packed away by another process since the index was read?
+            except VanishedShard:
+                # Packed away by another process since the index was read.
                 self.index.refresh()
+            except DamagedShard as error:
+                return self._intact_copy(clip_id, error)
         return self._read(clip_id)
 
     def _read(self, clip_id: str) -> FeatureSequence:
         only = self.index.only(clip_id)
         if only is not None:
-            return self.sequence(*only)
+            return self._sequence(*only, clip_id)
         place = self.place(clip_id)
-        return self.sequence(self.index.path(place.shard), self.index.header(place.shard), place.number)
+        return self.sequence(place, clip_id)
 
-    def sequence(self, shard: Path, layout: Layout, number: int) -> FeatureSequence:
-        """Clip `number` of a shard: views of the mapped file.
+    def _intact_copy(self, clip_id: str, error: DamagedShard) -> FeatureSequence:
+        """The same bytes from another shard, such as one that has been merged."""
+        damaged = self.place(clip_id)
+        for place in self.index.places(clip_id):
+            if place.shard != damaged.shard and (place.source, place.digest) == (damaged.source, damaged.digest):
+                with suppress(StoreError):
+                    return self.sequence(place, clip_id)
+        raise error
+
+    def sequence(self, place: Place, clip_id: str) -> FeatureSequence:
+        """One stored copy of a clip: views of the mapped file.
 
         Raises:
-            StoreError: If the file is missing or truncated.
+            VanishedShard: If the file is missing.
+            DamagedShard: If it is truncated, or the clip's bytes differ from those that were written.
         """
-        features, intervals = _views(shard, layout)
+        return self._sequence(self.index.path(place.shard), self.index.header(place.shard), place.number, clip_id)
+
+    def _sequence(self, shard: Path, layout: Layout, number: int, clip_id: str) -> FeatureSequence:
+        held = _mapped(shard, layout)
+        if (not held.verified[number] or self.store.verify == "always") and self.store.verify != "never":
+            held.verify(number, clip_id, "" if layout.places.checks else self.index.digest(shard.name, number))
         first, last = layout.offsets[number : number + 2].tolist()
-        return FeatureSequence.stored(features[first:last], intervals[first:last], layout.names)
+        return FeatureSequence.stored(held.features[first:last], held.intervals[first:last], layout.names)
 
     def array(self, clip_id: str) -> Array:
         """Only a clip's features: (T, ..., D), memory-mapped.
@@ -158,7 +173,7 @@ class FeatureSet:
         for _ in range(TRIES):
             place = self.place(clip_id)
             try:
-                return read_notes(self.index.path(place.shard))[place.number]
+                return notes_of(read_header(self.index.path(place.shard)), place.number)
             except VanishedShard:
                 self.index.refresh()
         return {}
@@ -167,13 +182,11 @@ class FeatureSet:
         """The stored clips that have notes, by kind of note."""
         found: dict[str, set[str]] = defaultdict(set)
         for shard in self.index.shards():
-            path = self.index.path(shard)
             try:
-                noted = [number for number, notes in enumerate(read_notes(path)) if notes]
-                clip_ids = read_header(path).clip_ids if noted else []
+                header = read_header(self.index.path(shard))
             except VanishedShard:
                 continue
-            for clip_id in {clip_ids[number] for number in noted}:
+            for clip_id in {header.clip_ids[number] for number in header.notes}:
                 for kind in self.notes(clip_id):
                     found[kind].add(clip_id)
         return {kind: sorted(clip_ids) for kind, clip_ids in sorted(found.items())}
@@ -221,9 +234,17 @@ class FeatureSet:
                 f"{kind[2]} {kind[1]}, or other column names: raise the extractor's version when its output changes"
             )
         # Newer than all existing shards, even if another host's clock is ahead of this one's.
-        created = max(time.time_ns(), newest.created + 1 if newest else 0)
-        self.index.take(write_shard(self.folder / "shards", self.digest, entries, created))
+        self.put(entries, max(time.time_ns(), newest.created + 1 if newest else 0))
         self.settle(entry.clip_id for entry in entries)
+
+    def put(self, entries: Sequence[Entry], created: int) -> None:
+        """Write clips as one shard of a given age, and verify it.
+
+        Raises:
+            StoreError: If the bytes of a clip do not match its digest, or the shard cannot be written.
+        """
+        self.store.upgrade()
+        self.index.take(write_shard(self.folder / "shards", self.digest, entries, created))
 
     def fail(self, clip_id: str, source: str, reason: str, message: str, retry: bool = False) -> None:
         """Record why a clip has no features.
@@ -248,4 +269,4 @@ class FeatureSet:
 
 
 # Number of shards that stay mapped between reads.
-_views = lru_cache(maxsize=1024)(mapped)
+_mapped = lru_cache(maxsize=1024)(Mapped)

@@ -22,10 +22,11 @@ from featzoo.cache.check import ASIDE
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.index import Place
 from featzoo.cache.index_file import SUFFIX
-from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, write_verified
-from featzoo.cache.shard import VanishedShard, clip_digest, read_header
+from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, unlike
+from featzoo.cache.shard import VanishedShard
+from featzoo.cache.shard_reader import read_header
 from featzoo.cache.store import FeatureStore
-from featzoo.durable import move, refused, remove
+from featzoo.durable import move, remove
 from featzoo.errors import DamagedShard, StoreError
 
 # Unfinished files older than this are no longer being written.
@@ -183,7 +184,7 @@ def _shrink(store: FeatureStore, found: FeatureSet, shards: Collection[str], gra
             _verify_kept(store, found, shard, numbers)
             kept = [e for number, e in enumerate(entries_of(found.index.path(shard))) if number not in numbers]
             if kept:
-                write_verified(found, kept, found.index.header(shard).created)
+                found.put(kept, found.index.header(shard).created)
             written.append(shard)
     if written:
         note_merged(found, written)
@@ -201,12 +202,9 @@ def _verify_kept(store: FeatureStore, found: FeatureSet, shard: str, numbers: Co
     for clip_id in {clip_ids[number] for number in numbers}:
         places = [place for place in found.index.places(clip_id) if place.shard not in merged]
         for place in _kept(store, found, clip_id, places):
-            got = found.sequence(found.index.path(place.shard), found.index.header(place.shard), place.number)
-            if clip_digest(got.features, got.intervals) != place.digest:
-                raise DamagedShard(
-                    f"{found.index.path(place.shard)}: the bytes of '{clip_id}' differ from those that were written. "
-                    "Repair the store first"
-                )
+            problem = unlike(found, place, clip_id)
+            if problem:
+                raise DamagedShard(f"{problem}. Repair the store first")
 
 
 # Sets and loose files

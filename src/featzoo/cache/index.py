@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featzoo.cache.index_file import Part, Saved, load_index, save_index, tables_of
-from featzoo.cache.shard import Layout, VanishedShard, read_header
+from featzoo.cache.shard import Layout, VanishedShard
+from featzoo.cache.shard_reader import read_header
 from featzoo.errors import StoreError
 
 # A shard that disappears between being listed and opened was packed: the folder is listed again this many times.
@@ -182,6 +183,11 @@ class SetIndex:
     def repeated(self) -> list[str]:
         """The ids of clips that are stored more than once, sorted."""
         return sorted(clip_id for clip_id, rows in self._rows.items() if not isinstance(rows, int))
+
+    def digest(self, shard: str, number: int) -> str:
+        """The digest of a clip of a shard."""
+        digest: bytes = self._names[shard].tables[1][number]
+        return digest.decode()
 
     def header(self, shard: str) -> Layout:
         """The layout of a shard."""

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from featzoo.cache.shard import Header, Layout, read_header
+from featzoo.cache.shard import Header, Layout, Places
+from featzoo.cache.shard_reader import read_header
 from featzoo.durable import write
 from featzoo.errors import StoreError
 from featzoo.sequence import Array
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".index"
 # Bytes of a source or a digest: SHA-256 in hex.
 HEX = 64
@@ -114,7 +115,7 @@ def _read(document: dict[str, Any], file: BufferedReader, start: int, front: byt
     parts, first = [], 0
     for number, (name, size, count, columns, dtype, tail, places, created) in enumerate(document["shards"]):
         its_offsets = offsets[first + number : first + number + count + 1]
-        layout = Layout(its_offsets, names[columns], dtype, tuple(tail), (places[0], places[1]), created)
+        layout = Layout(its_offsets, names[columns], dtype, tuple(tail), Places(*places), created)
         where = (start + stop + HEX * first, start + stop + HEX * (clips + first))
         read_tables = partial(_tables, file, where, count, shards / name)
         parts.append(Part(name, shards / name, size, layout, count, read_tables))

@@ -11,8 +11,10 @@ from pathlib import Path
 from featzoo.cache.check import Damage, check_shard
 from featzoo.cache.clip_table import Record, read_records, tables
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.pack import entries_of, merged_shards, write_verified
-from featzoo.cache.shard import Header, VanishedShard, new_shard, read_header
+from featzoo.cache.pack import entries_of, merged_shards
+from featzoo.cache.shard import Header, VanishedShard
+from featzoo.cache.shard_reader import read_header
+from featzoo.cache.shard_writer import new_shard
 from featzoo.cache.source import source_digest
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import refused, replacing
@@ -159,6 +161,7 @@ class _Merge:
 
     def _store(self, ours: FeatureSet, place: Path, header: Header, taken: list[int]) -> None:
         if len(taken) == len(header.clip_ids):
+            ours.store.upgrade()
             target = new_shard(ours.folder / "shards")
             with replacing(target) as temporary:
                 _link(place, temporary)
@@ -170,7 +173,7 @@ class _Merge:
             ours.index.take(target)
         else:
             entries = list(entries_of(place))
-            ours.index.take(write_verified(ours, [entries[number] for number in taken], header.created))
+            ours.put([entries[number] for number in taken], header.created)
         ours.settle(header.clip_ids[number] for number in taken)
 
     def _account(self, header: Header, taken: list[int], identical: int) -> None:

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from featzoo.cache.check import check_shard
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.shard import Entry, VanishedShard, clip_digest, mapped, read_header, read_notes, write_shard
+from featzoo.cache.index import Place
+from featzoo.cache.shard import Entry, VanishedShard
+from featzoo.cache.shard_reader import Mapped, notes_of, read_header
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import refused, remove, write
 from featzoo.errors import DamagedShard, StoreError
@@ -87,10 +89,10 @@ def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
             waiting.append(entry)
             size += entry.sequence.features.nbytes
             if size >= PACKED_BYTES:
-                write_verified(found, waiting, created)
+                found.put(waiting, created)
                 waiting, size, written = [], 0, written + 1
     if waiting:
-        write_verified(found, waiting, created)
+        found.put(waiting, created)
         written += 1
     note_merged(found, list(small))
     return len(small), written
@@ -110,31 +112,27 @@ def _superseded(found: FeatureSet, entry: Entry, place: tuple[str, int], done: M
 
 
 def entries_of(place: Path) -> Iterator[Entry]:
-    """The clips of a shard, memory-mapped.
+    """The clips of a shard, each verified and memory-mapped.
 
     Raises:
         StoreError: If it is damaged or missing.
     """
-    header, notes = read_header(place), read_notes(place)
-    features, intervals = mapped(place, header)
+    header = read_header(place)
+    held = Mapped(place, header)
     for number, clip_id in enumerate(header.clip_ids):
-        rows = slice(*header.offsets[number : number + 2].tolist())
-        sequence = FeatureSequence.stored(features[rows], intervals[rows], header.names)
-        yield Entry(clip_id, header.sources[number], sequence, notes[number])
+        held.verify(number, clip_id, header.digests[number])
+        sequence = FeatureSequence.stored(*held.rows(number), header.names)
+        yield Entry(clip_id, header.sources[number], sequence, notes_of(header, number), header.digests[number])
 
 
-def write_verified(found: FeatureSet, entries: list[Entry], created: int) -> Path:
-    """Write clips as one shard, and read every byte of it again.
-
-    Raises:
-        StoreError: If the shard reads back differently, or cannot be written.
-    """
-    place = write_shard(found.folder / "shards", found.digest, entries, created)
-    problem = check_shard(place, found)
-    digests = [clip_digest(entry.sequence.features, entry.sequence.intervals) for entry in entries]
-    if problem or read_header(place).digests != digests:
-        raise StoreError(f"{place} reads back differently from what was written ({problem}): nothing was deleted")
-    return place
+def unlike(found: FeatureSet, place: Place, clip_id: str) -> str:
+    """How a stored copy of a clip differs, when read now, from what was written; empty for an intact copy."""
+    path = found.index.path(place.shard)
+    try:
+        Mapped(path, found.index.header(place.shard)).verify(place.number, clip_id, place.digest)
+    except StoreError as error:
+        return str(error)
+    return ""
 
 
 # Notes of merged shards: one small file for each packing, so that two packings do not overwrite each other.
@@ -196,6 +194,7 @@ def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, sour
                 other.source == source
                 and other.shard not in merged
                 and (other.digest == digest or found.index.header(other.shard).created > header.created)
+                and not unlike(found, other, clip_id)
                 for other in found.index.places(clip_id)
             )
             for (clip_id, source), digest in wanted.items()

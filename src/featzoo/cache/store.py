@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from featzoo import plugins
+from featzoo.cache import documents
 from featzoo.cache.catalogue import Catalogue
 from featzoo.cache.clip_table import Record
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.shard import FORMAT, Entry
+from featzoo.cache.owner import Verify
+from featzoo.cache.shard import FORMAT, READABLE, Entry
 from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
-from featzoo.durable import probe, refused, write
+from featzoo.durable import probe, refused
 from featzoo.errors import MissingFeatures, MissingPackage, MissingWeights, StoreError
 from featzoo.extractors.contract import (
     COMMON_OPTIONS,
@@ -33,6 +34,7 @@ from featzoo.sequence import Array, FeatureSequence
 
 # Features are written when this many bytes are waiting.
 BUFFER_BYTES = 32 << 20
+MARKER = {"format": FORMAT, "digests": "sha256", "checks": "xxh3-64", "made_by": "featzoo"}
 
 
 class FeatureStore:
@@ -42,28 +44,35 @@ class FeatureStore:
     add to one store at the same time; a process killed at any moment loses only features that it had not yet
     reported as stored.
 
+    Args:
+        path: The folder.
+        verify: When a read compares a clip with its checksum: at its `first` read in a process, `always`, or
+            `never`. A damaged clip is an error, never a wrong value.
+
     Raises:
-        StoreError: If `path` is not a store, or has another format.
+        StoreError: If `path` is not a store, or has a newer format.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, verify: Verify = "first") -> None:
         self.path = Path(path)
+        self.verify: Verify = verify
+        if verify not in get_args(Verify):
+            raise StoreError(f"verify must be first, always or never; got {verify!r}")
         try:
-            declared = dict(json.loads((self.path / "STORE.json").read_text(encoding="utf-8")))
-        except OSError as error:
+            declared = documents.read(self.path / "STORE.json")
+        except FileNotFoundError as error:
             raise StoreError(
                 f"{self.path} is not a feature store (no STORE.json): `feat extract FOLDER -o {self.path}` makes one"
             ) from error
-        except (TypeError, ValueError) as error:
-            raise StoreError(f"{self.path / 'STORE.json'} is damaged: {error}") from error
-        if declared.get("format") != FORMAT:
-            raise StoreError(f"{self.path} has format {declared.get('format')}; this featzoo reads {FORMAT}")
+        self.format = declared.get("format")
+        if self.format not in READABLE:
+            raise StoreError(f"{self.path} has format {self.format}; this featzoo reads {FORMAT}")
         self._sets: dict[str, FeatureSet] = {}
         self.catalogue = Catalogue(self.path)
         self.contents = ContentDigests(self.path / "index")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (FeatureStore, (self.path,))
+        return (FeatureStore, (self.path, self.verify))
 
     @classmethod
     def create(cls, path: str | Path) -> FeatureStore:
@@ -84,9 +93,18 @@ class FeatureStore:
             except OSError as error:
                 raise refused(path, error) from error
             probe(path)
-            text = {"format": FORMAT, "digests": "sha256", "made_by": "featzoo"}
-            write(marker, json.dumps(text, indent=1) + "\n")
+            documents.save(marker, MARKER)
         return cls(path)
+
+    def upgrade(self) -> None:
+        """Declare that the store holds shards of the current format, so that an older featzoo does not misread them.
+
+        Raises:
+            StoreError: If the store cannot be written.
+        """
+        if self.format != FORMAT:
+            documents.save(self.path / "STORE.json", MARKER)
+            self.format = FORMAT
 
     # Feature sets
 
@@ -179,7 +197,7 @@ class FeatureStore:
                 (folder / "shards").mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise refused(self.path, error) from error
-            write(folder / "set.json", json.dumps(document, indent=1) + "\n")
+            documents.save(folder / "set.json", document)
         found = self._sets.get(folder.name) or FeatureSet(self, folder)
         if found.digest != digest:
             raise StoreError(f"{folder} belongs to another spec ({found.digest}): their first 8 digits agree")
