@@ -42,7 +42,8 @@ from released_psa_mf import STEPS, Released
 
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.data.split import Counts, Split, Statistics
-from featzoo.zoo.head import InputSpec, make_head
+from featzoo.zoo.head import make_head
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from featzoo.media.discovery import find_clips
     from featzoo.media.transcripts import Word
     from featzoo.sequence import FeatureSequence
-    from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role
+    from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role
+    from featzoo.zoo.input_spec import InputSpec
     from featzoo.zoo.runs.folder import load_head
 
 _PLACES = {

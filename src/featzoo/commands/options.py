@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featzoo.devices import NAMES as DEVICE_NAMES
-from featzoo.errors import FeatzooError, MissingWeights
+from featzoo.devices import parse_device
+from featzoo.errors import FeatzooError, InvalidOption, MissingWeights
 
 if TYPE_CHECKING:
     from featzoo.exchange.importing import Account
@@ -35,11 +36,20 @@ class Option(click.Option):
             self.opts = every
 
 
+def _device_name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse a wrong name before anything is read."""
+    try:
+        parse_device(value)
+    except InvalidOption as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+    return value
+
+
 STORE = click.option(
     "-o", "--store", "store", cls=Option, older=("--output", "--features"), type=FOLDER, default=Path("features"),
     show_default=True, help="Feature store to use.",
 )  # fmt: skip
-DEVICE = click.option("--device", default="auto", show_default=True, help=f"{DEVICE_NAMES}.")
+DEVICE = click.option("--device", default="auto", show_default=True, callback=_device_name, help=f"{DEVICE_NAMES}.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 
 

@@ -41,6 +41,9 @@ def predict(
     zoo predict runs/psa-mf-2026-11-20-1a2b3c clip.mp4
     zoo predict runs/psa-mf-2026-11-20-1a2b3c videos/ --json
     """
+    from featzoo.zoo.runs.folder import RunFolder
+
+    RunFolder.open_finished(run)
     from featzoo.zoo.runs.predict import predict as apply
 
     found = apply(run, sources, store=store, without=without, jobs=jobs, device=device)

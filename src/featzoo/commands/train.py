@@ -45,28 +45,46 @@ def train(
     zoo train siamese --media videos/
     zoo train --resume runs/psa-mf-2026-11-20-1a2b3c
     """
-    from featzoo.commands.extract import run_for
-    from featzoo.commands.trials import train_seeds
-    from featzoo.zoo.runs.run import resume_run, train_recipe
-
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
-    if recipe is None or resume is not None:
+    if resume is not None:
         if options.changes or media or seed is not None or seeds is not None:
             raise click.UsageError(
                 "a resumed run keeps its recipe: no --media, --without, --epochs, --seed, --seeds or --set"
             )
-        print_run(resume_run(resume or Path(), options.device))
+        _resume(resume, options.device)
         return
+    recipe = str(recipe)
     if seed is not None:
         options.changes["training.seed"] = seed
     if media:
+        from featzoo.commands.extract import run_for
+
         run_for(recipe, media, options.store, options.changes, options.device)
+    _train(options, recipe, seeds)
+
+
+def _train(options: RecipeOptions, recipe: str, seeds: int | None) -> None:
+    from featzoo.zoo.data.trainable import check_training
+
     with hint_for_missing_features(recipe, options.store):
+        check_training(recipe, options.store, options.changes)
+        from featzoo.commands.trials import train_seeds
+        from featzoo.zoo.runs.run import train_recipe
+
         if seeds is not None:
             train_seeds(options, recipe, seeds)
         else:
             print_run(train_recipe(recipe, options.store, options.runs, options.changes, options.device))
+
+
+def _resume(run: Path, device: str) -> None:
+    from featzoo.zoo.runs.folder import RunFolder
+
+    RunFolder.open(run)  # refuses a wrong folder before torch is imported
+    from featzoo.zoo.runs.run import resume_run
+
+    print_run(resume_run(run, device))
 
 
 @click.command()
@@ -84,6 +102,9 @@ def evaluate(run: Path, store: Path | None, split: str, device: str) -> None:
     zoo evaluate runs/psa-mf-2026-11-20-1a2b3c
     zoo evaluate runs/psa-mf-2026-11-20-1a2b3c --store other --split dev
     """
+    from featzoo.zoo.runs.folder import RunFolder
+
+    RunFolder.open_finished(run)
     from featzoo.zoo.runs.evaluate import evaluate_run
 
     found = evaluate_run(run, store, split, device)

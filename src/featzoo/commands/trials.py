@@ -41,6 +41,7 @@ def ablate(options: RecipeOptions, recipe: str, seeds: int) -> None:
     zoo ablate psa-mf --store mosi --without vision --seeds 5
     zoo ablate psa-mf --epochs 2
     """
+    _check(options, recipe)
     from featzoo.zoo.runs.trials import variants
 
     wanted = variants(find_recipe(recipe, options.changes), options.changes)
@@ -59,6 +60,7 @@ def layers(options: RecipeOptions, recipe: str, seeds: int) -> None:
     \b
     zoo layers psa-mf --store mosi --without vision --seeds 3
     """
+    _check(options, recipe)
     from featzoo.durable import write
     from featzoo.zoo.runs.report import layer_curve
     from featzoo.zoo.runs.trials import layer_variants, spread
@@ -73,6 +75,14 @@ def layers(options: RecipeOptions, recipe: str, seeds: int) -> None:
     }
     write(folder / "layers.png", layer_curve(list(wanted), points, "MAE"))
     click.echo(f"plot: {folder / 'layers.png'}")
+
+
+def _check(options: RecipeOptions, recipe: str) -> None:
+    """Refuse what cannot be trained, before torch is imported."""
+    from featzoo.zoo.data.trainable import check_training
+
+    with hint_for_missing_features(recipe, options.store):
+        check_training(recipe, options.store, options.changes)
 
 
 def train_seeds(options: RecipeOptions, recipe: str, seeds: int) -> None:

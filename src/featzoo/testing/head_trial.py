@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from featzoo.testing.contract_error import require
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded
+from featzoo.zoo.head import Head, Inputs, Outputs, Padded
+from featzoo.zoo.input_spec import InputSpec
 
 STEPS = 6  # the longest random sequence
 

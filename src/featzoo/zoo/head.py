@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 from torch import Tensor, nn
 
 from featzoo.config import build
 from featzoo.errors import InvalidOption, suggestion
 from featzoo.plugins import HEADS, find, parse
+from featzoo.zoo.input_spec import InputSpec
 
 
 class Padded(NamedTuple):
@@ -49,31 +49,6 @@ class Role:
     ids: bool = False
     optional: bool = False
     for_losses: bool = False
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """The features that the store holds for a role.
-
-    Attributes:
-        width: D.
-        ids: Whether the values are token ids, see `holds_token_ids`.
-        model: The transformers model whose tokenizer or weights made the set, "" if none did.
-        given: Whether a set exists; the recipe may do without it.
-    """
-
-    width: int
-    ids: bool = False
-    model: str = ""
-    given: bool = True
-
-
-def holds_token_ids(dtype: np.dtype[Any], width: int) -> bool:
-    """Whether a feature set of this type and width holds token ids: integers in one column.
-
-    Bytes are pixels, and several columns of integers are features such as counts.
-    """
-    return dtype.kind in "iu" and dtype != np.uint8 and width == 1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from featzoo.media.clip import Clip
 from featzoo.zoo.data.feature_choice import choose, describe
 from featzoo.zoo.data.load import load_split, shorten
 from featzoo.zoo.data.split import statistics_of
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from zoo.conftest import fill, make_clips, sets_for
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from featzoo.zoo.data.padding import has_gaps, pad
 from featzoo.zoo.data.split import Counts, Split, Statistics, held
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.input_spec import InputSpec
 
 WIDTH = 3
 NUMBERS = st.floats(-1e6, 1e6, width=32) | st.just(math.nan)

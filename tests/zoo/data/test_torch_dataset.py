@@ -17,7 +17,7 @@ from featzoo.errors import InvalidOption, MissingFeatures
 from featzoo.media.clip import Clip
 from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.data.torch_dataset import StoreDataset
-from featzoo.zoo.head import InputSpec
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import Input, find_recipe
 
 COUNT = 12

@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featzoo.zoo.head import InputSpec, Padded, make_head
+from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.heads.baselines.feature_head import LastNet, MeanNet, onto
 from featzoo.zoo.heads.baselines.mmim import gaussian_entropy, log_density
 from featzoo.zoo.heads.baselines.mult import Layer, Options, Transformer, positions
 from featzoo.zoo.heads.baselines.self_mm import unimodal_label
 from featzoo.zoo.heads.baselines.tfn import tensor_fusion
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import MaskedAttention, MaskedLSTM
 from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality, predictive_nce
 from zoo.heads.test_baselines import made, split

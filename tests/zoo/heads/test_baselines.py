@@ -14,7 +14,8 @@ from featzoo.errors import InvalidOption
 from featzoo.plugins import HEADS
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Counts, Split, Statistics
-from featzoo.zoo.head import InputSpec, find_head, make_head
+from featzoo.zoo.head import find_head, make_head
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe, recipes
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe

@@ -12,8 +12,9 @@ from featzoo.errors import InvalidOption, MissingWeights, UnknownName
 from featzoo.media.clip import Clip
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.data.split import Counts, Split, Statistics
-from featzoo.zoo.head import InputSpec, find_head, make_head
+from featzoo.zoo.head import find_head, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.split_encoder import pretrained, untrained
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.frozen_features import for_stage

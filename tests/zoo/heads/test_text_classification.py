@@ -17,8 +17,9 @@ from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.data.split import Counts, Split, Statistics
-from featzoo.zoo.head import InputSpec, Padded, make_head
+from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.heads.text_classification import answer_weights
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.text_windows import framed
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run

@@ -10,7 +10,8 @@ from featzoo.extractors.contract import make_extractor
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.weights.imports import transformers_module
-from featzoo.zoo.head import InputSpec, Padded, make_head
+from featzoo.zoo.head import Padded, make_head
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.run import train_recipe

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from featzoo.weights.imports import transformers_module
-from featzoo.zoo.head import InputSpec, Padded
+from featzoo.zoo.head import Padded
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.split_encoder import pretrained, untrained
 from featzoo.zoo.nn.text_encoder import TextEncoder
 

@@ -11,7 +11,8 @@ import torch
 
 from featzoo.errors import InvalidOption
 from featzoo.weights.imports import transformers_module
-from featzoo.zoo.head import InputSpec, make_head
+from featzoo.zoo.head import make_head
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.split_encoder import SplitEncoder, set_up_encoders
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train

@@ -12,8 +12,9 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
-from featzoo.zoo.head import Head, InputSpec, Padded, make_head
+from featzoo.zoo.head import Head, Padded, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import Training, find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featzoo.errors import InvalidOption, MissingFeatures, StoreError
-from featzoo.zoo.head import InputSpec, holds_token_ids
+from featzoo.zoo.input_spec import InputSpec, holds_token_ids
 from featzoo.zoo.recipe import Recipe
 
 if TYPE_CHECKING:

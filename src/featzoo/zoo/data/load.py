@@ -15,7 +15,7 @@ from featzoo.vocabulary import SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
-from featzoo.zoo.head import InputSpec, holds_token_ids
+from featzoo.zoo.input_spec import InputSpec, holds_token_ids
 from featzoo.zoo.recipe import Input, Recipe
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from featzoo.sequence import Array
-from featzoo.zoo.head import InputSpec, Padded
+from featzoo.zoo.head import Padded
+from featzoo.zoo.input_spec import InputSpec
 
 Scale = tuple[Array, Array]
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 
 from featzoo.zoo.data.padding import Ragged, has_gaps, pad, ragged
-from featzoo.zoo.head import InputSpec, Padded
+from featzoo.zoo.head import Padded
+from featzoo.zoo.input_spec import InputSpec
 
 Array = npt.NDArray[Any]
 

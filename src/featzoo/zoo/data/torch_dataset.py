@@ -29,7 +29,7 @@ from featzoo.errors import InvalidOption, MissingFeatures, suggestion
 from featzoo.sequence import Array
 from featzoo.zoo.data.padding import has_gaps, pad
 from featzoo.zoo.data.split import Batch
-from featzoo.zoo.head import InputSpec, holds_token_ids
+from featzoo.zoo.input_spec import InputSpec, holds_token_ids
 
 # States of a clip's values: not read yet, all observed, some NaN.
 UNKNOWN, WHOLE, GAPS = 0, 1, 2

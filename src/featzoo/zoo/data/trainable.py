@@ -1,17 +1,38 @@
-"""Finds the roles, labels and splits that a store lacks for a recipe."""
+"""What a store lacks for a recipe. Free of torch, so that a command can refuse before it loads a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from featzoo.errors import StoreError
 from featzoo.vocabulary import split_name
-from featzoo.zoo.recipe import Recipe
+from featzoo.weights.imports import check
+from featzoo.zoo.data.feature_choice import choose
+from featzoo.zoo.recipe import Recipe, find_recipe
 
 if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
     from featzoo.media.clip import Clip
+
+
+def check_training(name: str | Path, store: Path, changes: Mapping[str, Any]) -> None:
+    """Refuse a training that the recipe or the store's feature sets do not allow.
+
+    Args:
+        name: A recipe, or the path of one.
+        store: The feature store.
+        changes: Dotted recipe field to value.
+
+    Raises:
+        FeatzooError: If there is no such recipe, store or feature set, or no torch.
+    """
+    recipe = find_recipe(name, changes)
+    check("torch", "zoo")
+    from featzoo.cache.store import FeatureStore  # NumPy and h5py: half a second
+
+    choose(FeatureStore(store), recipe)
 
 
 def lacking(store: FeatureStore, recipe: Recipe, clips: Mapping[str, Clip]) -> list[str]:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
+from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role, groups
 from featzoo.zoo.heads.psa_mf_options import Options
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import Clip, CrossAttention, MaskedLSTM, masked_average
 from featzoo.zoo.nn.losses import absolute_error, half_distance, info_nce, masked_mean
 from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained, untrained

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import Inputs, InputSpec, Outputs
+from featzoo.zoo.head import Inputs, Outputs
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Inputs, InputSpec, Outputs
+from featzoo.zoo.head import Inputs, Outputs
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 

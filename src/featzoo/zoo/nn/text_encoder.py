@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import Head, Inputs, InputSpec, Padded, Role, groups
+from featzoo.zoo.head import Head, Inputs, Padded, Role, groups
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.split_encoder import pretrained, untrained
 from featzoo.zoo.nn.text_windows import Folded, folded, framed

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from featzoo.errors import FeatzooError
+from featzoo.sequence import Array
 from featzoo.vocabulary import split_name
-from featzoo.zoo.data.split import Array
 from featzoo.zoo.metrics.binary import rows_of
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.targets import measure_of

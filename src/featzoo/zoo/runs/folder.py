@@ -1,4 +1,7 @@
-"""A run's folder: each file is read once, and gives the recipe, the trained head, its feature sets or predictions."""
+"""A run's folder: each file is read once, and gives the recipe, the trained head, its feature sets or predictions.
+
+torch is imported by what makes a head or reads tensors, so that a wrong folder is refused at once.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from safetensors.torch import load_file
 
-from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.extractors.contract import Extractor
 from featzoo.zoo.data.feature_choice import Chosen, same_sets
-from featzoo.zoo.data.split import Array, Statistics
-from featzoo.zoo.files import read_statistics
-from featzoo.zoo.head import Head, InputSpec, make_head, roles_for_losses
-from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import Recipe, read
 from featzoo.zoo.runs.recorded_extractors import rebuild
+
+if TYPE_CHECKING:
+    from featzoo.cache.store import FeatureStore
+    from featzoo.sequence import Array
+    from featzoo.zoo.data.split import Statistics
+    from featzoo.zoo.head import Head
+    from featzoo.zoo.metrics.regression import Metrics
 
 # metrics.json is written last: a folder without it is of a run that has not finished.
 RECIPE, WEIGHTS, STATISTICS = "recipe.toml", "weights.safetensors", "statistics.safetensors"
@@ -120,6 +125,8 @@ class RunFolder:
     @cached_property
     def statistics(self) -> Statistics:
         """The train split's statistics, which standardise the inputs."""
+        from featzoo.zoo.files import read_statistics
+
         return read_statistics(self.path / STATISTICS)
 
     @property
@@ -137,6 +144,10 @@ class RunFolder:
 
     def head(self) -> Head:
         """The trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed."""
+        from safetensors.torch import load_file
+
+        from featzoo.zoo.head import make_head
+
         assets = {name: (self.path / name).read_text(encoding="utf-8") for name in self._features["assets"]}
         recipe = self.recipe
         head = make_head(recipe.head, recipe.options, self.specs, len(recipe.target.columns), assets)
@@ -165,6 +176,8 @@ class RunFolder:
             InvalidOption: If the run has no such role.
             FeatzooError: If a set cannot be made here as it was for training.
         """
+        from featzoo.zoo.head import roles_for_losses
+
         sets = self.recorded_sets
         for role in without:
             if role not in sets:

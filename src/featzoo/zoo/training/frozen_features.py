@@ -15,7 +15,8 @@ import torch
 
 from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array, Split, Statistics
-from featzoo.zoo.head import Head, InputSpec, Padded
+from featzoo.zoo.head import Head, Padded
+from featzoo.zoo.input_spec import InputSpec
 
 IN_MEMORY = 1 << 30  # bytes of one split that stay in memory; the rest goes to temporary files
 FILE = 1 << 28  # bytes of such a file

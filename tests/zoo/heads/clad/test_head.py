@@ -20,8 +20,9 @@ from featzoo.weights.imports import transformers_module
 from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.data.load import chooses, load_split
 from featzoo.zoo.data.split import Counts, Split, Statistics
-from featzoo.zoo.head import InputSpec, Padded, make_head
+from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.heads.clad.teacher_extractor import CladTeacher
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.folder import load_head

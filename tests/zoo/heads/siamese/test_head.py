@@ -13,10 +13,11 @@ from featzoo.errors import InvalidOption
 from featzoo.media.clip import Clip
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Counts, Split, Statistics
-from featzoo.zoo.head import InputSpec, Padded, make_head
+from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.heads.siamese.augmentation import augment, centre_crop, from_hsv, random_crop, to_hsv
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.heads.siamese.networks import TextNetwork
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe, recipes
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe

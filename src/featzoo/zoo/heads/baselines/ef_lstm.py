@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Inputs, InputSpec, Outputs
+from featzoo.zoo.head import Inputs, Outputs
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, FeatureHead, check_options, side_by_side
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import MaskedLSTM
 
 

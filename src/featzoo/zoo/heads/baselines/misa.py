@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Inputs, InputSpec, Outputs, Padded, Role
+from featzoo.zoo.head import Inputs, Outputs, Padded, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options, present
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import MaskedLSTM
 from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder

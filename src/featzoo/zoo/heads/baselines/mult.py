@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Inputs, InputSpec, Outputs
+from featzoo.zoo.head import Inputs, Outputs
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, FeatureHead, check_options
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import MaskedAttention
 
 

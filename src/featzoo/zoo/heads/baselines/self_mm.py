@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from featzoo.zoo.head import Inputs, InputSpec, Outputs, Role
+from featzoo.zoo.head import Inputs, Outputs, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.losses import absolute_error, masked_mean
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 

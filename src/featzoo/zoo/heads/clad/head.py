@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import Inputs, InputSpec, Outputs, Padded, Role
+from featzoo.zoo.head import Inputs, Outputs, Padded, Role
 from featzoo.zoo.heads.clad.attention_bins import Side, outputs_of, read_text, side_of
 from featzoo.zoo.heads.clad.losses import (
     batch_relation,
@@ -20,6 +20,7 @@ from featzoo.zoo.heads.clad.losses import (
     representation_distance,
 )
 from featzoo.zoo.heads.text_classification import answer_weights, classifier, share_of_yes
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 

@@ -153,8 +153,9 @@ class CladTeacher(ModelExtractor):
         import torch
 
         from featzoo.zoo.data.padding import pad
-        from featzoo.zoo.head import InputSpec, Padded
+        from featzoo.zoo.head import Padded
         from featzoo.zoo.heads.clad.attention_bins import read_text
+        from featzoo.zoo.input_spec import InputSpec
 
         specs = {"ids": InputSpec(1, ids=True), "positions": InputSpec(1)}
         text, positions = (

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import Head, Inputs, InputSpec, Outputs, Padded, Role, groups
+from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role, groups
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, bell_loss, trait_classes
 from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, FrameNetwork, TextNetwork, dense
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.losses import absolute_error
 
 MODALITIES = ("audio", "vision", "text")
