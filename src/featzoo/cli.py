@@ -20,6 +20,7 @@ from featzoo.commands.options import Commands
 from featzoo.commands.plot import plot
 from featzoo.commands.predict import predict
 from featzoo.commands.recipes import list_recipes, show_recipe
+from featzoo.commands.report import report
 from featzoo.commands.store import list_sets, show
 from featzoo.commands.train import evaluate, train
 from featzoo.commands.transcribe import transcribe
@@ -48,7 +49,7 @@ def feat() -> None:
 
 
 feat.add_section("Extract", extract, label, transcribe, align)
-feat.add_section("Look", list_sets, show, plot)
+feat.add_section("Look", list_sets, show, plot, report)
 feat.add_section("Exchange", import_, export)
 feat.add_section("Care", check, pack, forget, gc, merge, lock)
 feat.add_section("Set up", doctor, weights)

@@ -1,0 +1,37 @@
+"""`feat report`: an HTML page on a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from featzoo.commands.options import FOLDER, Option
+from featzoo.wording import count
+
+TO = click.option("--to", "place", type=FOLDER, default=Path("report.html"), show_default=True, help="File to write.")
+MEDIA = click.option("--media/--no-media", default=True, help="Put frames and sound of the shown clips into the page.")
+
+
+@click.command(name="report")
+@click.argument("store", required=False, type=FOLDER)
+@click.option("-o", "--store", "named", cls=Option, older=("--output", "--features"), type=FOLDER,
+              help="Feature store to use, as STORE; default: features.")  # fmt: skip
+@TO
+@MEDIA
+def report(store: Path | None, named: Path | None, place: Path, media: bool) -> None:
+    """Write an HTML page on what a store holds.
+
+    It shows the coverage of each feature set, failures, labels and splits, durations, clips to check and outliers. The
+    page is a single file that needs no network; by default it holds frames and sound of up to 12 outliers.
+
+    \b
+    feat report
+    feat report mosi --to mosi.html --no-media
+    """
+    from featzoo.reports.store_report import store_report
+
+    if store is not None and named is not None:
+        raise click.UsageError("give STORE or --store, not both")
+    facts = store_report(store or named or Path("features"), place, media)
+    click.echo(f"{place}: {count(len(facts.clips), 'clip')}, {count(len(facts.sets), 'feature set')}")

@@ -1,0 +1,1 @@
+"""Self-contained HTML reports on feature stores and runs."""
