@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 from featzoo.errors import InvalidOption
 from featzoo.wording import count
 
 #: The accepted names, as help and messages list them.
 NAMES = "auto, cpu, cuda, cuda:N or mps"
+
+# One of these is there on Linux if a driver has found a GPU that torch could use: NVIDIA's, WSL's, AMD's.
+DRIVERS = Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd")
 
 
 def parse_device(device: str) -> tuple[str, int]:
@@ -33,7 +38,7 @@ def choose_devices(device: str) -> list[str]:
         InvalidOption: If there is no such name, or this machine does not have the device.
     """
     kind, number = parse_device(device)
-    if kind == "cpu":
+    if kind == "cpu" or (kind == "auto" and _surely_no_gpu()):
         return ["cpu"]
     import torch
 
@@ -50,3 +55,8 @@ def choose_devices(device: str) -> list[str]:
             f"no device '{device}' here: torch {torch.__version__} sees {count(gpus, 'CUDA device')}; use cpu or auto"
         )
     return [f"cuda:{number}"]
+
+
+def _surely_no_gpu() -> bool:
+    """Whether this machine has no GPU for torch, told without importing torch, which takes seconds."""
+    return "torch" not in sys.modules and sys.platform == "linux" and not any(place.exists() for place in DRIVERS)

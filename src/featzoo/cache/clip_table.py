@@ -39,9 +39,11 @@ def write_records(folder: Path, records: Sequence[Record], forgotten: Sequence[s
     import pyarrow
     from pyarrow import parquet
 
+    from featzoo.cache.arrow_columns import table_of
+
     rows = [_row(record) for record in records]
     rows += [_row(Record(Clip(name), "")) | {"forgotten": True} for name in forgotten]
-    table = pyarrow.Table.from_pylist(rows, schema=_schema())
+    table = table_of(rows, _schema())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,10 +85,12 @@ def newest_records(places: Sequence[Path]) -> dict[str, Record | None]:
     """
     from pyarrow import parquet
 
+    from featzoo.cache.arrow_columns import rows_of
+
     found: dict[str, Record | None] = {}
     for place in places:
         try:
-            rows = parquet.read_table(place).to_pylist()
+            rows = rows_of(parquet.ParquetFile(place).read())
         except (OSError, ValueError) as error:
             raise StoreError(f"{place} is damaged: {error}") from error
         for row in rows:

@@ -115,12 +115,13 @@ class Loky:
         from joblib import Parallel
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+        tasks = _tasks(setup, jobs, self.workers, alone)
+        workers = min(self.workers, len(tasks))
         try:
-            if alone or self.workers == 1:
-                yield from _apart(_tasks(setup, jobs, 1, alone))
+            if alone or workers == 1:
+                yield from _apart(tasks)
             else:
-                parallel = Parallel(n_jobs=self.workers, pre_dispatch="2*n_jobs", **EACH_AS_DONE)
-                yield from parallel(_tasks(setup, jobs, self.workers, alone))
+                yield from Parallel(n_jobs=workers, pre_dispatch="2*n_jobs", **EACH_AS_DONE)(tasks)
         except TerminatedWorkerError as error:
             raise WorkersLost(str(error)) from error
 

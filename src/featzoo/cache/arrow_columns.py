@@ -1,0 +1,76 @@
+"""Arrow columns from Python values, and back, without pandas.
+
+`pyarrow.array` and `Table.to_pylist` import pandas wherever it is installed, which takes a third of a second: more than
+all else that a run with nothing to compute does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """A table with one row for each mapping; a missing value is null.
+
+    Args:
+        rows: Column to value. Maps are sequences of pairs, structs are mappings.
+        schema: Of strings, float64, booleans, and lists, maps and structs of them.
+    """
+    import pyarrow as pa
+
+    return pa.Table.from_arrays(
+        [_array(each.type, [row.get(each.name) for row in rows]) for each in schema], schema=schema
+    )
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table, each as column to value."""
+    columns = [column.to_pylist() for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _array(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    valid = _bits([value is not None for value in values])
+    if pa.types.is_string(kind):
+        texts = [(value or "").encode() for value in values]
+        return pa.Array.from_buffers(kind, len(values), [valid, _offsets(texts), pa.py_buffer(b"".join(texts))])
+    if pa.types.is_boolean(kind):
+        return pa.Array.from_buffers(kind, len(values), [valid, _bits([bool(value) for value in values])])
+    if pa.types.is_struct(kind):
+        fields = [_array(each.type, [value and value[each.name] for value in values]) for each in kind]
+        return pa.Array.from_buffers(kind, len(values), [valid], children=fields)
+    if pa.types.is_list(kind) or pa.types.is_map(kind):
+        inner = list(chain.from_iterable(value or () for value in values))
+        if pa.types.is_map(kind):
+            pair = pa.struct([kind.key_field, kind.item_field])
+            child = _array(pair, [{kind.key_field.name: key, kind.item_field.name: item} for key, item in inner])
+        else:
+            child = _array(kind.value_type, inner)
+        offsets = _offsets([value or () for value in values])
+        return pa.Array.from_buffers(kind, len(values), [valid, offsets], children=[child])
+    numbers = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(numbers)])
+
+
+def _offsets(parts: Sequence[Any]) -> pa.Buffer:
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise OverflowError(f"{ends[-1]} values in one column: at most {np.iinfo(np.int32).max} fit")
+    return pa.py_buffer(ends.astype(np.int32))
+
+
+def _bits(flags: Sequence[bool]) -> pa.Buffer:
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(np.array(flags, dtype=bool), bitorder="little"))
