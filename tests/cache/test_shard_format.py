@@ -48,6 +48,19 @@ def test_the_tables_attribute_is_the_xxh3_of_attributes_and_tables(shard):
 
 
 @pytest.mark.skipif(not shutil.which("octave-cli"), reason="needs GNU Octave")
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_in_any_order_of_memory_are_stored_alike(tmp_path, order):
+    """praat and spectral give columns that lie one behind the other."""
+    plain = made(3)
+    laid = FeatureSequence(np.asarray(plain.features, order=order), np.asarray(plain.intervals, order=order), NAMES)
+    stored = write_shard(tmp_path, "0" * 64, [Entry("c.mp4", "", laid)], created=7)
+    with h5py.File(stored) as file:
+        np.testing.assert_array_equal(file["features"], plain.features)
+        rows = plain.features.tobytes() + plain.intervals.tobytes()
+        head = "\0".join(["<f4(4, 2)", "c.mp4", "", "", *NAMES]).encode()
+        assert file["checks"][0] == xxhash.xxh3_64_intdigest(head + rows)
+
+
 def test_octave_loads_a_shard(shard):
     ids = "ids = strtrim(cellstr(s.clip_ids)); printf('%s|', ids{:});"
     rows = "printf('%g ', s.features(:, s.offsets(2)+1:s.offsets(3)))"

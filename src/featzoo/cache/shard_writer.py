@@ -72,9 +72,9 @@ def new_shard(folder: Path) -> Path:
 
 def _fill(image: io.BytesIO, spec: str, entries: Sequence[Entry], created: int) -> None:
     sequences = [entry.sequence for entry in entries]
-    features = np.concatenate([s.features for s in sequences])
-    features = features.astype(features.dtype.newbyteorder("<"), copy=False)
-    intervals = np.concatenate([s.intervals for s in sequences]).astype("<f8", copy=False)
+    features = np.concatenate([s.features for s in sequences])  # keeps the Fortran order of its parts
+    features = np.ascontiguousarray(features, dtype=features.dtype.newbyteorder("<"))
+    intervals = np.ascontiguousarray(np.concatenate([s.intervals for s in sequences]), dtype="<f8")
     names = sequences[0].names
     notes = {number: json.dumps(dict(entry.notes)) for number, entry in enumerate(entries) if entry.notes}
     tables = {
