@@ -13,6 +13,7 @@ import numpy as np
 from featzoo.cache.featureset import FeatureSet
 from featzoo.errors import StoreError
 from featzoo.exchange.importing import Incoming, Rows
+from featzoo.untrusted import parse_json
 
 # The key of this text in each format.
 KEY = "featzoo"
@@ -65,7 +66,7 @@ def describe(found: FeatureSet) -> Description:
 def parse(text: str | bytes | None) -> Description | None:
     """The description in a file; None if featzoo did not write it."""
     try:
-        said = json.loads(text or "null")
+        said = parse_json(text or "null")
         known = Description(**{field: said[field] for field in Description._fields})
         dtype, row = np.dtype(str(known.dtype)), tuple(int(size) for size in known.row)
         json.dumps(known.spec, allow_nan=False)

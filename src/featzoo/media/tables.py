@@ -19,6 +19,7 @@ from typing import Any
 from featzoo.errors import InvalidClips
 from featzoo.media.transcripts.encoding import UnknownEncoding, decode
 from featzoo.stand_ins import refuse_stand_in
+from featzoo.untrusted import open_parquet
 from featzoo.vocabulary import GROUPS
 
 DELIMITERS = ",;\t|"
@@ -131,9 +132,8 @@ def _checked(table: Table, needed: Collection[str]) -> Table:
 
 
 def _parquet(path: Path, known: Collection[str]) -> Table:
-    from pyarrow import parquet
-
-    found = parquet.read_table(path)
+    with open_parquet(path) as file:
+        found = file.read()
     columns = _names(found.column_names, known)
     # A NaN in a table is an empty cell.
     cells = [[None if value != value or value == "" else value for value in column.to_pylist()] for column in found]

@@ -7,6 +7,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from peak_memory import peak_memory
 
 from featzoo import Clip, FeatureSequence, FeatureStore, Word
 from featzoo.errors import InvalidClips, StoreError
@@ -138,3 +139,112 @@ def test_a_sequence_of_words_is_cut_into_the_stores_clips_and_gives_them_times(t
     assert (first.text, second.text) == ("long", "caf\u00e9")
     np.testing.assert_allclose([first[1:], second[1:]], [[0.1, 0.6], [1.1, 1.6]])
     assert FeatureStore(tmp_path / "s").clips()["a$_$0"].split == "test"
+
+
+def _entry(data, name="clip"):
+    entry = data.create_group(name)
+    entry["features"], entry["intervals"] = np.ones((2, 1), np.float32), np.array([[0.0, 1.0], [1.0, 2.0]])
+
+
+def _external_storage(data, secret):
+    entry = data.create_group("clip")
+    entry.create_dataset("features", (8, 1), "u1", external=[(str(secret), 0, 8)])
+    entry["intervals"] = np.zeros((8, 2))
+
+
+def _external_link(data, secret):
+    with h5py.File(secret.with_name("other.h5"), "w") as other:
+        _entry(other)
+    data["clip"] = h5py.ExternalLink(str(secret.with_name("other.h5")), "/clip")
+
+
+def _soft_link(data, _secret):
+    _entry(data, "real")
+    data["clip"] = h5py.SoftLink(data["real"].name)
+
+
+def _virtual(data, secret):
+    _external_link(data, secret)
+    del data["clip"]
+    layout = h5py.VirtualLayout((2, 1), np.float32)
+    layout[:] = h5py.VirtualSource(str(secret.with_name("other.h5")), "/clip/features", (2, 1))
+    entry = data.create_group("clip")
+    entry.create_virtual_dataset("features", layout)
+    entry["intervals"] = np.zeros((2, 2))
+
+
+def _lists(data, _secret):
+    entry = data.create_group("clip")
+    entry.create_dataset("features", (2, 1), h5py.vlen_dtype(np.float32))
+    entry["intervals"] = np.zeros((2, 2))
+
+
+def _no_group(data, _secret):
+    data["clip"] = np.ones(3)
+
+
+def _nothing_in_it(data, _secret):
+    data.create_group("clip")
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (_external_storage, "stored in another file"),
+        (_external_link, "link to another place"),
+        (_soft_link, "link to another place"),
+        (_virtual, "stored in another file"),
+        (_lists, "not numbers or text"),
+        (_no_group, "is not a group"),
+        (_nothing_in_it, "it has no 'features'"),
+    ],
+)
+def test_an_entry_that_is_not_an_array_in_the_file_is_refused(tmp_path, write, reason):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"a secret of this machine")
+    with h5py.File(tmp_path / "x.csd", "w") as file:
+        data = file.create_group("COVAREP").create_group("data")
+        write(data, secret)
+        _entry(data, "good")
+    (came,) = import_csd(tmp_path / "x.csd", tmp_path / "features").sets
+    assert reason in came.refused["clip"]
+    assert "good" in FeatureStore(tmp_path / "features")[came.key].ids()
+
+
+@pytest.mark.parametrize("kind", [np.float32, h5py.string_dtype()])
+def test_a_declared_shape_takes_no_memory(tmp_path, kind):
+    with h5py.File(tmp_path / "x.csd", "w") as file:
+        entry = file.create_group("COVAREP/data/clip")
+        entry.create_dataset("features", (1_000_000_000, 4), kind, chunks=(1000, 4))
+        entry.create_dataset("intervals", (1_000_000_000, 2), np.float64, chunks=(1000, 2))
+    peak, said = peak_memory("import csd", tmp_path / "x.csd", "-o", tmp_path / "features")
+    assert peak < 400
+    assert "bytes, but at most" in said
+
+
+def test_many_words_that_point_to_one_long_text_take_no_memory(tmp_path):
+    """A text of variable length is a pointer into the file: a million of them may point to the same one."""
+    with h5py.File(tmp_path / "x.csd", "w") as file:
+        entry = file.create_group("COVAREP/data/clip")
+        entry.create_dataset("features", (2, 1), h5py.string_dtype())[:] = [["a" * 1_000_000], ["b"]]
+        words = entry["features"].id.get_offset()
+        number = 100_000
+        entry["intervals"] = np.zeros((number, 2))
+        del entry["features"]
+        entry.create_dataset("features", (number, 1), h5py.string_dtype())
+        entry["features"][0] = "x"
+        target = entry["features"].id.get_offset()
+    raw = bytearray((tmp_path / "x.csd").read_bytes())
+    raw[target : target + 16 * number] = bytes(raw[words : words + 16]) * number
+    (tmp_path / "x.csd").write_bytes(raw)
+    peak, said = peak_memory("import csd", tmp_path / "x.csd", "-o", tmp_path / "features")
+    assert peak < 800
+    assert "much longer than the file" in said
+
+
+def test_nested_metadata_is_kept_as_text(tmp_path):
+    with h5py.File(tmp_path / "x.csd", "w") as file:
+        _entry(file.create_group("COVAREP").create_group("data"))
+        file["COVAREP/metadata/contact"] = "[" * 100_000
+    (came,) = import_csd(tmp_path / "x.csd", tmp_path / "features").sets
+    assert came.clips == 1

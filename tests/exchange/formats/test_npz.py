@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from peak_memory import peak_memory
 
 from featzoo import Clip, FeatureSequence, FeatureStore
 from featzoo.errors import InvalidClips
@@ -84,7 +85,7 @@ def test_two_files_of_one_clip_are_refused_before_anything_is_stored(tmp_path):
             "rows up to 9 were requested, but there are 2",
         ),
         ({"features": np.array([{}]), "clip_ids": ["a"], "offsets": [0, 1]}, "not of numbers"),
-        ({"features": np.ones((2, 2)), "clip_ids": np.array(["a", {}]), "offsets": [0, 1, 2]}, "allow_pickle"),
+        ({"features": np.ones((2, 2)), "clip_ids": np.array(["a", {}]), "offsets": [0, 1, 2]}, "which is a pickle"),
     ],
 )
 def test_an_npz_that_is_not_a_feature_set_is_refused(tmp_path, arrays, says):
@@ -100,4 +101,60 @@ def test_a_header_that_promises_a_terabyte_costs_nothing(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
         file.writestr("features.npy", header.getvalue())
     with pytest.raises(InvalidClips, match="truncated"):
+        import_npz(tmp_path / "x.npz", tmp_path / "s")
+
+
+def _npy(shape, rest=b"", dtype="<f4"):
+    """An .npy whose header declares a shape, followed by other bytes than those of its values."""
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return out.getvalue() + rest
+
+
+HOSTILE_ARRAYS = {
+    "a huge shape": _npy((10**9, 4), b"12345678"),
+    "a product beyond 64 bits": _npy((1 << 40, 1 << 40), b"12345678"),
+    "a negative shape": _npy((-1, 4), b"12345678"),
+    "values of no bytes": _npy((10**12,), b"", "<U0"),
+    "a header that is not closed": b"\x93NUMPY\x01\x00\x10\x00" + b"{'descr': (((((((",
+    "a nested header": b"\x93NUMPY\x01\x00\x40\x1f" + b"(" * 8000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+@pytest.mark.parametrize("within", ["a folder of .npy", "a folder of .npz", "a set"])
+def test_an_array_takes_no_more_memory_than_its_file_gives(tmp_path, name, within):
+    raw, folder = HOSTILE_ARRAYS[name], tmp_path / "arrays"
+    folder.mkdir()
+    if within == "a folder of .npy":
+        (folder / "clip.npy").write_bytes(raw)
+    else:
+        with zipfile.ZipFile(folder / "clip.npz", "w") as archive:
+            archive.writestr("features.npy", raw)
+    if within == "a set":
+        with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
+            archive.writestr("features.npy", raw)
+            for member, array in {"offsets": np.array([0, 10**9]), "clip_ids": np.array(["clip"])}.items():
+                out = io.BytesIO()
+                np.save(out, array)
+                archive.writestr(f"{member}.npy", out.getvalue())
+    peak, said = peak_memory("import npz", tmp_path / "set.npz" if within == "a set" else folder, "-o", tmp_path / "s")
+    assert peak < 400
+    assert "array" in said
+
+
+def test_an_archive_that_declares_more_than_it_can_hold_is_refused(tmp_path):
+    """Members that lie over each other, as in zip bombs: each of a thousand is the same compressed part."""
+    out = io.BytesIO()
+    np.save(out, np.zeros(1 << 24, dtype=np.uint8))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", out.getvalue())
+        (member,) = archive.infolist()
+        for number in range(200):
+            again = zipfile.ZipInfo(f"array_{number}.npy")
+            for field in ("compress_type", "file_size", "compress_size", "CRC", "header_offset"):
+                setattr(again, field, getattr(member, field))
+            archive.filelist.append(again)
+            archive.NameToInfo[again.filename] = again
+    with pytest.raises(InvalidClips, match="more than a file of"):
         import_npz(tmp_path / "x.npz", tmp_path / "s")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from peak_memory import peak_memory
 from pyarrow import parquet
 
 from featzoo import FeatureSequence, FeatureStore
@@ -119,3 +120,15 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
             peaks.append(max(pa.total_allocated_bytes() - before for _ in ours.batches(file, 128 * 8)))
     assert peaks[1] < 1.5 * peaks[0]
     assert peaks[1] < 80 * 100 * 128 * 8 / 8  # of 8 MB
+
+
+@pytest.mark.parametrize("command", ["import parquet", "import parallel", "import essays", "extract"])
+def test_a_column_that_repeats_a_value_takes_no_memory(tmp_path, command):
+    """Run lengths: 200 million rows in some kilobytes."""
+    table = pa.table({name: pa.array(["clip"] * 1_000_000).dictionary_encode() for name in ("clip", "id", "text")})
+    with parquet.ParquetWriter(tmp_path / "x.parquet", table.schema, compression="zstd") as file:
+        for _ in range(200):
+            file.write_table(table)
+    peak, said = peak_memory(command, tmp_path / "x.parquet", "-o", tmp_path / "s")
+    assert peak < 600
+    assert "values in a column" in said

@@ -101,3 +101,16 @@ def test_nothing_is_ever_written_beside_the_store(tmp_path):
     assert came.clips == 2
     assert sorted(each.name for each in inside.iterdir()) == ["s", "x.tar"]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["inside"]
+
+
+def test_a_sparse_member_is_not_read(tmp_path):
+    """GNU tar writes a file of zeros as a map without bytes: this one declares eight terabytes."""
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        for name, sparse in (("a.features.npy", True), ("b.features.npy", False)):
+            about, raw = tarfile.TarInfo(name), npy(np.ones((2, 1)))
+            about.size = len(raw)
+            if sparse:
+                about.pax_headers = {"GNU.sparse.size": str(1 << 43), "GNU.sparse.map": f"0,{len(raw)}"}
+            file.addfile(about, io.BytesIO(raw))
+    (came,) = import_webdataset(tmp_path / "x.tar", tmp_path / "s").sets
+    assert came.clips == 1

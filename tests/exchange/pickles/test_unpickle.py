@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
+from peak_memory import peak_memory
 
 from featzoo.errors import FeatzooError
 from featzoo.exchange.pickles.unpickle import RefusedPickle, load_pickle
@@ -245,3 +246,41 @@ def test_files_that_are_not_pickles_are_refused(tmp_path):
     huge = b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60) + b"abc."  # says it holds 2**60 bytes
     with pytest.raises(RefusedPickle, match="not a pickle"):
         read(tmp_path, huge)
+
+
+def _shared(levels, width):
+    """Lists that each hold the list below `width` times: a small file, width ** levels numbers when written out."""
+    value = [0.5]
+    for _ in range(levels):
+        value = [value] * width
+    return value
+
+
+MEMORY = {
+    "bytes of a number": b"cbuiltins\nbytearray\n(I3900000000\ntR.",
+    "zeros of a number": b"cbuiltins\nbytes\n(I3900000000\ntR.",
+    "an object of bytes without a call": b"\x80\x02cbuiltins\nbytes\nI3900000000\n\x85\x81.",
+    "a length beyond the file": b"\x80\x05\x96" + struct.pack("<Q", 3_900_000_000) + b".",
+    "lists of the same list": pickle.dumps({"train": {"vision": _shared(10, 16)}}),
+    "copies of the same text": b"\x80\x02X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20)
+    + b"q\x00(cbuiltins\nlist\nq\x01" + b"h\x01h\x00\x85R" * 1000 + b"l.",
+    "a tuple in a tuple, a million deep, as a key": b"\x80\x02}N" + b"\x85" * 1_000_000 + b"K\x01s.",
+    "a list that holds itself": b"\x80\x02]q\x00h\x00a.",
+    "rows of one text of great length": pickle.dumps({"train": {"vision": [["a"] * 60_000 + ["b" * 60_000]]}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_memory_is_bounded_by_the_size_of_the_file(tmp_path, name):
+    place = tmp_path / "x.pkl"
+    place.write_bytes(MEMORY[name])
+    peak, said = peak_memory("import mmsa", place, "-o", tmp_path / "features")
+    assert peak < 600
+    assert "x.pkl" in said
+
+
+def test_parts_that_a_file_shares_are_read(tmp_path):
+    """Placeholders of missing clips are often one object."""
+    zeros, row = np.zeros((50, 300)), (0.0, 1.0)
+    raw = pickle.dumps({"vision": [zeros] * 200, "labels": [row] * 10_000, "text": ["a word"] * 10_000})
+    assert same(read(tmp_path, raw), pickle.loads(raw))

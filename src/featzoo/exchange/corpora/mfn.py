@@ -13,6 +13,7 @@ import numpy as np
 
 from featzoo.errors import InvalidClips
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.exchange.plain_hdf5 import read_numbers
 from featzoo.extractors.audio.covarep import NAMES as COVAREP
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array
@@ -119,13 +120,13 @@ def _array(path: Path) -> Array:
     try:
         with h5py.File(path, "r", locking=False) as file:
             names = list(file.keys())
-            if len(names) != 1 or not isinstance(file[names[0]], h5py.Dataset):
+            if len(names) != 1:
                 raise InvalidClips(f"{path} holds {', '.join(names) or 'nothing'}, not one array")
-            array: Array = file[names[0]][()]
-    except OSError as error:
+            array = read_numbers(file, names[0])
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
         raise InvalidClips(f"{path} cannot be read as HDF5: {error}") from error
-    if array.ndim < 1 or array.dtype.kind not in "fiub":
-        raise InvalidClips(f"{path} holds an array of shape {array.shape} and type {array.dtype}, not of numbers")
+    if array.ndim < 1:
+        raise InvalidClips(f"{path} holds a single number")
     return array
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,9 +14,11 @@ from featzoo.errors import InvalidClips
 from featzoo.exchange.corpora.mertools import Labelled, only, read_labels, read_table, read_transcripts
 from featzoo.exchange.corpora.mosi import SPLITS
 from featzoo.exchange.importing import Account, Arrival, bring_in
+from featzoo.exchange.plain_hdf5 import group_in, read_numbers
 from featzoo.exchange.raw_media import link_media
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.untrusted import parse_json
 from featzoo.wording import count, some
 
 # The columns of "All Labels".
@@ -113,7 +114,7 @@ def _unlike_the_folds(clips: Sequence[Clip], path: Path) -> list[str]:
 def _folds(path: Path) -> dict[str, str]:
     """Video to split."""
     try:
-        folds = json.loads(path.read_text(encoding="utf-8"))
+        folds = parse_json(path.read_text(encoding="utf-8"))
         return {video: SPLITS[fold] for fold, videos in folds.items() for video in videos}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InvalidClips(f"{path} is not the lists of videos of the standard folds: {error}") from error
@@ -176,14 +177,16 @@ def _labelled(path: Path) -> dict[str, list[tuple[Segment, list[float]]]]:
         with h5py.File(path, "r", locking=False) as file:
             (root,) = file.keys()
             found = {}
-            for video, group in file[root]["data"].items():
-                values, times = group["features"][:], group["intervals"][:]
+            data = group_in(group_in(file, root), "data")
+            for video in data:
+                group = group_in(data, video)
+                values, times = read_numbers(group, "features"), read_numbers(group, "intervals")
                 if values.ndim != 2 or values.shape[1] != len(LABELS) or times.shape != (len(values), 2):
                     raise InvalidClips(f"{path}: '{video}' has labels of shape {values.shape}, not (n, {len(LABELS)})")
                 rows = zip(times.tolist(), values.tolist(), strict=True)
                 found[video] = sorted((Segment(start, end), list(row)) for (start, end), row in rows)
             return found
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InvalidClips(f"{path} is not the SDK's label file: {error}") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,12 @@ import numpy as np
 from featzoo.errors import InvalidClips
 from featzoo.exchange.corpora.mertools import only, read_transcripts
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
+from featzoo.exchange.plain_hdf5 import group_in, read_numbers
 from featzoo.exchange.raw_media import link_media
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.sequence import Array
+from featzoo.untrusted import parse_json
 
 LABELS = "CMU_MOSI_Opinion_Labels.csd"
 FOLDS = "standard_folds.json"
@@ -86,29 +87,32 @@ def _seconds(clip: Clip) -> float:
 
 
 def _clips(folder: Path) -> Iterator[Clip]:
-    folds = json.loads((folder / FOLDS).read_text(encoding="utf-8"))
+    folds = parse_json((folder / FOLDS).read_text(encoding="utf-8"))
     split = {video: SPLITS[fold] for fold, videos in folds.items() for video in videos}
     table = only(folder, TRANSCRIPTS)
     if table is None:
         raise InvalidClips(f"{folder} lacks a table of transcripts, {TRANSCRIPTS} with columns name and english")
     texts = read_transcripts(table, "english")
-    with h5py.File(folder / LABELS, "r", locking=False) as file:
-        (root,) = file.keys()
-        for video, group in file[root]["data"].items():
-            for number, (score, (start, end)) in enumerate(
-                zip(group["features"][:, 0], group["intervals"][:], strict=True), start=1
-            ):
-                name = f"{video}$_${number}"
-                if name not in texts or video not in split:
-                    raise InvalidClips(f"{folder / LABELS}: '{name}' has no transcript or no fold")
-                yield Clip(
-                    id=name,
-                    start=float(start),
-                    end=float(end),
-                    words=words_of(texts[name]),
-                    split=split[video],
-                    labels={"sentiment": float(score)},
-                )
+    for name, start, end, score in _labelled(folder / LABELS):
+        video = name.partition("$_$")[0]
+        if name not in texts or video not in split:
+            raise InvalidClips(f"{folder / LABELS}: '{name}' has no transcript or no fold")
+        yield Clip(name, None, start, end, words_of(texts[name]), split[video], {"sentiment": score})
+
+
+def _labelled(path: Path) -> Iterator[tuple[str, float, float, float]]:
+    """Clip id, start, end and sentiment of each segment of the SDK's label file."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            (root,) = file.keys()
+            data = group_in(group_in(file, root), "data")
+            for video in data:
+                group = group_in(data, video)
+                scores, times = read_numbers(group, "features")[:, 0], read_numbers(group, "intervals")
+                for number, (score, (start, end)) in enumerate(zip(scores, times, strict=True), start=1):
+                    yield f"{video}$_${number}", float(start), float(end), float(score)
+    except (OSError, RuntimeError, ValueError, IndexError) as error:
+        raise InvalidClips(f"{path} is not the SDK's label file: {error}") from error
 
 
 def _rows(folder: Path, kind: str, width: int, clips: Mapping[str, Clip]) -> dict[str, Array]:

@@ -22,12 +22,15 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, StoreError
 from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
-from featzoo.exchange.pickles.read import plain_text, said
+from featzoo.exchange.pickles.read import said
+from featzoo.exchange.plain_hdf5 import array_in, group_in, read_numbers, read_texts
 from featzoo.exchange.watched_file import watched
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts.tiers import NO_WORD
 from featzoo.media.transcripts.words import Word, without_wrong_times
+from featzoo.sequence import Array
 from featzoo.stand_ins import refuse_stand_in
+from featzoo.untrusted import parse_json
 
 # The SDK's required metadata. "dimension namescomputational sequence version" is a mistake in the SDK, a missing comma:
 # newer versions look for it, older ones for the two keys that it joins.
@@ -71,64 +74,95 @@ def import_csd(
     refuse_stand_in(path, InvalidClips)
     try:
         with h5py.File(path, "r", locking=False) as file:
-            roots = list(file.keys())
-            if not roots or "data" not in file[roots[0]]:
+            name_of_root = next(iter(file.keys()), None)
+            root = None if name_of_root is None else group_in(file, name_of_root)
+            if root is None or "data" not in root:
                 raise InvalidClips(f"{path} is not a .csd file: it has no root group with 'data'")
-            root = file[roots[0]]
-            metadata = read_metadata(root["metadata"]) if "metadata" in root else {}
-            label = name or re.sub(r"[^a-z0-9.]+", "-", str(metadata.get("root name") or roots[0]).lower()).strip("-")
+            metadata = read_metadata(group_in(root, "metadata")) if "metadata" in root else {}
+            own_name = str(metadata.get("root name") or name_of_root).lower()
+            label = name or re.sub(r"[^a-z0-9.]+", "-", own_name).strip("-")
             columns = _columns(metadata)
-            options = {"csd": roots[0], "version": str(metadata.get("computational sequence version", ""))}
-            data, notes = {unquote(entry): group for entry, group in root["data"].items()}, Counter[str]()
-            if any(group["features"].dtype.kind in "SO" for group in data.values()):
-                return bring_in(Arrival([], _spoken(data, store_path, cut), notes=said(notes)), store_path, dry_run)
+            options = {"csd": name_of_root, "version": str(metadata.get("computational sequence version", ""))}
+            data = group_in(root, "data")
+            names, notes = {unquote(entry): entry for entry in data}, Counter[str]()
+            if any(map(partial(_is_text, data), names.values())):
+                return bring_in(
+                    Arrival([], _spoken(data, names, store_path, cut), notes=said(notes)), store_path, dry_run
+                )
             if cut:
-                entries = _segments(data, columns, store_path, notes)
+                entries = _segments(data, names, columns, store_path, notes)
                 options["cut"] = "segments"
             else:
-                entries = ((entry, partial(_rows, group, columns)) for entry, group in data.items())
+                entries = ((entry, partial(_rows, data, name, columns)) for entry, name in names.items())
             incoming = Incoming(label, entries, options, {"source": path.name, "csd": metadata})
             return bring_in(Arrival([incoming], notes=said(notes)), store_path, dry_run)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise InvalidClips(f"{path} cannot be read as HDF5 (a truncated download?): {error}") from error
+    except (ValueError, MemoryError) as error:
+        raise InvalidClips(f"{path} is not a .csd file: {error}") from error
 
 
-def _spoken(data: Mapping[str, h5py.Group], store_path: Path, cut: bool) -> list[Clip]:
+def _is_text(data: h5py.Group, name: str) -> bool:
+    """Whether an entry's features are text; an entry that cannot be read is refused later."""
+    try:
+        return array_in(group_in(data, name), "features").dtype.kind in "SO"
+    except ValueError:
+        return False
+
+
+def _read(data: h5py.Group, name: str) -> tuple[Array, Array]:
+    """Features (N, ...) and intervals (N, 2) of an entry."""
+    group = group_in(data, name)
+    return read_numbers(group, "features"), _times(group)
+
+
+def _times(group: h5py.Group) -> Array:
+    times = read_numbers(group, "intervals")
+    if times.ndim != 2 or times.shape[1] != 2:
+        raise ValueError(f"its intervals have the shape {times.shape}, not (N, 2)")
+    return times
+
+
+def _spoken(data: h5py.Group, names: Mapping[str, str], store_path: Path, cut: bool) -> list[Clip]:
     """The clips with their words: one for each entry, or the store's parts of it."""
-    parts = [clip for clip in _parts(store_path) if _recording(clip) in data] if cut else list(map(Clip, data))
+    parts = [clip for clip in _parts(store_path) if _recording(clip) in names] if cut else list(map(Clip, names))
     found = []
     for clip in parts:
-        group = data[_recording(clip) if cut else clip.id]
-        times = group["intervals"][:]  # (N, 2)
+        entry = _recording(clip) if cut else clip.id
+        group = group_in(data, names[entry])
+        times, texts = _times(group), read_texts(group, "features")
+        if len(texts) != len(times):
+            raise ValueError(f"'{entry}' has {len(texts)} words and {len(times)} intervals")
         middle, end = times.mean(axis=1), math.inf if clip.end is None else clip.end
         own = (middle >= clip.start) & (middle < end)
-        texts = [plain_text(text) for text in group["features"][:].reshape(len(times), -1)[own, 0]]
         spoken = [
-            Word(text, float(since), float(until))
-            for text, (since, until) in zip(texts, times[own] - clip.start, strict=True)
-            if text.strip() and not NO_WORD.fullmatch(text.strip())
+            Word(texts[number], float(since), float(until))
+            for number, (since, until) in zip(np.flatnonzero(own), times[own] - clip.start, strict=True)
+            if texts[number].strip() and not NO_WORD.fullmatch(texts[number].strip())
         ]
         found.append(replace(clip, words=without_wrong_times(spoken)[0]))
     return found
 
 
-def _rows(group: h5py.Group, columns: tuple[str, ...]) -> Rows:
-    return Rows(group["features"][:], group["intervals"][:], columns)
+def _rows(data: h5py.Group, name: str, columns: tuple[str, ...]) -> Rows:
+    return Rows(*_read(data, name), columns)
 
 
 def _segments(
-    data: Mapping[str, h5py.Group], columns: tuple[str, ...], store_path: Path, notes: Counter[str]
+    data: h5py.Group, names: Mapping[str, str], columns: tuple[str, ...], store_path: Path, notes: Counter[str]
 ) -> Iterator[tuple[str, Callable[[], Rows]]]:
     """The store's clips of the recordings; a recording is read once for all of its clips."""
     clips = _parts(store_path)
-    inside = [clip for clip in clips if _recording(clip) in data]
+    inside = [clip for clip in clips if _recording(clip) in names]
     notes["the file has no entry for their recording"] += len(clips) - len(inside)
-    read = lru_cache(maxsize=1)(lambda recording: tuple(data[recording][key][:] for key in ("features", "intervals")))
+    read = lru_cache(maxsize=1)(lambda recording: _read(data, names[recording]))
 
     def rows(clip: Clip) -> Rows:
         features, times = read(_recording(clip))
         middle = times.mean(axis=1)
         own = (middle >= clip.start) & (middle < (clip.end or 0.0))
+        if len(features) != len(own):
+            raise ValueError(f"it has {len(features)} rows and {len(own)} intervals")
         notes["no row is within their time"] += not own.any()
         return Rows(features[own], times[own] - clip.start, columns)
 
@@ -151,15 +185,17 @@ def _recording(clip: Clip) -> str:
     return clip.id.rpartition("$_$")[0]
 
 
-def read_metadata(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A metadata group of any version of the SDK as plain values."""
+def read_metadata(group: h5py.Group) -> dict[str, Any]:
+    """A metadata group of any version of the SDK as plain values.
+
+    Raises:
+        ValueError: If an entry is not a value in the file.
+    """
     found = {}
-    for key, held in group.items():
-        value = held[()]
-        value = value.flat[0] if isinstance(value, np.ndarray) else value
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    for key in group:
+        text = "".join(read_texts(group, key)[:1])
         try:
-            found[key] = json.loads(text)
+            found[key] = parse_json(text)
         except ValueError:
             found[key] = text
     return found

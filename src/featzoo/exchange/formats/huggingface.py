@@ -27,6 +27,7 @@ from featzoo.exchange.importing import Account, Arrival, Rows, bring_in
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.sequence import Array
+from featzoo.untrusted import open_parquet
 from featzoo.vocabulary import split_name
 
 CARD = """---
@@ -157,7 +158,7 @@ def import_huggingface(folder: Path, store_path: Path, name: str | None = None, 
         clips = [clip for file in files for clip in _clips(file)]
         entries = _entries(files, description)
         return bring_in(Arrival([incoming(folder, description, entries, name)], clips), store_path, dry_run)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InvalidClips(f"{folder} cannot be read: {error}") from error
 
 
@@ -165,7 +166,9 @@ def _clips(file: Path) -> Iterator[Clip]:
     """The clips in the file; empty if it holds only their ids."""
     said = [name for name in ("split", "labels", "text") if name in parquet.read_schema(file).names]
     named = split_name(file.name.split("-")[0].removesuffix(".parquet"))
-    for row in parquet.read_table(file, columns=["clip", *said]).to_pylist():
+    with open_parquet(file) as opened:
+        rows = opened.read(columns=["clip", *said]).to_pylist()
+    for row in rows:
         labels: Any = row.get("labels") if isinstance(row.get("labels"), dict) else {}
         given: Any = row["split"] if "split" in said else named
         split = split_name(given) or given
@@ -179,7 +182,7 @@ def _clips(file: Path) -> Iterator[Clip]:
 def _entries(files: Sequence[Path], description: Description | None) -> Iterator[tuple[str, Callable[[], Rows]]]:
     names = description.names if description else ()
     for path in files:
-        with parquet.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             whole = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
             row_bytes = whole // max(1, file.metadata.num_rows) + 1
             wanted = [name for name in ("clip", "features", "intervals") if name in file.schema_arrow.names]

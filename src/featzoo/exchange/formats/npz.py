@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -19,7 +20,7 @@ from featzoo.exchange.description import KEY, Description, describe, incoming, p
 from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.file_matching import clip_ids, files_of
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
-from featzoo.exchange.npy_rows import Steps
+from featzoo.exchange.npy_rows import Steps, open_archive, read_array
 from featzoo.sequence import Array
 
 
@@ -90,7 +91,7 @@ def import_npz(place: Path, store_path: Path, name: str | None = None, dry_run: 
         arrival = Arrival([Incoming(name or plain_name(place), each, provenance={"source": place.name})])
         return bring_in(arrival, store_path, dry_run)
     try:
-        with zipfile.ZipFile(place) as file:
+        with open_archive(place) as file:
             held = {member.removesuffix(".npy") for member in file.namelist()}
             if not {"features", "offsets", "clip_ids"} <= held:
                 raise InvalidClips(
@@ -109,14 +110,13 @@ def import_npz(place: Path, store_path: Path, name: str | None = None, dry_run: 
             with file.open("features.npy") as features, timed as intervals:
                 entries = _entries(ids, lengths, names, Steps(features), Steps(intervals) if intervals else None)
                 return bring_in(Arrival([incoming(place, description, entries, name)]), store_path, dry_run)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidClips(f"{place} cannot be read as .npz: {error}") from error
 
 
 def _read(file: zipfile.ZipFile, name: str) -> Array:
     with file.open(f"{name}.npy") as member:
-        array: Array = npy.read_array(member, allow_pickle=False)
-        return array
+        return read_array(member)
 
 
 def _entries(
@@ -131,12 +131,13 @@ def _entries(
 
 def _one_clip(path: Path) -> Rows:
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return Rows(loaded)
-            name = loaded.files[0] if len(loaded.files) == 1 else "features"
-            names = [str(each) for each in loaded["names"]] if "names" in loaded.files else ()
-            return Rows(loaded[name], loaded["intervals"] if "intervals" in loaded.files else None, names)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                return Rows(read_array(file))
+        with open_archive(path) as archive:
+            held = [member.removesuffix(".npy") for member in archive.namelist()]
+            name = held[0] if len(held) == 1 else "features"
+            names = [str(each) for each in _read(archive, "names")] if "names" in held else ()
+            return Rows(_read(archive, name), _read(archive, "intervals") if "intervals" in held else None, names)
+    except (OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"cannot be read as NumPy data: {error}") from error

@@ -19,6 +19,7 @@ from featzoo.exchange.description import KEY, Description, describe, incoming, p
 from featzoo.exchange.exporting import Outgoing, deliver
 from featzoo.exchange.importing import Account, Arrival, Rows, bring_in
 from featzoo.sequence import Array
+from featzoo.untrusted import open_parquet, parse_json
 
 # Rows are written and read in blocks of about this many bytes.
 BLOCK_BYTES = 32 << 20
@@ -128,7 +129,7 @@ def import_parquet(path: Path, store_path: Path, name: str | None = None, dry_ru
         InvalidClips: If the file has another format.
     """
     try:
-        with parquet.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             schema, metadata = file.schema_arrow, file.schema_arrow.metadata or {}
             description = parse(metadata.get(KEY.encode()))
             names = [column for column in schema.names if column not in FIRST]
@@ -136,7 +137,7 @@ def import_parquet(path: Path, store_path: Path, name: str | None = None, dry_ru
                 description = None  # columns were added or taken away since
             _check(path, schema, names)
             _together(path, file)
-            entries = _entries(file, names, description, json.loads(metadata.get(EMPTY, b"[]")))
+            entries = _entries(file, names, description, parse_json(metadata.get(EMPTY, b"[]")))
             return bring_in(Arrival([incoming(path, description, entries, name)]), store_path, dry_run)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InvalidClips(f"{path} cannot be read as Parquet: {error}") from error

@@ -23,6 +23,7 @@ from featzoo.exchange.importing import Account, Arrival, Rows, bring_in
 from featzoo.exchange.npy_rows import Steps
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array
+from featzoo.untrusted import parse_json
 
 
 def export_webdataset(store_path: Path, request: str, path: Path, dry_run: bool = False) -> list[str]:
@@ -109,7 +110,9 @@ def _samples(file: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
     for member in file:
         folder, _, last = member.name.rpartition("/")
         stem, dot, extension = last.partition(".")
-        data = file.extractfile(member) if member.isfile() and dot and stem else None
+        # A sparse member declares zeros that are not in the file, any number of them.
+        plain = member.isfile() and not member.issparse()
+        data = file.extractfile(member) if plain and dot and stem else None
         if data is None:
             continue
         found = f"{folder}/{stem}" if folder else stem
@@ -124,7 +127,7 @@ def _samples(file: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 def _about(sample: dict[str, bytes]) -> dict[str, Any]:
     try:
-        said = json.loads(sample.get("json", b"{}"))
+        said = parse_json(sample.get("json", b"{}"))
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

@@ -168,6 +168,8 @@ def _arrays(values: Any) -> Any:
 
 
 def _array(rows: Any) -> Array:
+    if _holds_text(rows):  # NumPy would give every text the room of the longest
+        return np.array(None)
     try:
         array = np.asarray(rows)
         # Numbers in an object array keep their own type.
@@ -175,6 +177,12 @@ def _array(rows: Any) -> Array:
     except ValueError:  # lists of unequal lengths
         array = np.array(None)
     return array if array.dtype.kind in NUMBERS else np.array(None)
+
+
+def _holds_text(rows: Any) -> bool:
+    if isinstance(rows, list | tuple):
+        return any(map(_holds_text, rows))
+    return isinstance(rows, str | bytes | bytearray)
 
 
 def _rows(array: Any, key: str, width: int, dtype: np.dtype[Any]) -> Array:

@@ -16,20 +16,19 @@ import zipfile
 import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
-from numpy.lib import format as npy
 
-from featzoo.errors import InvalidClips
+from featzoo.exchange.npy_rows import open_archive, read_array, read_header
+from featzoo.exchange.pickles.limits import Budget, RefusedPickle
 from featzoo.sequence import Array
 from featzoo.stand_ins import refuse_stand_in
 
-
-class RefusedPickle(InvalidClips):
-    """A pickle that is damaged, or that contains more than arrays and plain containers."""
-
+__all__ = ["RefusedPickle", "load_npz", "load_pickle"]
 
 # Names of refused objects by the first part of the module's name, and how to convert them to arrays.
 KNOWN = {
@@ -79,34 +78,36 @@ def load_npz(path: Path) -> dict[str, Any]:
     """
     refuse_stand_in(path, RefusedPickle)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             return {name.removesuffix(".npy"): _member(archive.read(name), path) for name in archive.namelist()}
     except RefusedPickle:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise RefusedPickle(f"{path} is not a .npz file, or is truncated (an incomplete download?): {error}") from error
 
 
 def _member(raw: bytes, path: Path) -> Any:
     file = io.BytesIO(raw)
-    header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-    dtype = header(file)[2]
+    dtype = read_header(file).dtype
     if dtype.hasobject:
         found = _loaded(file, len(raw), path)
         return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
     file.seek(0)
-    return npy.read_array(file, allow_pickle=False)
+    return read_array(file)
 
 
 def _loaded(file: BinaryIO, size: int, path: Path) -> Any:
     """The content of the pickle in an open file of `size` bytes; `path` is its name in errors."""
     try:
-        return _Plain(_Bounded(file, size), encoding="latin1").load()
+        reader = _Plain(_Bounded(file, size), size)
+        content = reader.load()
+        reader.budget.check_content(content)
+        return content
     except RefusedPickle as error:
         raise RefusedPickle(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (EOFError, pickle.UnpicklingError, struct.error, UnicodeDecodeError) as error:
         raise RefusedPickle(f"{path} is not a pickle, or is truncated (an incomplete download?): {error}") from error
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
         # Errors from damaged or malicious opcodes.
         met = f"{type(error).__name__}: {error}"
         raise RefusedPickle(f"{path} is not a pickle, or is damaged (an incomplete download?): {met}") from error
@@ -127,7 +128,7 @@ def _dtype(code: Any, *_: Any) -> np.dtype[Any]:
     """numpy.dtype from a type code, as a new copy that then receives its state."""
     code = code.decode("ascii") if isinstance(code, bytes) else code
     if not isinstance(code, str) or not re.fullmatch(r"[<>=|]?[biufcSUOV]\d*|\?", code):
-        raise RefusedPickle(f"it holds data of type {code!r}; numbers, text and objects can be read")
+        raise RefusedPickle(f"it holds data of type {brief(code)}; numbers, text and objects can be read")
     return np.dtype(code, copy=True)
 
 
@@ -141,9 +142,9 @@ def _set_dtype(dtype: np.dtype[Any], state: Any) -> None:
         honest = np.dtype({**layout, "itemsize": dtype.itemsize})  # type: ignore[call-overload]
     expected = (-1, dtype.itemsize) if names is None else (dtype.itemsize,)
     if len(state) != 8 or subarray is not None or size not in expected or flags != honest.flags:
-        raise RefusedPickle(f"it describes the type {dtype} in a way that NumPy would not: {state!r}"[:300])
+        raise RefusedPickle(f"it describes the type {dtype} in a way that NumPy would not: {brief(state)}")
     if order not in ("<", ">", "=", "|", b"<", b">", b"=", b"|"):
-        raise RefusedPickle(f"it gives the byte order {order!r}"[:300])
+        raise RefusedPickle(f"it gives the byte order {brief(order)}")
     dtype.__setstate__(state)  # type: ignore[attr-defined]
 
 
@@ -175,15 +176,34 @@ def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: str = "C", *_: Any) 
     return made
 
 
+def _bytes(*given: Any) -> bytes:
+    """bytes, which makes as many zeros as a number says: pickle writes only empty bytes, and text to encode."""
+    return bytes(*map(_no_number, given))
+
+
+def _bytearray(*given: Any) -> bytearray:
+    return bytearray(*map(_no_number, given))
+
+
+def _no_number(value: Any) -> Any:
+    if isinstance(value, int | np.ndarray | np.generic):
+        raise RefusedPickle(f"it makes bytes from the number {brief(value)}")
+    return value
+
+
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     """_codecs.encode, with which protocols 0 to 2 write bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise RefusedPickle(f"it encodes with {encoding!r}; only latin1 is written by pickle")
+        raise RefusedPickle(f"it encodes with {brief(encoding)}; only latin1 is written by pickle")
     return text.encode("latin1")
 
 
-TYPES = (set, frozenset, list, dict, tuple, int, float, complex, bool, str, bytes, bytearray)
-PLAIN: Mapping[str, Callable[..., Any]] = {each.__name__: each for each in TYPES}
+TYPES = (set, frozenset, list, dict, tuple, int, float, complex, bool, str)
+PLAIN: Mapping[str, Callable[..., Any]] = {
+    **{each.__name__: each for each in TYPES},
+    "bytes": _bytes,
+    "bytearray": _bytearray,
+}
 ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _array,
     ("numpy", "dtype"): _dtype,
@@ -200,9 +220,20 @@ ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
+_READ: Mapping[int, Callable[[Any], None]] = dict(pickle._Unpickler.dispatch)
+
+
 # The unpickler in Python, because the one in C does not expose BUILD, the opcode that sets an object's state.
 class _Plain(pickle._Unpickler):
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_READ)
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+    append: Callable[[Any], None]
+
+    def __init__(self, file: Any, size: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self.budget, self._size = Budget(size), size
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if (module, name) in ADMITTED:
@@ -216,19 +247,46 @@ class _Plain(pickle._Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> Any:
-        raise RefusedPickle(f"it points to data outside the pickle ({pid!r}), as torch.save does: save arrays"[:300])
+        raise RefusedPickle(f"it points to data outside the pickle ({brief(pid)}), as torch.save does: save arrays")
 
     def get_extension(self, code: int) -> Any:
         raise RefusedPickle(f"it asks for extension {code} of copyreg's registry: only plain containers are read")
 
     def load_build(self) -> None:
-        stack: list[Any] = self.stack  # type: ignore[attr-defined]
-        state, made = stack.pop(), stack[-1]
+        state, made = self.stack.pop(), self.stack[-1]
         if isinstance(made, np.dtype) and isinstance(state, tuple) and len(state) >= 8:
             _set_dtype(made, state)
         elif type(made) is np.ndarray:
             made.__setstate__(state)
+            self.budget.check_array(made)
         else:
             raise RefusedPickle(f"it sets the state of a {type(made).__name__}: only arrays have one")
 
+    def load_reduce(self) -> None:
+        _READ[pickle.REDUCE[0]](self)
+        self.budget.charge(self.stack[-1])
+
+    def load_bytearray8(self) -> None:
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(min(length, self._size))))
+
+    def load_new_tuple(self, code: int) -> None:
+        _READ[code](self)
+        self.budget.nest(self.stack[-1])
+
+    def load_inst(self) -> None:
+        module, name = (self.readline()[:-1].decode("ascii") for _ in range(2))
+        self.find_class(module, name)  # says what it is
+        self.load_instance()
+
+    def load_instance(self) -> None:
+        raise RefusedPickle("it makes an object without a call that can be checked: only arrays and plain containers")
+
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+    for _code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+        dispatch[_code[0]] = partial(load_new_tuple, code=_code[0])
+    dispatch[pickle.INST[0]] = load_inst
+    for _code in (pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX):
+        dispatch[_code[0]] = load_instance

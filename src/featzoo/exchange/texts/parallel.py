@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.exchange.texts.tables import read_table, split_of, yes_or_no
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.untrusted import parse_json
 from featzoo.vocabulary import TRAIT_COLUMNS, TRAITS
 
 LANGUAGES = ("en", "fr", "ms", "ja", "zh")
@@ -117,7 +117,7 @@ def rows_of(path: Path) -> Iterator[tuple[str, Mapping[Any, Any] | str]]:
 def _object(line: bytes) -> Mapping[str, Any] | str:
     """A line's object, or the reason why it has none."""
     try:
-        found = json.loads(line.decode("utf-8-sig"))
+        found = parse_json(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return "it is not UTF-8"
     except (ValueError, RecursionError) as error:

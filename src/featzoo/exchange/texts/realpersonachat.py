@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from featzoo.exchange.importing import Account, Arrival
 from featzoo.exchange.texts.tables import bring_texts
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
+from featzoo.untrusted import parse_json
 from featzoo.vocabulary import TRAITS
 
 PEOPLE = "interlocutors.json"
@@ -96,6 +96,6 @@ def _dialogues(folder: Path) -> Iterator[tuple[str, Any]]:
 
 def _json(path: Path, content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return parse_json(content)
     except ValueError as error:
         raise InvalidClips(f"{path} is not JSON: {error}") from error

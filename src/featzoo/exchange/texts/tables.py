@@ -15,6 +15,7 @@ from featzoo.exchange.importing import Account, Arrival, bring_in
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.stand_ins import refuse_stand_in
+from featzoo.untrusted import open_parquet
 from featzoo.vocabulary import split_name
 from featzoo.weights.imports import require
 from featzoo.wording import count
@@ -54,11 +55,10 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str | No
     refuse_stand_in(path, InvalidClips)
     try:
         if path.suffix.lower() == ".parquet":
-            from pyarrow import ArrowInvalid, parquet
-
             try:
-                table = parquet.read_table(path)
-            except ArrowInvalid as error:
+                with open_parquet(path) as file:
+                    table = file.read()
+            except ValueError as error:
                 raise InvalidClips(f"{path} is not Parquet: {error}") from error
             return table.column_names, ((f"row {i}", row) for i, row in enumerate(table.to_pylist(), start=1))
         raw = path.read_bytes()

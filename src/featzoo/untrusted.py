@@ -1,0 +1,46 @@
+"""JSON and Parquet of strangers: what is nested too deeply, or declares far more than it holds, is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+# A column that repeats one value needs almost no bytes for a billion rows. Real tables have more bytes than rows.
+LEAST_VALUES = 1_000_000
+VALUES_PER_BYTE = 16
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A JSON text as plain values.
+
+    Raises:
+        ValueError: If it is not JSON, or is nested more deeply than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is JSON that is nested too deeply") from error
+
+
+def open_parquet(path: Path) -> ParquetFile:
+    """A Parquet file, opened.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is not Parquet (`pyarrow.ArrowInvalid`), or declares far more values than it has bytes.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(path)
+    told, size = file.metadata, path.stat().st_size
+    groups = [told.row_group(number) for number in range(told.num_row_groups)]
+    values = [sum(group.column(column).num_values for group in groups) for column in range(told.num_columns)]
+    most = max([told.num_rows, *values])
+    if most > LEAST_VALUES + VALUES_PER_BYTE * size:
+        file.close()
+        raise ValueError(f"it declares {most} values in a column, but has {size} bytes")
+    return file
