@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from featzoo.errors import ClipError
 from featzoo.stand_ins import stand_in
+
+# Formats that name other files or addresses, which FFmpeg would open. A stranger's file must not choose what is read.
+NAMING_OTHERS = {
+    "bluray", "concat", "dash", "dvdvideo", "hls", "imf", "lavfi", "rtp", "rtp_mpegts", "rtsp", "sap", "sdp", "vobsub",
+    "webm_dash_manifest",
+}  # fmt: skip
+# How such files start, whatever they are called.
+PLAYLISTS = {b"ffconcat": "ffconcat", b"#EXTM3U": "M3U8", b"v=0": "SDP"}
+PLAYLISTS_IN_XML = {b"<MPD": "DASH", b"<CompositionPlaylist": "IMF"}
 
 # Time stamps that go back by more than this are a second recording, appended to the first.
 RESTART_SECONDS = 0.5
@@ -29,18 +39,41 @@ def opened(path: Path) -> Iterator[Any]:
         if path.stat().st_size == 0:
             raise ClipError("empty", f"{path.name} has zero bytes")
         # A PCM header says all: FFmpeg's usual probing costs more than reading a short sound.
-        options = {"probesize": "32768"} if path.suffix.lower() == ".wav" else {}
+        options = _own_content() | ({"probesize": "32768"} if path.suffix.lower() == ".wav" else {})
         # Titles in old files are often not UTF-8, which is no reason to refuse their sound. PyAV 19 never fails on
         # them and has no such option.
         titles: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-        with av.open(str(path), options=options, **titles) as container:
+        # An absolute path cannot be taken for a protocol of FFmpeg's, as `concat:a.wav|b.wav` is.
+        with av.open(str(path.absolute()), options=options, **titles) as container:
             yield container
     except FileNotFoundError as error:
         raise ClipError("not-found", f"no file {path}") from error
     except av.error.FFmpegError as error:
-        raise ClipError("unreadable", f"{path.name}: {stand_in(path) or error.strerror or error}") from error
+        said = stand_in(path) or _playlist(path) or error.strerror or str(error)
+        raise ClipError("unreadable", f"{path.name}: {said}") from error
     except OSError as error:
         raise ClipError("unreadable", f"{path.name}: {error.strerror or error}") from error
+
+
+@cache
+def _own_content() -> dict[str, str]:
+    """FFmpeg's options for reading one file and no other: `img%03d.png` is a name, not a series of pictures."""
+    import av
+
+    allowed = ",".join(sorted(av.formats_available - NAMING_OTHERS))
+    return {"format_whitelist": allowed, "protocol_whitelist": "file", "pattern_type": "none"}
+
+
+def _playlist(path: Path) -> str:
+    """The reason against a playlist; empty for other files."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024).lstrip(b"\xef\xbb\xbf \r\n")
+    except OSError:
+        return ""
+    kinds = [kind for start, kind in PLAYLISTS.items() if head.startswith(start)]
+    kinds += [kind for word, kind in PLAYLISTS_IN_XML.items() if head.startswith(b"<") and word in head]
+    return f"it is a playlist ({kinds[0]}), which names other files: give these files themselves" if kinds else ""
 
 
 def stream_of(container: Any, kind: str, path: Path) -> Any:
