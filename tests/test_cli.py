@@ -124,7 +124,7 @@ def test_default_run_names_what_is_left_out_and_why(tmp_path: Path) -> None:
         sound.mux(stream.encode(None))
     done = run("extract", tmp_path / "clips", "-o", tmp_path / "f", "-j", "1")
     assert done.exit_code == 0, done.output
-    assert "frames, motion-energy: all clips are sound files" in done.output
+    assert "motion-energy: all clips are sound files" in done.output
     assert "no clip has a transcript" in done.output
     assert "egemaps-" in done.output
 
@@ -149,10 +149,12 @@ def test_wrong_requests_say_what_to_do(words: list[str], said: str, tmp_path: Pa
     assert "Traceback" not in done.output
 
 
-def test_a_manifest_names_columns_that_are_no_labels(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("id,text,sentiment,mood\none,fine words,1.5,happy\n")
+def test_a_manifest_names_labels_of_both_kinds_and_what_it_leaves_out(tmp_path: Path) -> None:
+    rows = "id,text,sentiment,mood\none,fine words,1.5,happy\ntwo,more words,many,sad\n"
+    (tmp_path / "m.csv").write_text(rows)
     done = run("extract", tmp_path / "m.csv", "-x", "bert.minilm-ids", "-o", tmp_path / "f", "--dry-run")
-    assert "m.csv: 'mood' is not a number in 1 row (line 2: 'happy'): left out" in done.output
+    assert "labels sentiment; names mood" in done.output
+    assert "m.csv: 'sentiment' is not a number in 1 row (line 3: 'many'): left out" in done.output
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

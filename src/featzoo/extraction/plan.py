@@ -60,7 +60,7 @@ def _pointless(extractor: Extractor, clips: Sequence[Clip]) -> str:
     """Why no clip can give these features, judging by file names and transcripts only; empty if one may."""
     suffixes = {clip.path.suffix.lower() for clip in clips if clip.path}
     if "words" in extractor.reads and not any(clip.words or clip.problem for clip in clips):
-        return "no clip has a transcript (.txt, .srt, .vtt, .TextGrid or Whisper .json beside the media)"
+        return "no clip has a transcript (.txt, .srt, .vtt, .TextGrid, .eaf or .json); `feat transcribe` makes them"
     if "video" in extractor.reads and suffixes <= SOUNDS:
         return "all clips are sound files"
     if "audio" in extractor.reads and suffixes <= IMAGES:

@@ -111,7 +111,7 @@ def _failures(page: Page, facts: StoreFacts) -> None:
     rows = [row for reason in found for row in shown[reason][:FAILURES]]
     page.add(table(["reason", "clip", "set", "message"], rows, numbers_from=4))
     if len(rows) < len(every):
-        page.add(f"{FAILURES} of each reason are shown; feat ls SET --failed lists all.")
+        page.add(f"{FAILURES} of each reason are shown; `feat ls` lists all.")
 
 
 def _labels(page: Page, facts: StoreFacts) -> None:

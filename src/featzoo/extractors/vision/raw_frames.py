@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Frames(Extractor):
     modality = "vision"
     version = 2  # exactly the frames asked for, with square pixels; each row stands for the time until the next
     reads = ("video",)
+    usual: ClassVar[tuple[str, ...]] = ()  # only on request: pixels take far more room than features
 
     count: int = 6
     rate: float | None = None
