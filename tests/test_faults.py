@@ -509,7 +509,7 @@ def test_a_shard_of_zeros_is_found_by_check_and_computed_again(tmp_path):
     raw = shard.read_bytes()
     start = raw.index(wanted["0.wav"].tobytes())
     shard.write_bytes(raw[:start] + bytes(12) + raw[start + 12 :])
-    assert [damage.shard for damage in check_store(FeatureStore(store.path), repair=True)] == [shard]
+    assert [damage.place for damage in check_store(FeatureStore(store.path), repair=True)] == [shard]
     again = FeatureStore(store.path)
     report = extract_all(again, [plugins.Loudness()], clips, jobs=1)
     assert Counter(o.state for o in report.outcomes) == {"stored": 3}

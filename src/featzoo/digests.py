@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import socket
 import time
@@ -12,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from featzoo.durable import write
-from featzoo.errors import StoreError
+from featzoo import documents
+from featzoo.errors import DamagedFile, StoreError
 
 # A file changed this recently may change again with the same times (clock ticks are coarse),
 # so its digest is not cached.
@@ -34,10 +33,9 @@ class ContentDigests:
 
     def _load(self) -> dict[str, list[int | str]]:
         try:
-            loaded = json.loads(self._place.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return dict(documents.read(self._place)["files"])
+        except (OSError, DamagedFile, KeyError, TypeError, ValueError):
             return {}
-        return loaded if isinstance(loaded, dict) else {}
 
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
         """The digest of each file that can be read; files are read in parallel."""
@@ -75,7 +73,7 @@ class ContentDigests:
         merged = {**self._load(), **self._known}
         with suppress(OSError, StoreError):  # a cache only: a read-only store works without it
             self._place.parent.mkdir(parents=True, exist_ok=True)
-            write(self._place, json.dumps(merged), durable=False)
+            documents.save(self._place, {"files": merged}, durable=False)
 
 
 def _stamp(path: Path) -> list[int | str] | None:

@@ -57,8 +57,16 @@ class StoreError(FeatzooError):
     """A feature store that cannot be used as requested, or a file that cannot be written."""
 
 
-class DamagedShard(StoreError):
+class DamagedFile(StoreError):
+    """A file of a store whose bytes differ from those that were written."""
+
+
+class DamagedShard(DamagedFile):
     """A shard whose bytes differ from those that were written."""
+
+
+class NewerFormat(StoreError):
+    """An intact file of a format that a later featzoo writes and this one cannot read."""
 
 
 class InvalidClips(FeatzooError):

@@ -105,7 +105,7 @@ def wrong(top: Path, operation: str) -> Iterator[str]:
     """What is not as it should be in the store and beside it."""
     store = FeatureStore(top / "features")
     if operation != "repair":
-        yield from (f"{damage.shard.name}: {damage.problem}" for damage in check_store(store))
+        yield from (f"{damage.place.name}: {damage.problem}" for damage in check_store(store))
     lost = {*(f"c{number}" for number in range(6)), "old"} - {*store["x"]}
     if len(lost) > (operation == "repair"):  # it has one clip in the damaged shard
         yield f"lost {sorted(lost)}"

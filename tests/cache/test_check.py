@@ -52,7 +52,7 @@ def test_silent_damage_is_found(store, damage):
     with h5py.File(shards(store)[0], "r+") as file:
         damage(file)
     (found,) = check_store(FeatureStore(store.path))
-    assert found.shard == shards(store)[0]
+    assert found.place == shards(store)[0]
 
 
 @pytest.mark.parametrize("cut", [10, 2000, -100])
@@ -61,8 +61,8 @@ def test_a_truncated_shard_is_found_and_its_clips_are_no_longer_held(store, cut)
     place.write_bytes(place.read_bytes()[:cut])
     again = FeatureStore(store.path)
     (found,) = check_store(again)
-    assert found.shard == place
-    assert [damage.shard.name for damage in check_store(again, repair=True)] == [place.name]
+    assert found.place == place
+    assert [damage.place.name for damage in check_store(again, repair=True)] == [place.name]
     assert list(check_store(FeatureStore(store.path))) == []
     assert len(FeatureStore(store.path)["x"]) == 5
     assert (store["x"].folder / "damaged" / place.name).is_file()  # aside, not away

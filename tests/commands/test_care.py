@@ -40,6 +40,6 @@ def test_a_set_is_deleted_by_the_new_and_the_old_option(store: FeatureStore, opt
 
 def test_one_set_is_listed_in_the_singular(store: FeatureStore) -> None:
     assert (
-        "1 set, 3 stored sequences, 0 damaged shards"
+        "1 set, 3 stored sequences, 0 damaged files"
         in CliRunner().invoke(feat, ["check", "-o", str(store.path)]).output
     )

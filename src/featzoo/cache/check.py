@@ -4,66 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from featzoo.cache.check_files import check_files, check_set_files
+from featzoo.cache.damage import Damage, set_aside
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.shard import VanishedShard
 from featzoo.cache.shard_reader import damage_of, read_header
 from featzoo.cache.store import FeatureStore
-from featzoo.durable import move
-from featzoo.errors import DamagedShard, StoreError
-
-# `repair` moves damaged shards to this folder instead of deleting them.
-ASIDE = "damaged"
-
-
-class Damage(NamedTuple):
-    """A damaged shard, and what is wrong with it."""
-
-    key: str
-    shard: Path
-    problem: str
+from featzoo.errors import DamagedShard, NewerFormat
 
 
 def check_store(store: FeatureStore, repair: bool = False) -> Iterator[Damage]:
-    """Read every shard of every set and compare each clip with its digest.
+    """Read every file of a store and compare it with its checksums, and every clip with its digest.
 
     Args:
         store: A feature store.
-        repair: Move damaged shards to the set's folder `damaged`; the next `feat extract` computes
-            their clips again.
+        repair: Move damaged files to a folder `damaged`; the next `feat extract` computes their clips again, or
+            records them again.
 
     Yields:
-        Each damaged shard.
+        Each damaged file, and each of a newer format, which stays.
 
     Raises:
-        StoreError: If a damaged shard cannot be moved.
+        StoreError: If a damaged file cannot be moved.
     """
+    yield from check_files(store, repair)
     for found in store.sets():
+        yield from check_set_files(found, repair)
         for place in sorted((found.folder / "shards").glob("*.h5")):
             try:
-                problem = check_shard(place, found)
+                damage = Damage(found.key, place, check_shard(place, found))
             except VanishedShard:
                 continue  # packed meanwhile, into one that is also checked or was just verified
-            if problem:
-                yield Damage(found.key, place, problem)
+            except NewerFormat as error:
+                damage = Damage(found.key, place, str(error), newer=True)
+            if damage.problem:
+                yield damage
                 if repair:
-                    _set_aside(place, found)
+                    set_aside(damage, found.folder)
+                    found.index.refresh()
 
 
 def check_shard(place: Path, found: FeatureSet) -> str:
     """A description of a shard's damage; empty for an intact shard.
 
     Raises:
-        VanishedShard: If it is gone.
+        VanishedShard: If it no longer exists.
+        NewerFormat: If a later featzoo wrote it.
     """
     try:
         header = read_header(place)
-    except VanishedShard:
-        raise
-    except StoreError as error:
+    except DamagedShard as error:
         return str(error)
     kind = found.kind
     if kind is not None and kind != (header.names, np.dtype(header.dtype), header.tail):
@@ -72,8 +65,3 @@ def check_shard(place: Path, found: FeatureSet) -> str:
         return damage_of(place, header)
     except DamagedShard as error:
         return str(error)
-
-
-def _set_aside(place: Path, found: FeatureSet) -> None:
-    move(place, found.folder / ASIDE / place.name)
-    found.index.refresh()

@@ -1,21 +1,26 @@
 """The clips of each run, as immutable Parquet tables; merged when read: the newest row of a clip counts.
 
 The newest is the last by name. A name starts with the time in nanoseconds, or with one more than that of the last
-existing table, so a run on a host whose clock is slow still counts as newer than those that it could see.
+existing table, so a run on a host whose clock is slow still counts as newer than those that it could see. It ends with
+the XXH3 (64 bits, hex) of the file.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import xxhash
+
 from featzoo.durable import refused, write
-from featzoo.errors import StoreError
+from featzoo.errors import DamagedFile
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import Word
+
+# Length of the checksum in a table's name; names from featzoo 0.1 end with a shorter random number.
+CHECK = 16
 
 
 class Record(NamedTuple):
@@ -50,10 +55,11 @@ def write_records(folder: Path, records: Sequence[Record], forgotten: Sequence[s
         raise refused(folder, error) from error
     before = tables(folder)
     stamp = max(time.time_ns(), stamp_of(before[-1]) + 1 if before else 0)
-    place = folder / f"{stamp:020d}-{uuid.uuid4().hex[:12]}.parquet"
     image = pyarrow.BufferOutputStream()
     parquet.write_table(table, image)
-    write(place, image.getvalue().to_pybytes())
+    content = image.getvalue().to_pybytes()
+    place = folder / f"{stamp:020d}-{xxhash.xxh3_64_hexdigest(content)}.parquet"
+    write(place, content)
     return place
 
 
@@ -72,7 +78,7 @@ def read_records(places: Sequence[Path]) -> dict[str, Record]:
     """All clips by id, each from the last of some tables that names it, without forgotten ones.
 
     Raises:
-        StoreError: If a table is damaged.
+        DamagedFile: If a table is damaged.
     """
     return {name: record for name, record in newest_records(places).items() if record is not None}
 
@@ -81,21 +87,33 @@ def newest_records(places: Sequence[Path]) -> dict[str, Record | None]:
     """All clips by id, each from the last of some tables that names it; None for forgotten ones.
 
     Raises:
-        StoreError: If a table is damaged.
+        DamagedFile: If a table is damaged.
     """
-    from pyarrow import parquet
+    found: dict[str, Record | None] = {}
+    for place in places:
+        found.update(read_table(place))
+    return found
+
+
+def read_table(place: Path) -> dict[str, Record | None]:
+    """The clips of one table by id; None for forgotten ones.
+
+    Raises:
+        DamagedFile: If the table is damaged.
+    """
+    from pyarrow import ArrowException, BufferReader, parquet
 
     from featzoo.cache.arrow_columns import rows_of
 
-    found: dict[str, Record | None] = {}
-    for place in places:
-        try:
-            rows = rows_of(parquet.ParquetFile(place).read())
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{place} is damaged: {error}") from error
-        for row in rows:
-            found[row["id"]] = None if row.get("forgotten") else _record(row)
-    return found
+    try:
+        content = place.read_bytes()
+        check = place.stem.rpartition("-")[2]
+        if len(check) == CHECK and check != xxhash.xxh3_64_hexdigest(content):
+            raise ValueError("it differs from what was written")
+        rows = rows_of(parquet.ParquetFile(BufferReader(content)).read())
+        return {row["id"]: None if row.get("forgotten") else _record(row) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, ArrowException) as error:
+        raise DamagedFile(f"{place} is damaged: {error}") from error
 
 
 def _schema() -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from featzoo.durable import refused, remove, write
+from featzoo import documents
+from featzoo.durable import refused, remove
+from featzoo.errors import DamagedFile
 from featzoo.vocabulary import is_lasting
 
 
@@ -64,7 +65,7 @@ class Failures:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise refused(self._folder.parent, error) from error
-        write(self._place(clip_id), json.dumps(entry, ensure_ascii=False, indent=1), durable=False)
+        documents.save(self._place(clip_id), entry, durable=False)
 
     def remove(self, clip_ids: Iterable[str]) -> None:
         """Delete any failures of these clips."""
@@ -84,9 +85,22 @@ class Failures:
         return self._folder / f"{hashlib.sha256(clip_id.encode()).hexdigest()[:24]}.json"
 
 
+def read_failure(place: Path) -> Failure:
+    """One recorded failure.
+
+    Raises:
+        FileNotFoundError: If it was deleted.
+        DamagedFile: If it is damaged.
+    """
+    entry = documents.read(place, unchecked=(*Failure._fields, "at"))
+    try:
+        return Failure(**{name: entry[name] for name in Failure._fields if name in entry})
+    except TypeError as error:
+        raise DamagedFile(f"{place} is damaged: {error}") from error
+
+
 def _read(place: Path) -> Failure | None:
     try:
-        entry = json.loads(place.read_text(encoding="utf-8"))
-        return Failure(**{name: entry[name] for name in Failure._fields if name in entry})
-    except (OSError, ValueError, TypeError):
-        return None
+        return read_failure(place)
+    except (FileNotFoundError, DamagedFile):
+        return None  # the clip is tried again

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from featzoo.cache import documents
+from featzoo import documents
 from featzoo.cache.failures import Failure, Failures
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.owner import Owner
-from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id
+from featzoo.cache.shard import FORMAT, Entry, Layout, VanishedShard, check_id, newer
 from featzoo.cache.shard_reader import Mapped, notes_of, read_header
 from featzoo.cache.shard_writer import write_shard
-from featzoo.errors import DamagedShard, MissingFeatures, StoreError, suggestion
+from featzoo.errors import DamagedFile, DamagedShard, MissingFeatures, StoreError, suggestion
 from featzoo.extractors.contract import spec_digest
 from featzoo.sequence import Array, FeatureSequence
 
@@ -44,16 +44,7 @@ class FeatureSet:
         self.store, self.folder = store, folder
         self.key = folder.name
         self._failures = Failures(folder)
-        place = folder / "set.json"
-        try:
-            document = documents.read(place)
-            self.name, self.digest = str(document["name"]), str(document["digest"])
-            self.spec: dict[str, Any] = dict(document["spec"])
-            self.provenance: dict[str, Any] = dict(document["provenance"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{place} is damaged: {error}") from error
-        if (spec_digest(self.spec), f"{self.name}-{self.digest[:8]}") != (self.digest, self.key):
-            raise StoreError(f"{place} is damaged: its name, digest and spec do not match each other")
+        self.name, self.digest, self.spec, self.provenance = read_set(folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (operator.getitem, (self.store, self.key))
@@ -186,6 +177,9 @@ class FeatureSet:
                 header = read_header(self.index.path(shard))
             except VanishedShard:
                 continue
+            except DamagedShard as error:
+                self.index.bad[shard] = str(error)
+                continue
             for clip_id in {header.clip_ids[number] for number in header.notes}:
                 for kind in self.notes(clip_id):
                     found[kind].add(clip_id)
@@ -213,8 +207,9 @@ class FeatureSet:
         failure = self.failure(clip_id)
         if failure is not None:
             return f"{self.key} has no '{clip_id}': it failed ({failure.reason}): {failure.message}"
-        if self.index.bad:
-            return f"{self.key} has no '{clip_id}', but {len(self.index.bad)} of its shards cannot be read"
+        unread = len(self.index.bad) + len(self.index.newer)
+        if unread:
+            return f"{self.key} has no '{clip_id}', but {unread} of its shards cannot be read"
         return f"no '{clip_id}' in {self.key}{suggestion(clip_id, self.ids()[:1000])}"
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -266,6 +261,33 @@ class FeatureSet:
     def failures(self) -> list[Failure]:
         """All recorded failures, by clip."""
         return self._failures.all()
+
+
+def read_set(folder: Path) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
+    """Name, digest, spec and provenance of a set.
+
+    Raises:
+        MissingFeatures: If the folder is not a set.
+        NewerFormat: If a later featzoo wrote it.
+        DamagedFile: If its `set.json` is damaged.
+    """
+    place = folder / "set.json"
+    try:
+        document = documents.read(place, unchecked=("name", "digest", "spec", "provenance"))
+        version = document.get("format", FORMAT)
+        if isinstance(version, int) and version > FORMAT:
+            raise newer(place, version)
+        name, digest = str(document["name"]), str(document["digest"])
+        spec, provenance = dict(document["spec"]), dict(document["provenance"])
+        dict(spec.get("options", {}))
+        tuple(spec.get("reads", ()))
+    except FileNotFoundError as error:
+        raise MissingFeatures(f"{folder} is not a feature set (no set.json)") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(f"{place} is damaged: {error}") from error
+    if (spec_digest(spec), f"{name}-{digest[:8]}") != (digest, folder.name):
+        raise DamagedFile(f"{place} is damaged: its name, digest and spec do not match each other")
+    return name, digest, spec, provenance
 
 
 # Number of shards that stay mapped between reads.

@@ -18,23 +18,25 @@ from uuid import uuid4
 
 import numpy as np
 
-from featzoo.cache.check import ASIDE
+from featzoo.cache.copies import Copies
+from featzoo.cache.damage import ASIDE
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.index import Place
 from featzoo.cache.index_file import SUFFIX
-from featzoo.cache.pack import GRACE_SECONDS, entries_of, merged_shards, note_merged, sweep, sweepable, unlike
+from featzoo.cache.merged import merged_shards, note_merged
+from featzoo.cache.pack import GRACE_SECONDS, entries_of, sweep, sweepable
 from featzoo.cache.shard import VanishedShard
 from featzoo.cache.shard_reader import read_header
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import move, remove
-from featzoo.errors import DamagedShard, StoreError
+from featzoo.errors import DamagedFile, DamagedShard, StoreError
 
 # Unfinished files older than this are no longer being written.
 ABANDONED_SECONDS = 86400.0
 # Feature sets that are being deleted, in a folder that readers ignore.
 DELETED = ".deleted"
 # The files that featzoo writes into the folder of a set.
-WRITTEN = ("set.json", "shards/*.h5", "failures/*.json", "merged/*.json", f"{ASIDE}/*.h5", ".*.tmp", "*/.*.tmp")
+WRITTEN = ("set.json", "shards/*.h5", "failures/*.json", "merged/*.json", f"{ASIDE}/*", ".*.tmp", "*/.*.tmp")
 
 
 class Garbage(NamedTuple):
@@ -88,8 +90,8 @@ def find_garbage(
         for failure in found.failures():
             if found.holds(failure.clip, failure.source) or failure.clip in store.catalogue.forgotten():
                 yield Garbage("failure", found.key, found.folder / "failures", 0, [failure.clip])
-        for place in sorted((found.folder / ASIDE).glob("*.h5")):
-            if _recovered(place, found):
+        for place in sorted((found.folder / ASIDE).glob("*")):
+            if place.suffix == ".json" or _recovered(place, found):
                 yield Garbage("aside", found.key, place, place.stat().st_size)
     yield from _loose(store)
 
@@ -198,11 +200,11 @@ def _verify_kept(store: FeatureStore, found: FeatureSet, shard: str, numbers: Co
         StoreError: If their bytes differ from those that were written.
     """
     clip_ids = read_header(found.index.path(shard)).clip_ids
-    merged = merged_shards(found)
+    merged, copies = merged_shards(found), Copies(found)
     for clip_id in {clip_ids[number] for number in numbers}:
         places = [place for place in found.index.places(clip_id) if place.shard not in merged]
         for place in _kept(store, found, clip_id, places):
-            problem = unlike(found, place, clip_id)
+            problem = copies.damage(place, clip_id)
             if problem:
                 raise DamagedShard(f"{problem}. Repair the store first")
 
@@ -237,9 +239,11 @@ def _recovered(place: Path, found: FeatureSet) -> bool:
     """Whether a damaged shard in `damaged/` is not needed: its clips are stored, or can be computed again."""
     try:
         header = read_header(place)
-    except StoreError:
+    except DamagedFile:
         return bool(found.reads)
-    return all(map(found.holds, header.clip_ids, header.sources))
+    except StoreError:
+        return False  # gone, or of a newer format
+    return all(map(Copies(found).intact, header.clip_ids, header.sources))
 
 
 def _loose(store: FeatureStore) -> Iterator[Garbage]:
@@ -252,11 +256,14 @@ def _loose(store: FeatureStore) -> Iterator[Garbage]:
                 status = place.stat()
                 if time.time() - status.st_mtime > ABANDONED_SECONDS:
                     yield Garbage("temporary", "", place, status.st_size)
-    keys = {found.key for found in store.sets()}
+    keys = {found.key for found in store.sets()} | {place.parent.name for place in store.bad}
     for place in sorted((store.path / "index").glob("*")):
         # Earlier versions kept them in HDF5.
         if place.suffix == ".h5" or (place.suffix == SUFFIX and place.stem not in keys):
             yield Garbage("index", "", place, place.stat().st_size)
+    for place in sorted((store.path / ASIDE).glob("*")):
+        if place.suffix != ".parquet":  # tables of clips are not made again
+            yield Garbage("aside", "", place, place.stat().st_size)
     for place in sorted((store.path / DELETED).glob("*")):
         yield Garbage("set", "", place, _size_of_set(place))
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from featzoo.cache.index_file import Part, Saved, load_index, save_index, tables_of
 from featzoo.cache.shard import Layout, VanishedShard
 from featzoo.cache.shard_reader import read_header
-from featzoo.errors import StoreError
+from featzoo.errors import NewerFormat, StoreError
 
 # A shard that disappears between being listed and opened was packed: the folder is listed again this many times.
 LISTINGS = 5
@@ -35,7 +35,8 @@ class SetIndex:
     A clip is kept as one number, its row among the clips of all shards, so that a large set opens fast.
 
     Attributes:
-        bad: Shards that cannot be read, with the reason: they are reported, never ignored silently.
+        bad: Damaged shards, with the reason: they are reported, never ignored silently.
+        newer: Shards of a newer format, with a sentence that says so.
     """
 
     # Save the index again once this many shards, or clips, are missing from it.
@@ -44,6 +45,7 @@ class SetIndex:
     def __init__(self, shards: Path, saved: Path) -> None:
         self._shards, self._saved = shards, saved
         self.bad: dict[str, str] = {}
+        self.newer: dict[str, str] = {}
         self._stamps: dict[str, tuple[int, int] | None] = {}
         self._hold(*load_index(saved, shards))
         stale = {part.name for part in self._parts if _size(part.path) != part.size}
@@ -112,19 +114,23 @@ class SetIndex:
         gone = set(self._names) - present
         if gone:
             self._drop(gone)
-        for name in set(self.bad) - present:
-            del self.bad[name]
+        for refused in (self.bad, self.newer):
+            for name in set(refused) - present:
+                del refused[name]
         vanished = False
         for name in sorted(present - set(self._names)):
             path = self._shards / name
             stamp = _stamp(path)
-            if name in self.bad and self._stamps.get(name) == stamp:
+            if name in {**self.bad, **self.newer} and self._stamps.get(name) == stamp:
                 continue
             self.bad.pop(name, None)
+            self.newer.pop(name, None)
             try:
                 self.take(path)
             except VanishedShard:
                 vanished = True
+            except NewerFormat as error:
+                self.newer[name], self._stamps[name] = str(error), stamp
             except StoreError as error:
                 # Read again when it changes, because on a network file system it may not be complete yet.
                 self.bad[name], self._stamps[name] = str(error), stamp
@@ -135,6 +141,7 @@ class SetIndex:
 
         Raises:
             VanishedShard: If it no longer exists.
+            NewerFormat: If a later featzoo wrote it.
             StoreError: If it is damaged.
         """
         header = read_header(path)
@@ -188,6 +195,10 @@ class SetIndex:
         """The digest of a clip of a shard."""
         digest: bytes = self._names[shard].tables[1][number]
         return digest.decode()
+
+    def clips_of(self, shard: str) -> int:
+        """The number of clips in a shard."""
+        return self._names[shard].count
 
     def header(self, shard: str) -> Layout:
         """The layout of a shard."""

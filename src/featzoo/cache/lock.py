@@ -23,10 +23,13 @@ def lock_store(store: FeatureStore) -> dict[str, Any]:
 
     They do not include paths, hosts, dates or the order of shards: equal features have equal locks everywhere.
     """
+    sets = store.sets()
+    for error in store.bad.values():
+        raise error
     return {
         "format": FORMAT,
         "dataset": _dataset_digest(store),
-        "sets": {found.key: _lock_set(found) for found in store.sets() if len(found)},
+        "sets": {found.key: _lock_set(found) for found in sets if len(found)},
     }
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featzoo.cache.check import Damage, check_shard
+from featzoo.cache.check import check_shard
 from featzoo.cache.clip_table import Record, read_records, tables
+from featzoo.cache.damage import Damage
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.pack import entries_of, merged_shards
+from featzoo.cache.merged import merged_shards
+from featzoo.cache.pack import entries_of
 from featzoo.cache.shard import Header, VanishedShard
 from featzoo.cache.shard_reader import read_header
 from featzoo.cache.shard_writer import new_shard
@@ -34,7 +36,7 @@ class Merged:
         ours: Such clips for which this store's sequence is still read; and different sequences with the same source,
             as from imports.
         failures: Failures that this store lacked.
-        damaged: Shards that were refused.
+        damaged: Shards that were refused, or the `set.json` of a set that was.
     """
 
     key: str
@@ -71,6 +73,8 @@ def merge_stores(store: FeatureStore | None, other: FeatureStore, dry_run: bool 
         if store is not None and not dry_run:
             ours = store.open_set(theirs.name, theirs.spec, theirs.provenance)
         yield _Merge(ours, theirs, records, dry_run).run()
+    for place, error in other.bad.items():
+        yield Merged(place.parent.name, damaged=[Damage(place.parent.name, place, str(error))])
 
 
 def _merge_records(store: FeatureStore | None, other: FeatureStore, dry_run: bool) -> dict[str, Record]:
@@ -114,7 +118,9 @@ class _Merge:
             for name in new:
                 seen.add(name)
                 self._take(index.path(name))
-        self.report.damaged += [Damage(self.theirs.key, index.path(name), text) for name, text in index.bad.items()]
+        key = self.theirs.key
+        self.report.damaged += [Damage(key, index.path(name), text) for name, text in index.bad.items()]
+        self.report.damaged += [Damage(key, index.path(name), text, newer=True) for name, text in index.newer.items()]
         self._take_failures()
         return self.report
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from featzoo.cache.check import check_shard
+from featzoo.cache.copies import Copies
 from featzoo.cache.featureset import FeatureSet
-from featzoo.cache.index import Place
+from featzoo.cache.merged import merged_shards, note_merged, notes
 from featzoo.cache.shard import Entry, VanishedShard
 from featzoo.cache.shard_reader import Mapped, notes_of, read_header
 from featzoo.cache.store import FeatureStore
-from featzoo.durable import refused, remove, write
+from featzoo.durable import remove
 from featzoo.errors import DamagedShard, StoreError
 from featzoo.sequence import FeatureSequence
 
@@ -125,48 +124,6 @@ def entries_of(place: Path) -> Iterator[Entry]:
         yield Entry(clip_id, header.sources[number], sequence, notes_of(header, number), header.digests[number])
 
 
-def unlike(found: FeatureSet, place: Place, clip_id: str) -> str:
-    """How a stored copy of a clip differs, when read now, from what was written; empty for an intact copy."""
-    path = found.index.path(place.shard)
-    try:
-        Mapped(path, found.index.header(place.shard)).verify(place.number, clip_id, place.digest)
-    except StoreError as error:
-        return str(error)
-    return ""
-
-
-# Notes of merged shards: one small file for each packing, so that two packings do not overwrite each other.
-
-
-def note_merged(found: FeatureSet, names: list[str]) -> None:
-    """Note that other shards now hold the clips of these.
-
-    Raises:
-        StoreError: If the note cannot be written.
-    """
-    place = found.folder / "merged" / f"{uuid.uuid4().hex}.json"
-    try:
-        place.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise refused(found.folder, error) from error
-    write(place, json.dumps({"at": time.time(), "shards": names}))
-
-
-def _notes(found: FeatureSet) -> Iterator[tuple[Path, list[str], float]]:
-    """Each note: its file, the shards that were merged, and when, seconds since 1970."""
-    for place in (found.folder / "merged").glob("*.json"):
-        try:
-            note = json.loads(place.read_text(encoding="utf-8"))
-            yield place, list(note["shards"]), float(note["at"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # a note that cannot be read deletes nothing
-
-
-def merged_shards(found: FeatureSet) -> dict[str, float]:
-    """The replaced shards, with the time of replacement in seconds since 1970."""
-    return {name: at for _, shards, at in _notes(found) for name in shards}
-
-
 def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: True) -> list[Path]:
     """The merged shards that may be deleted: their grace has passed, and others hold each of their clips.
 
@@ -176,7 +133,7 @@ def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, sour
         used: Whether a clip with a given source must be kept.
     """
     found.index.refresh()
-    merged = merged_shards(found)
+    merged, copies = merged_shards(found), Copies(found)
     places = []
     for name, at in merged.items():
         place = found.folder / "shards" / name
@@ -194,7 +151,7 @@ def sweepable(found: FeatureSet, grace: float, used: Used = lambda clip_id, sour
                 other.source == source
                 and other.shard not in merged
                 and (other.digest == digest or found.index.header(other.shard).created > header.created)
-                and not unlike(found, other, clip_id)
+                and not copies.damage(other, clip_id)
                 for other in found.index.places(clip_id)
             )
             for (clip_id, source), digest in wanted.items()
@@ -211,7 +168,7 @@ def sweep(found: FeatureSet, grace: float, used: Used = lambda clip_id, source: 
     if places:
         found.index.refresh()
     present = {place.name for place in (found.folder / "shards").glob("*.h5")}
-    for note, shards, _ in _notes(found):
+    for note, shards, _ in notes(found):
         if not present & set(shards):
             remove(note)
     return len(places)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
 
-from featzoo.errors import StoreError
+from featzoo.errors import NewerFormat, StoreError
 from featzoo.sequence import Array, FeatureSequence
 
 # Of the shards that are written, and those that are read.
@@ -26,8 +27,9 @@ class VanishedShard(StoreError):
     """A shard that disappeared after its folder was listed: another process has packed it into another shard."""
 
 
-class NewerShard(StoreError):
-    """A shard of a format that a later featzoo writes: intact, but this one cannot read it."""
+def newer(place: Path, version: int) -> NewerFormat:
+    """The error for a file of a format that a later featzoo writes."""
+    return NewerFormat(f"{place} has format {version}, newer than {FORMAT}, which this featzoo reads: upgrade featzoo")
 
 
 class Entry(NamedTuple):

@@ -18,12 +18,12 @@ from featzoo.cache.shard import (
     Header,
     Identity,
     Layout,
-    NewerShard,
     Places,
     VanishedShard,
     clip_check,
     clip_digest,
     joined,
+    newer,
 )
 from featzoo.errors import DamagedShard
 from featzoo.sequence import Array
@@ -47,7 +47,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         VanishedShard: If it no longer exists.
-        NewerShard: If a later featzoo wrote it.
+        NewerFormat: If a later featzoo wrote it.
         DamagedShard: If it is damaged.
     """
     with opened(path) as file:
@@ -55,7 +55,7 @@ def read_header(path: Path) -> Header:
         if version in READABLE:
             return _header_1(file) if version == 1 else _header_2(file)
     if version > FORMAT:
-        raise NewerShard(f"{path} has format {version}, which is newer; this featzoo reads {FORMAT}: upgrade it")
+        raise newer(path, version)
     raise DamagedShard(f"{path} is damaged: it has format {version}")
 
 

@@ -10,13 +10,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from featzoo import plugins
-from featzoo.cache import documents
+from featzoo import documents, plugins
 from featzoo.cache.catalogue import Catalogue
 from featzoo.cache.clip_table import Record
 from featzoo.cache.featureset import FeatureSet
+from featzoo.cache.marker import read_marker, write_marker
 from featzoo.cache.owner import Verify
-from featzoo.cache.shard import FORMAT, READABLE, Entry
+from featzoo.cache.shard import FORMAT, Entry
 from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
 from featzoo.durable import probe, refused
@@ -34,7 +34,6 @@ from featzoo.sequence import Array, FeatureSequence
 
 # Features are written when this many bytes are waiting.
 BUFFER_BYTES = 32 << 20
-MARKER = {"format": FORMAT, "digests": "sha256", "checks": "xxh3-64", "made_by": "featzoo"}
 
 
 class FeatureStore:
@@ -58,16 +57,9 @@ class FeatureStore:
         self.verify: Verify = verify
         if verify not in get_args(Verify):
             raise StoreError(f"verify must be first, always or never; got {verify!r}")
-        try:
-            declared = documents.read(self.path / "STORE.json")
-        except FileNotFoundError as error:
-            raise StoreError(
-                f"{self.path} is not a feature store (no STORE.json): `feat extract FOLDER -o {self.path}` makes one"
-            ) from error
-        self.format = declared.get("format")
-        if self.format not in READABLE:
-            raise StoreError(f"{self.path} has format {self.format}; this featzoo reads {FORMAT}")
+        self.format = read_marker(self.path)
         self._sets: dict[str, FeatureSet] = {}
+        self.bad: dict[Path, StoreError] = {}
         self.catalogue = Catalogue(self.path)
         self.contents = ContentDigests(self.path / "index")
 
@@ -93,7 +85,7 @@ class FeatureStore:
             except OSError as error:
                 raise refused(path, error) from error
             probe(path)
-            documents.save(marker, MARKER)
+            write_marker(path)
         return cls(path)
 
     def upgrade(self) -> None:
@@ -103,16 +95,22 @@ class FeatureStore:
             StoreError: If the store cannot be written.
         """
         if self.format != FORMAT:
-            documents.save(self.path / "STORE.json", MARKER)
+            write_marker(self.path)
             self.format = FORMAT
 
     # Feature sets
 
     def sets(self) -> list[FeatureSet]:
-        """All feature sets, by key."""
+        """All feature sets that can be read, by key; the others are in `bad`."""
+        self.bad = {}
         for place in sorted(self.path.glob("*/set.json")):
             if place.parent.name not in self._sets:
-                self._sets[place.parent.name] = FeatureSet(self, place.parent)
+                try:
+                    self._sets[place.parent.name] = FeatureSet(self, place.parent)
+                except MissingFeatures:
+                    continue  # deleted meanwhile
+                except StoreError as error:
+                    self.bad[place] = error
         return [self._sets[key] for key in sorted(self._sets)]
 
     def find(self, request: str) -> FeatureSet | None:
@@ -136,6 +134,7 @@ class FeatureStore:
         unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
         unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
         # A name or a path may choose weights, a number (such as the batch size) does not.
+        self._check_unread(request, name, bare)
         leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
         try:
             digests = make_extractor(request).digests() if leads else None
@@ -160,6 +159,13 @@ class FeatureStore:
         if len(fitting) > 1:
             raise self._several(request, fitting)
         return fitting[0] if fitting else None
+
+    def _check_unread(self, request: str, name: str, bare: bool) -> None:
+        """Refuse a request that a set might match whose `set.json` cannot be read."""
+        for place, error in self.bad.items():
+            label = place.parent.name.rpartition("-")[0]
+            if place.parent.name == request or (label.split(".")[0] if bare else label) == (name or label):
+                raise error
 
     def _several(self, request: str, fitting: Sequence[FeatureSet]) -> StoreError:
         keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
@@ -192,7 +198,7 @@ class FeatureStore:
         folder = self.path / f"{label}-{digest[:8]}"
         if not (folder / "set.json").is_file():
             made = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **(provenance or {})}
-            document = {"name": label, "digest": digest, "spec": spec, "provenance": made}
+            document = {"format": FORMAT, "name": label, "digest": digest, "spec": spec, "provenance": made}
             try:
                 (folder / "shards").mkdir(parents=True, exist_ok=True)
             except OSError as error:

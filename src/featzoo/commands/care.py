@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.options import DRY_RUN, FOLDER, STORE, Option
-from featzoo.errors import DamagedShard
+from featzoo.errors import DamagedFile
 from featzoo.wording import count, some
 
 if TYPE_CHECKING:
@@ -28,37 +28,41 @@ GRACE = click.option(
 def _advising_repair(store: Path) -> Iterator[None]:
     try:
         yield
-    except DamagedShard as error:
+    except DamagedFile as error:
         error.hint = f"feat check --repair -o {store}"
         raise
 
 
 @click.command()
 @STORE
-@click.option("--repair", is_flag=True, help="Set damaged shards aside; `feat extract` then computes them again.")
+@click.option("--repair", is_flag=True, help="Set damaged files aside; `feat extract` then replaces them.")
 def check(store: Path, repair: bool) -> None:
-    """Verify every stored clip against its digest.
+    """Verify every stored clip and every file against its digest.
 
-    The exit status is 1 if anything is damaged.
+    The exit status is 1 if a file is damaged or has a newer format.
 
     \b
     feat check
     feat check --repair -o features
     """
     from featzoo.cache.check import check_store
+    from featzoo.cache.check_files import check_marker
     from featzoo.cache.store import FeatureStore
 
-    opened = FeatureStore(store)
-    damaged = list(check_store(opened, repair))
-    for damage in damaged:
-        click.secho(f"{damage.key} {damage.shard.name}: {damage.problem}", fg="red")
-    sets = opened.sets()
-    clips = sum(len(found) for found in sets)
-    click.echo(f"{count(len(sets), 'set')}, {count(clips, 'stored sequence')}, {count(len(damaged), 'damaged shard')}")
-    if damaged:
-        click.echo(
-            "set aside; feat extract computes their clips again" if repair else "feat check --repair sets them aside"
+    found = list(check_marker(store, repair))
+    opened = None if found and not repair else FeatureStore(store)
+    if opened is not None:
+        found += check_store(opened, repair)
+    for each in found:
+        click.secho(
+            f"{each.problem}" if each.newer else f"{each.key} {each.place.name}: {each.problem}".lstrip(), fg="red"
         )
+    damaged, sets = [each for each in found if not each.newer], opened.sets() if opened else []
+    clips = sum(len(found) for found in sets)
+    click.echo(f"{count(len(sets), 'set')}, {count(clips, 'stored sequence')}, {count(len(damaged), 'damaged file')}")
+    if damaged:
+        click.echo("moved to damaged/; feat extract replaces them" if repair else "feat check --repair sets them aside")
+    if found:
         raise SystemExit(1)
 
 
@@ -92,7 +96,7 @@ GARBAGE = {
     "forgotten": ("sequence of a forgotten clip", "sequences of forgotten clips"),
     "merged": ("merged shard", ""),
     "failure": ("failure of a clip that is stored now", "failures of clips that are stored now"),
-    "aside": ("damaged shard set aside", "damaged shards set aside"),
+    "aside": ("damaged file set aside", "damaged files set aside"),
     "temporary": ("unfinished file", ""),
     "index": ("index", "indexes"),
     "set": ("feature set", ""),
@@ -186,7 +190,7 @@ def _print_merged(each: Merged, store: Path, other: Path, dry_run: bool) -> None
         if names:
             click.secho(f"    {len(names)} different, {which}: {some(names)}", fg="yellow")
     for damage in each.damaged:
-        click.secho(f"    refused {damage.shard}: {damage.problem}", fg="red")
+        click.secho(f"    refused {damage.place}: {damage.problem}", fg="red")
 
 
 @click.command()

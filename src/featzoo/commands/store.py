@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from featzoo.commands.options import STORE
+from featzoo.errors import DamagedFile, StoreError
 from featzoo.wording import count, some
 
 if TYPE_CHECKING:
     from featzoo.cache.featureset import FeatureSet
     from featzoo.cache.store import FeatureStore
+    from featzoo.sequence import FeatureSequence
 
 # Clips whose statistics are computed; `feat show SET CLIP` shows one clip exactly.
 SAMPLE = 200
@@ -44,7 +47,8 @@ def list_sets(feature_set: str | None, store: Path, failed: bool) -> None:
         noted = found.noted()
         for clip_id in found:
             kinds = ", ".join(kind for kind, clip_ids in noted.items() if clip_id in clip_ids)
-            click.echo(f"{clip_id}  {found.array(clip_id).shape}" + (f"  note: {kinds}" if kinds else ""))
+            for sequence in _read(found, [clip_id]):
+                click.echo(f"{clip_id}  {sequence.features.shape}" + (f"  note: {kinds}" if kinds else ""))
     _warn_of_damage(found)
 
 
@@ -68,7 +72,7 @@ def show(feature_set: str, clip: str | None, store: Path) -> None:
     click.echo(f"{found.key}   {found.describe()}")
     if clip is None:
         ids = found.ids()
-        sample = [found[each] for each in ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE]]
+        sample = _read(found, ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE])
         click.echo(f"clips: {len(ids)} stored, {len(found.failures())} failed")
         for kind, noted in found.noted().items():
             click.echo(f"note {kind}: {len(noted)} ({some(noted)})")
@@ -97,11 +101,33 @@ def _table(store: FeatureStore) -> list[str]:
         counts = (str(len(found)), str(len(found.failures())))
         rows.append((found.key, *counts, shape, f"{size / 1e6:.1f}", found.describe()))
         _warn_of_damage(found)
+    for error in store.bad.values():
+        _warn(error)
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:5], widths, strict=True)), row[5]]) for row in rows]
-    return [f"{store.path}: {count(len(store.clip_ids()), 'clip')}", *(line.rstrip() for line in lines)]
+    try:
+        clips = count(len(store.clip_ids()), "clip")
+    except DamagedFile as error:
+        _warn(error)
+        clips = "an unknown number of clips"
+    return [f"{store.path}: {clips}", *(line.rstrip() for line in lines)]
+
+
+def _read(found: FeatureSet, clip_ids: Sequence[str]) -> list[FeatureSequence]:
+    """The clips that can be read, with a warning for each other."""
+    sequences = []
+    for clip_id in clip_ids:
+        try:
+            sequences.append(found[clip_id])
+        except DamagedFile as error:
+            _warn(error)
+    return sequences
 
 
 def _warn_of_damage(found: FeatureSet) -> None:
-    for name, reason in found.index.bad.items():
+    for name, reason in {**found.index.bad, **found.index.newer}.items():
         click.secho(f"warning: shard {name} of {found.key} cannot be read: {reason}", err=True, fg="yellow")
+
+
+def _warn(error: StoreError) -> None:
+    click.secho(f"warning: {error}", err=True, fg="yellow")

@@ -1,48 +1,55 @@
-"""The store's small JSON files and their checksums: STORE.json and set.json."""
+"""The small JSON files of a store, each with its own checksum."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from featzoo.durable import write
-from featzoo.errors import StoreError
+from featzoo.errors import DamagedFile
 
 KEY = "check"
 
 
-def save(place: Path, document: Mapping[str, Any]) -> None:
+def save(place: Path, document: Mapping[str, Any], durable: bool = True) -> None:
     """Write a JSON object with its checksum.
 
     Raises:
         StoreError: If it cannot be written.
     """
     document = json.loads(json.dumps(document))  # as it will be read: keys are strings
-    write(place, json.dumps({**document, KEY: _check(document)}, indent=1) + "\n")
+    text = json.dumps({**document, KEY: _check(document)}, indent=1)
+    write(place, text + "\n", durable)
 
 
-def read(place: Path) -> dict[str, Any]:
-    """A JSON object, compared with its checksum if it has one: featzoo 0.1 wrote none.
+def read(place: Path, unchecked: Collection[str] = ()) -> dict[str, Any]:
+    """A JSON object, compared with its checksum.
+
+    Args:
+        place: The file.
+        unchecked: The keys of a document from featzoo 0.1, which wrote no checksum.
 
     Raises:
         FileNotFoundError: If it is missing.
-        StoreError: If it is damaged.
+        DamagedFile: If it is damaged.
     """
     try:
         document = json.loads(place.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")
         check = document.pop(KEY, None)
+        if check is None and not {*document} <= {*unchecked}:
+            raise ValueError("its checksum is missing")
         if check is not None and check != _check(document):
             raise ValueError("it differs from what was written")
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{place} is damaged: {error}") from error
+        raise DamagedFile(f"{place} is damaged: {error}") from error
     return document
 
 
