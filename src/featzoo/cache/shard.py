@@ -144,23 +144,22 @@ def clip_digest(features: Array, intervals: Array) -> str:
 
 
 class Identity(NamedTuple):
-    """What a clip's checksum covers beside its rows: id, source, notes as JSON (may be empty), and column names."""
+    """The UTF-8 of what a clip's checksum covers beside its rows: id, source, notes as JSON (may be empty), columns."""
 
-    clip_id: str
-    source: str
-    notes: str
-    names: str
+    clip_id: bytes
+    source: bytes
+    notes: bytes
+    names: bytes
 
 
-def joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> bytes:
     """Column names as a checksum covers them."""
-    return "\0".join(names)
+    return "\0".join(names).encode()
 
 
 def clip_check(features: Array, intervals: Array, identity: Identity) -> int:
     """XXH3 (64 bits) of everything a shard holds of one clip; features and intervals little-endian, C order."""
-    head = "\0".join((f"{features.dtype.str}{features.shape}", *identity))
-    whole = xxhash.xxh3_64(head.encode())
+    whole = xxhash.xxh3_64(b"\0".join((f"{features.dtype.str}{features.shape}".encode(), *identity)))
     whole.update(features.data)
     whole.update(intervals.data)
     return whole.intdigest()

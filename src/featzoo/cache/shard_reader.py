@@ -169,8 +169,9 @@ class Mapped:
                 self._names = joined(layout.names)
                 self._checks = view((count,), "<u8", places.checks)
                 self._sources = view((count,), "S64", places.sources)
-                self._noted = view((places.notes_count,), "<i8", places.noted)
-                self._notes = view((places.notes_count,), f"S{places.notes_width}", places.notes)
+                noted = view((places.notes_count,), "<i8", places.noted).tolist()
+                notes = view((places.notes_count,), f"S{places.notes_width}", places.notes).tolist()
+                self._notes = dict(zip(noted, notes, strict=True))
         except FileNotFoundError as error:
             raise VanishedShard(f"{path} is gone") from error
         except (OSError, ValueError, TypeError) as error:
@@ -194,10 +195,8 @@ class Mapped:
         """
         features, intervals = self.rows(number)
         if self._layout.places.checks:
-            found = np.flatnonzero(self._noted == number)
-            notes = self._notes[found[0]] if len(found) else b""
-            whole = (clip_id, self._sources[number].decode(errors="replace"), notes.decode(errors="replace"))
-            same = clip_check(features, intervals, Identity(*whole, self._names)) == self._checks[number]
+            identity = Identity(clip_id.encode(), self._sources.item(number), self._notes.get(number, b""), self._names)
+            same = clip_check(features, intervals, identity) == self._checks.item(number)
         else:
             same = clip_digest(features, intervals) == digest
         if not same:

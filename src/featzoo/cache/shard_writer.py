@@ -118,6 +118,6 @@ def _checks(entries: Sequence[Entry], rows: tuple[Array, Array, Array], notes: d
     checks = []
     for number, entry in enumerate(entries):
         span = slice(*offsets[number : number + 2].tolist())
-        identity = Identity(entry.clip_id, entry.source, notes.get(number, ""), names)
+        identity = Identity(entry.clip_id.encode(), entry.source.encode(), notes.get(number, "").encode(), names)
         checks.append(clip_check(features[span], intervals[span], identity))
     return np.array(checks, "<u8")
