@@ -33,7 +33,7 @@ def test_it_imports_nothing_of_featzoo_and_is_short():
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert modules == {"__future__", "json", "hashlib", "pathlib", "typing", "h5py", "numpy", "xxhash"}
+    assert modules == {"__future__", "json", "hashlib", "pathlib", "typing", "h5py", "numpy", "warnings", "xxhash"}
     assert len(text.splitlines()) <= 150
 
 
@@ -67,6 +67,23 @@ def test_missing_sets_and_clips_are_named(store, tmp_path):
     (store.path / "STORE.json").write_text('{"format": 9}')
     with pytest.raises(ValueError, match="has format 9"):
         reader.Store(store.path)
+
+
+def test_shards_that_cannot_be_read_are_named_and_the_others_are_read(store):
+    folder = store["set-uint8"].folder / "shards"
+    (folder / "junk.h5").write_bytes(b"junk")
+    with h5py.File(folder / "later.h5", "w") as file:
+        file.attrs["format"] = 3
+    with pytest.warns(UserWarning, match="cannot be read") as warned:
+        assert len(reader.Store(store.path).clips("set-uint8")) == 6
+    assert sorted(Path(str(each.message).split(" ")[0]).name for each in warned) == ["junk.h5", "later.h5"]
+
+
+def test_a_changed_description_is_refused(store):
+    place = store["set-uint8"].folder / "set.json"
+    place.write_text(place.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ValueError, match=r"set\.json differs from what was written"):
+        reader.Store(store.path).describe("set-uint8")
 
 
 @pytest.mark.parametrize("hash_package", ["xxhash", None])

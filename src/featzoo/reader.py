@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        declared = json.loads((self.path / "STORE.json").read_text(encoding="utf-8"))
+        declared = _document(self.path / "STORE.json")
         if declared["format"] not in FORMATS:
             raise ValueError(f"{self.path} has format {declared['format']}; this reader supports {FORMATS}")
         self._places: dict[str, dict[str, tuple[Path, int]]] = {}
@@ -57,9 +58,7 @@ class Store:
 
     def describe(self, name: str) -> dict[str, Any]:
         """A set's name, digest, spec and provenance."""
-        text = (self.path / self.key(name) / "set.json").read_text(encoding="utf-8")
-        description: dict[str, Any] = json.loads(text)
-        return description
+        return _document(self.path / self.key(name) / "set.json")
 
     def clips(self, name: str) -> list[str]:
         """The ids of a set's clips."""
@@ -104,12 +103,33 @@ class Store:
             for place in (self.path / key / "shards").glob("*.h5"):
                 if place.name.startswith("."):
                     continue  # unfinished
-                with h5py.File(place, "r", locking=False) as file:
-                    created = int(file.attrs["created"])
-                    for number, clip in enumerate(_texts(file["clip_ids"])):
-                        found[clip] = max(found.get(clip, (-1, place, 0)), (created, place, number))
+                try:
+                    created, clips = _header(place)
+                except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+                    warnings.warn(f"{place} cannot be read, the other shards can: {error}", stacklevel=3)
+                    continue
+                for number, clip in enumerate(clips):
+                    found[clip] = max(found.get(clip, (-1, place, 0)), (created, place, number))
             self._places[key] = {clip: (place, number) for clip, (_, place, number) in found.items()}
         return self._places[key]
+
+
+def _document(place: Path) -> dict[str, Any]:
+    """A JSON object without its checksum, which is compared if xxhash is installed."""
+    document: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    check = document.pop("check", None)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    if check is not None and xxhash is not None and check != xxhash.xxh3_64_hexdigest(text.encode()):
+        raise ValueError(f"{place} differs from what was written")
+    return document
+
+
+def _header(place: Path) -> tuple[int, list[str]]:
+    """The number that orders a shard, and the ids of its clips."""
+    with h5py.File(place, "r", locking=False) as file:
+        if int(file.attrs["format"]) not in FORMATS:
+            raise ValueError(f"it has format {file.attrs['format']}; this reader supports {FORMATS}")
+        return int(file.attrs["created"]), _texts(file["clip_ids"])
 
 
 def _texts(dataset: Any) -> list[str]:
