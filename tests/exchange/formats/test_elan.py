@@ -8,7 +8,7 @@ from featzoo import Clip, FeatureStore, Word
 from featzoo.errors import InvalidClips, MissingFeatures, StoreError
 from featzoo.exchange.formats.elan import export_elan, import_elan
 
-pympi = pytest.importorskip("pympi")
+pympi = pytest.importorskip("pympi", reason="needs featzoo[elan]")
 
 
 def write(path, **tiers):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import DATA, tone, write_wav
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="needs featzoo[covarep]")
 
 from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis, brent
 from featzoo.extractors.audio.covarep.pitch import Pitch, srh

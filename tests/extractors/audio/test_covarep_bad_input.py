@@ -6,7 +6,7 @@ from conftest import DATA, tone, write_wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="needs featzoo[covarep]")
 
 from featzoo.errors import ClipError
 from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis

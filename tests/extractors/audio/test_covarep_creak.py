@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import DATA, tone, write_wav
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="needs featzoo[covarep]")
 from scipy.io import savemat
 
 from featzoo.cache.store import FeatureStore

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import tone, write_wav
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="needs featzoo[covarep]")
 from scipy.io import loadmat
 
 from featzoo.extractors.audio.covarep import NAMES, Covarep, analysis, envelope, harmonic_scale

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="needs featzoo[covarep]")
 
 from featzoo.extractors.audio.covarep import analysis, envelope, gci, hmpd, pitch, residual, signals, wavelets
 

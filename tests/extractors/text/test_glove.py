@@ -23,7 +23,7 @@ from featzoo.extractors.text.word_vectors import word_vectors
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import Word, words_of
 
-keyedvectors = pytest.importorskip("gensim.models.keyedvectors")
+keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="needs featzoo[glove]")
 KeyedVectors = keyedvectors.KeyedVectors
 TOKENS = ["the", ",", "film", "n't", "do", "is", "Mr.", "naïve", "5", "'s", '"', "日本", "good", "3.5", "...", "-"]
 PIECES = [

@@ -181,7 +181,7 @@ def test_invalid_options_are_refused(tmp_path, monkeypatch, clip):
 @pytest.mark.data
 def test_face_crops(data):
     """What the network sees is the crop of the box that `faces` finds; frames without a face are NaN."""
-    pytest.importorskip("facenet_pytorch")
+    pytest.importorskip("facenet_pytorch", reason="needs featzoo[faces]")
     from featzoo.extractors.vision.faces import BOX, Faces, crop
 
     clip = Clip("a", data / "media" / "face_video_no_speech" / "pyfeat_noface_face.mov")
@@ -203,7 +203,7 @@ def test_face_crops(data):
 
 
 def test_frames_without_a_face_are_rows_of_nan(clip):
-    pytest.importorskip("facenet_pytorch")
+    pytest.importorskip("facenet_pytorch", reason="needs featzoo[faces]")
     found = Cnn(model="resnet18", weights="random", count=2, crop="face").extract(clip)
     assert found.features.shape == (2, 512)
     assert np.isnan(found.features).all()

@@ -12,7 +12,7 @@ def words(path):
 
 @pytest.fixture
 def eaf():
-    made = pytest.importorskip("pympi").Elan.Eaf()
+    made = pytest.importorskip("pympi", reason="needs featzoo[elan]").Elan.Eaf()
     made.remove_tier("default")
     return made
 

@@ -28,7 +28,7 @@ def words(tmp_path, *tiers):
 
 @pytest.fixture
 def praat():
-    parselmouth = pytest.importorskip("parselmouth")
+    parselmouth = pytest.importorskip("parselmouth", reason="needs featzoo[praat]")
     grid = parselmouth.praat.call("Create TextGrid", 0, 3, "phones word - clicks", "clicks")
     call = parselmouth.praat.call
     call(grid, "Set tier name", 2, "words")

