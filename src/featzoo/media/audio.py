@@ -125,6 +125,7 @@ class _Cut:
         self._weights = weights_of(reading.layout, channel, path.name)  # (C', C)
         self._heard = self._weights.any(axis=0)  # a mix leaves the bass channel out
         self._mixed = channel == "mix" and self._weights.shape[1] > 1
+        self._apart = channel == "all"
         seconds = (end if end is not None else reading.declared or 0.0) - start
         self._buffer = np.zeros((max(1, round(min(seconds, FIRST_SECONDS) * rate)), len(self._weights)), np.float32)
         self.length = 0
@@ -164,7 +165,7 @@ class _Cut:
         if self.length > len(self._buffer):
             # In place, as the memory allows; what is not written yet is silence.
             self._buffer.resize((self.length + len(self._buffer) // 4, self._buffer.shape[1]), refcheck=False)
-        mixed = samples.T @ self._weights.T  # (n, C')
+        mixed = samples.T if self._apart else samples.T @ self._weights.T  # (n, C')
         self._buffer[at : self.length] = mixed
         self._packets += block.frames
         heard = samples[self._heard]

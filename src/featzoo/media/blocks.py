@@ -122,34 +122,34 @@ class Pass:
         return block
 
     def _decode(self) -> Generator[Block, None, None]:
-        # Frames are short: working on them one by one would cost more than decoding them.
-        joined: list[Array] = []
+        pieces: list[tuple[Any, int]] = []
         first, end = 0, 0
-        for at, samples in self._placed():
-            if joined and (at != end or end - first >= BLOCK_SECONDS * self.rate):
-                yield Block(first, np.concatenate(joined, axis=1), len(joined))
-                joined = []
-            first = first if joined else at
-            joined.append(samples)
-            end = at + samples.shape[1]
-        if joined:
-            yield Block(first, np.concatenate(joined, axis=1), len(joined))
+        for at, frame, skipped in self._placed():
+            if pieces and (at != end or end - first >= BLOCK_SECONDS * self.rate):
+                yield Block(first, _joined(pieces), len(pieces))
+                pieces = []
+            first = first if pieces else at
+            pieces.append((frame, skipped))
+            end = at + frame.samples - skipped
+        if pieces:
+            yield Block(first, _joined(pieces), len(pieces))
 
-    def _placed(self) -> Iterator[tuple[int, Array]]:
-        """Each frame's sound and the sample of the recording that it starts at."""
-        ahead: deque[tuple[int | None, Array]] = deque()
+    def _placed(self) -> Iterator[tuple[int, Any, int]]:
+        """Where each frame starts, in samples of the recording; the frame; and how many of its samples to skip."""
+        ahead: deque[tuple[int | None, Any]] = deque()
         due: int | None = None
         for stamped in chain(self._stamped(), repeat(None, LOOK_AHEAD)):
             if stamped is not None:
                 ahead.append(stamped)
             if ahead and (stamped is None or len(ahead) > LOOK_AHEAD):
-                due, samples = self._place(ahead, due)
-                if samples.shape[1]:
-                    yield due, samples
-                due += samples.shape[1]
+                due, skipped = self._place(ahead, due)
+                _, frame = ahead.popleft()
+                if frame.samples > skipped:
+                    yield due, frame, skipped
+                due += frame.samples - skipped
 
-    def _stamped(self) -> Iterator[tuple[int | None, Array]]:
-        """The decoded sound, (C, n) float32, with its time stamps in samples; None where the file has no clock."""
+    def _stamped(self) -> Iterator[tuple[int | None, Any]]:
+        """The decoded frames with their time stamps in samples; None where the file has no clock."""
         with opened(self._path) as container:
             stream = stream_of(container, "audio", self._path)
             zero, clocked = origin(container), container.format.name in CLOCKED
@@ -164,10 +164,10 @@ class Pass:
                     zero = zero if container.streams.video or sought else frame.time
                     first = round((frame.time - zero) * self.rate)
                     self._forgotten = first if sought else None
-                    yield first, _as_float(frame)
+                    yield first, frame
                 else:
                     stamped = clocked and frame.time is not None
-                    yield round((frame.time - zero) * self.rate) if stamped else None, _as_float(frame)
+                    yield round((frame.time - zero) * self.rate) if stamped else None, frame
 
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         import av
@@ -180,28 +180,27 @@ class Pass:
                 self.lost.append(self.end)
         yield from stream.decode(None)
 
-    def _place(self, ahead: deque[tuple[int | None, Array]], due: int | None) -> tuple[int, Array]:
-        """Where the next frame belongs, after the one that ended at `due` or after a hole, and what of it."""
-        stamp, samples = ahead[0]
+    def _place(self, ahead: deque[tuple[int | None, Any]], due: int | None) -> tuple[int, int]:
+        """Where the next frame belongs, after the one that ended at `due` or after a hole, and what to skip of it."""
+        stamp, frame = ahead[0]
         if due is None:
             due = stamp or 0
         if stamp is not None:
             late = self._lateness(ahead, due)
             if late > HOLE_SECONDS * self.rate:
                 self.holes.append((due, late))
-                due += late
-            elif -late > OVERLAP_SECONDS * self.rate:
-                samples = samples[:, -late:]
-        ahead.popleft()
-        return due, samples
+                return due + late, 0
+            if -late > OVERLAP_SECONDS * self.rate:
+                return due, min(-late, frame.samples)
+        return due, 0
 
-    def _lateness(self, ahead: deque[tuple[int | None, Array]], due: int) -> int:
+    def _lateness(self, ahead: deque[tuple[int | None, Any]], due: int) -> int:
         """Samples by which the next frames come later than `due`; a single late stamp is not a hole."""
         delays = []
-        for stamp, samples in ahead:
+        for stamp, frame in ahead:
             if stamp is not None:
                 delays.append(stamp - due)
-            due += samples.shape[1]
+            due += frame.samples
         return min(delays) if delays[0] > 0 else delays[0]
 
     def _check(self, frame: Any) -> bool:
@@ -210,7 +209,7 @@ class Pass:
         Raises:
             ClipError: With reason `damaged`, if they change.
         """
-        kind = frame.format.name, len(frame.layout.channels), frame.sample_rate
+        kind = frame.format.name, frame.layout.nb_channels, frame.sample_rate
         first = self._kind is None
         if first:
             self._kind, self.rate, self.layout = kind, frame.sample_rate, frame.layout
@@ -260,6 +259,23 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
     return path, status.st_mtime_ns, status.st_size
 
 
+def _joined(pieces: list[tuple[Any, int]]) -> Array:
+    """The samples of frames of one format as (C, n) float32, without those to skip at the start of each."""
+    first, _ = pieces[0]
+    if first.format.name == "fltp":
+        # Frames are short: views of their memory cost a fraction of arrays of their own.
+        planes = [(frame.planes, frame.samples, skipped) for frame, skipped in pieces]
+        return np.stack(
+            [
+                np.concatenate(
+                    [np.frombuffer(plane[c], np.float32, count)[skipped:] for plane, count, skipped in planes]
+                )
+                for c in range(len(first.planes))
+            ]
+        )
+    return np.concatenate([_as_float(frame)[:, skipped:] for frame, skipped in pieces], axis=1)
+
+
 def _as_float(frame: Any) -> Array:
     """A frame's samples of any type as (C, n) float32; whole numbers to [-1, 1)."""
     import av
@@ -268,8 +284,9 @@ def _as_float(frame: Any) -> Array:
         (frame,) = av.AudioResampler(format="dbl").resample(frame)
     samples: Array = frame.to_ndarray()
     if not frame.format.is_planar:
-        samples = samples.reshape(-1, len(frame.layout.channels)).T  # (1, n * C) -> (C, n)
+        samples = samples.reshape(-1, frame.layout.nb_channels).T  # (1, n * C) -> (C, n)
     if samples.dtype.kind == "f":
         return np.asarray(samples, dtype=np.float32)
-    middle, full = (128.0, 128.0) if samples.dtype == np.uint8 else (0.0, float(-int(np.iinfo(samples.dtype).min)))
-    return ((samples - middle) / full).astype(np.float32)
+    middle, full = (128, 128) if samples.dtype == np.uint8 else (0, -int(np.iinfo(samples.dtype).min))
+    # Powers of two: single precision rounds no more than double would.
+    return (samples.astype(np.float32) - np.float32(middle)) / np.float32(full)

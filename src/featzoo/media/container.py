@@ -24,11 +24,19 @@ PLAYLISTS_IN_XML = {b"<MPD": "DASH", b"<CompositionPlaylist": "IMF"}
 RESTART_SECONDS = 0.5
 # A longer hole is a damaged time stamp, not a pause or lost packets.
 LONGEST_HOLE_SECONDS = 3600.0
+# The only demuxer of FFmpeg's that marks packets as encrypted.
+ENCRYPTING = "mov,mp4,m4a,3gp,3g2,mj2"
+# Without these FFmpeg decodes some twenty frames of a stream to guess its frame rate, which not every caller needs.
+WITHOUT_RATE = {"fpsprobesize": "0"}
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened(path: Path, *, rate: bool = True) -> Iterator[Any]:
     """An open PyAV container.
+
+    Args:
+        path: The file.
+        rate: Whether the frame rate of pictures is needed where the header does not have it.
 
     Raises:
         ClipError: With reason `not-found`, `empty` or `unreadable`.
@@ -40,6 +48,7 @@ def opened(path: Path) -> Iterator[Any]:
             raise ClipError("empty", f"{path.name} has zero bytes")
         # A PCM header says all: FFmpeg's usual probing costs more than reading a short sound.
         options = _own_content() | ({"probesize": "32768"} if path.suffix.lower() == ".wav" else {})
+        options |= {} if rate else WITHOUT_RATE
         # Titles in old files are often not UTF-8, which is no reason to refuse their sound. PyAV 19 never fails on
         # them and has no such option.
         titles: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -103,9 +112,10 @@ def packets_of(container: Any, stream: Any, path: Path) -> Iterator[Any]:
     Raises:
         ClipError: With reason `encrypted`, at the first packet that is.
     """
+    marked = container.format.name == ENCRYPTING
     for packet in container.demux(stream):
         if packet.size:
-            if packet.has_sidedata("encryption_info"):
+            if marked and packet.has_sidedata("encryption_info"):
                 raise ClipError("encrypted", f"{path.name} is encrypted (DRM): featzoo cannot decode it")
             yield packet
 
@@ -118,9 +128,11 @@ def one_clock(packets: Iterable[Any], path: Path) -> Iterator[Any]:
             would lie on top of each other; `damaged`, if they jump ahead by more than an hour.
     """
     before: float | None = None
+    unit = 0.0
     for packet in packets:
         if packet.pts is not None:
-            time = float(packet.pts * packet.time_base)
+            unit = unit or float(packet.time_base)  # the same in all packets of a stream
+            time = packet.pts * unit
             # Key frames are shown after all that precede them; others may be shown seconds before, round a hole.
             if packet.is_keyframe and before is not None and time < before - RESTART_SECONDS:
                 raise ClipError(

@@ -65,7 +65,7 @@ class _Pass:
     def _open(self) -> None:
         """Start at the beginning of the recording."""
         self._files.close()
-        self._container = self._files.enter_context(opened(self._path))
+        self._container = self._files.enter_context(opened(self._path, rate=False))
         self._stream = stream_of(self._container, "video", self._path)
         self._stream.thread_type = self._threads
         self._run(packets_of(self._container, self._stream, self._path), None)
@@ -121,7 +121,8 @@ class _Pass:
             except FFmpegError:  # a bare stream has no index to seek by
                 break
             packets = packets_of(self._container, self._stream, self._path)
-            first = next((packet for packet in packets if self._is_key(packet)), None)
+            # The search lands before the key frame: what lies between is not decoded.
+            first = next((p for p in packets if self._is_key(p) and p.pts >= self._index.keys[key]), None)
             if first is not None and first.pts <= target:
                 self._run(chain([first], packets), key)
                 return
