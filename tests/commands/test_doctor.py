@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from featzoo import plugins
+from featzoo.commands.doctor import _pair
 from featzoo.commands.options import without_network
 from featzoo.weights.catalogue import known
 
@@ -44,6 +46,28 @@ def test_missing_parts_are_listed_with_a_command_that_exists(said):
         model = re.search(r": feat weights get (\S+)$", line)
         assert (model and known(model[1])) or "pip install" in line or "`zoo train adam-teacher`" in line, line
     assert said.count(without_network(["MODEL"])) == 1
+
+
+def test_a_torchvision_that_other_programs_cannot_import_is_told(said):
+    if not find_spec("torchvision"):
+        pytest.skip("needs featzoo[resnet50]")
+    done = subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, check=False)
+    warnings = [line for line in said if line.startswith("warning: torchvision ")]
+    assert len(warnings) == (done.returncode != 0)
+
+
+@pytest.mark.parametrize(
+    ("torch", "command"),
+    [
+        (
+            "2.13.0+cpu",
+            "pip install --force-reinstall torch==2.13.0 torchvision --index-url https://download.pytorch.org/whl/cpu",
+        ),
+        ("2.13.0", "pip install --force-reinstall torch==2.13.0 torchvision"),
+    ],
+)
+def test_the_torchvision_to_install_is_of_the_build_of_torch(torch, command):
+    assert _pair(torch) == command
 
 
 def test_copied_weights_are_seen(tmp_path, random_bert):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -35,12 +35,41 @@ def examine() -> Iterator[str]:
     yield f"Python {platform.python_version()} on {platform.platform()}, {cores}; {_devices()}"
     versions = package_versions()
     yield "packages: " + ", ".join(f"{name} {versions.get(name, '(not installed)')}" for name in PACKAGES)
+    yield from _torchvision(versions)
     yield ""
     yield "extractors"
     yield from _extractors()
     yield ""
     yield "heads"
     yield from _heads()
+
+
+def _torchvision(versions: Mapping[str, str]) -> Iterator[str]:
+    """Lines on a torchvision that works in featzoo alone."""
+    from featzoo.weights.imports import installed, torchvision_is_remedied
+
+    if not (installed("torch") and installed("torchvision")):
+        return
+    torch, torchvision = versions["torch"], versions["torchvision"]
+    try:
+        if not torchvision_is_remedied():
+            return
+    except (ImportError, OSError, RuntimeError) as error:
+        yield f"warning: torchvision {torchvision} cannot be imported: {error}"
+    else:
+        yield (
+            f"warning: torchvision {torchvision} was not built for torch {torch}: `import torchvision` fails in other "
+            "programs. featzoo works around it."
+        )
+    yield f"  To install a pair that works: {_pair(torch)}"
+
+
+def _pair(torch: str) -> str:
+    """The command that installs a torchvision built for this torch."""
+    release, _, build = torch.partition("+")
+    # PyPI's torchvision for Linux is built for CUDA; only PyTorch's own index has one for the CPU.
+    index = f" --index-url https://download.pytorch.org/whl/{build}" if build else ""
+    return f"pip install --force-reinstall torch=={release} torchvision{index}"
 
 
 def _extractors() -> Iterator[str]:

@@ -73,6 +73,16 @@ def torchvision_module() -> ModuleType:
     return module
 
 
+def torchvision_is_remedied() -> bool:
+    """Whether `import torchvision` fails here in programs that lack the remedy.
+
+    Raises:
+        MissingPackage: If torchvision is not installed.
+    """
+    torchvision_module()
+    return bool(_libraries)
+
+
 @cache
 def transformers_module() -> ModuleType:
     """Import transformers after torchvision, without progress bars or advice on stderr.
