@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featzoo.errors import InvalidOption
+from featzoo.media.discovery import find_clips
 from featzoo.media.transcripts.encoding import UnknownEncoding, decode
 
 CLEAR = {
@@ -62,3 +63,37 @@ def test_an_encoding_that_does_not_fit_or_is_unknown_is_refused():
         decode("très".encode("cp1252"), "ascii")
     with pytest.raises(InvalidOption, match="'klingon'"):
         decode("très".encode("cp1252"), "klingon")
+
+
+SHORT = ["naïve café", "déjà vu", "très bien, merci", "à bientôt", "C'est ça ! Où êtes-vous allés cet été ?"]
+
+
+def clips_with(folder, texts):
+    """The clips of a folder, and nothing but their transcripts in it."""
+    for name, raw in texts.items():
+        (folder / f"{name}.wav").touch()
+        (folder / f"{name}.txt").write_bytes(raw)
+    return {clip.id.removesuffix(".wav"): clip for clip in find_clips(folder).clips}
+
+
+def test_short_texts_of_one_folder_have_the_encoding_that_explains_them_all(tmp_path):
+    alone = [text for text in SHORT if refused(text.encode("cp1252"))]
+    assert alone
+    texts = {f"clip{n}": text.encode("cp1252") for n, text in enumerate(SHORT)}
+    found = clips_with(tmp_path, texts | {"plain": b"hello", "utf": "déjà".encode()})
+    assert [found[f"clip{n}"].text for n in range(len(SHORT))] == SHORT
+    assert (found["plain"].text, found["utf"].text) == ("hello", "déjà")
+
+
+def test_texts_of_one_folder_in_several_encodings_stay_uncertain(tmp_path):
+    found = clips_with(tmp_path, {"a": "naïve café".encode("cp1252"), "b": "真的很难过我不想再说了".encode("gbk")})
+    assert "uncertain" in found["a"].problem
+    assert found["b"].text == "真的很难过我不想再说了"
+
+
+def refused(raw):
+    try:
+        decode(raw)
+    except UnknownEncoding:
+        return True
+    return False

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featzoo.errors import ClipError
-from featzoo.media.transcripts.read import SUFFIXES, Transcript, load_transcript
+from featzoo.media.transcripts.encoding import UnknownEncoding, encoding_of, is_undeclared
+from featzoo.media.transcripts.read import SUFFIXES, Transcript, UncertainTranscript, load_transcript
 from featzoo.media.transcripts.recognisers import NotATranscript
 from featzoo.media.transcripts.words import Word
 
 # `en`, `zh-Hans`, `en-orig`: what yt-dlp and players put between a recording's name and the suffix.
 LANGUAGE = re.compile(r"(.+)\.([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)")
+
+# Bytes of a folder's transcripts that are enough to tell its encoding.
+ENOUGH_BYTES = 100_000
+_SUFFIXES = {suffix.lower() for suffix in SUFFIXES}
 
 
 class Neighbours:
@@ -24,6 +29,7 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, list[Path]]] = {}
+        self._encodings: dict[Path, str | None] = {}
 
     def of(self, media: Path) -> list[Path]:
         """The transcripts of a recording, the more precise times first.
@@ -36,6 +42,12 @@ class Neighbours:
         names = (_plain(media.stem), _plain(media.name))
         found = [path for name in names for path in listed.get(name, ()) if path != media]
         return sorted(dict.fromkeys(found), key=lambda path: (_rank(path), *_preference(path, media), path.name))
+
+    def encoding(self, folder: Path) -> str | None:
+        """The encoding of the folder's transcripts taken together; None if it is uncertain, or they differ in it."""
+        if folder not in self._encodings:
+            self._encodings[folder] = _shared_encoding(folder)
+        return self._encodings[folder]
 
 
 class Beside(NamedTuple):
@@ -59,7 +71,10 @@ def read_beside(media: Path, neighbours: Neighbours, encoding: str | None = None
             names = " and ".join(tags.values())
             return Beside(path, problem=f"{names} differ in language: name the right one {media.stem}{path.suffix}")
         status = path.stat() if path.exists() else path.lstat()  # a link to a file that is not here
-        found = _load(path, encoding, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+        stamp = status.st_mtime_ns, status.st_ctime_ns, status.st_size
+        found = _load(path, encoding, *stamp)
+        if isinstance(found, UncertainTranscript) and (shared := neighbours.encoding(path.parent)):
+            found = _load(path, shared, *stamp)
         if isinstance(found, Transcript):
             return Beside(path, found.words, (*notes, *found.notes))
         notes.append(f"transcript that cannot be read: {found}")
@@ -74,6 +89,21 @@ def _load(path: Path, encoding: str | None, *_stamp: int) -> Transcript | ClipEr
         return load_transcript(path, encoding)
     except ClipError as error:
         return error
+
+
+def _shared_encoding(folder: Path) -> str | None:
+    """The encoding that explains all transcripts of a folder that do not say theirs: short texts alone tell little."""
+    texts, total = [], 0
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in _SUFFIXES and path.is_file() and total < ENOUGH_BYTES:
+            raw = path.read_bytes()
+            if is_undeclared(raw):
+                texts.append(raw)
+                total += len(raw)
+    try:
+        return encoding_of(b"\n".join(texts))
+    except UnknownEncoding:
+        return None
 
 
 def find_transcript(media: Path, neighbours: Neighbours | None = None) -> Path | None:
@@ -100,11 +130,10 @@ def _by_recording(folder: Path) -> dict[str, list[Path]]:
             files = [Path(entry) for entry in entries if entry.is_file() or entry.is_symlink()]
     except OSError:
         return {}
-    suffixes = {suffix.lower() for suffix in SUFFIXES}
-    others = {_plain(path.stem) for path in files if path.suffix.lower() not in suffixes}
+    others = {_plain(path.stem) for path in files if path.suffix.lower() not in _SUFFIXES}
     found: dict[str, list[Path]] = defaultdict(list)
     for path in files:
-        if path.suffix.lower() in suffixes:
+        if path.suffix.lower() in _SUFFIXES:
             stem = _plain(path.stem)
             found[stem].append(path)
             tagged = LANGUAGE.fullmatch(stem)

@@ -46,6 +46,10 @@ class UnknownEncoding(FeatzooError):
     """Bytes that are not text, or text in an encoding that cannot be told for certain."""
 
 
+class UncertainEncoding(UnknownEncoding):
+    """Text that several encodings explain about as well."""
+
+
 def decode(raw: bytes, encoding: str | None = None) -> str:
     """The text of some bytes: as its byte order mark says, else UTF-8, else `encoding`, else as detected.
 
@@ -54,7 +58,8 @@ def decode(raw: bytes, encoding: str | None = None) -> str:
         encoding: The encoding of text without a byte order mark that is not UTF-8; detected if None.
 
     Raises:
-        UnknownEncoding: If it is not text, or several encodings are about as likely.
+        UnknownEncoding: If it is not text.
+        UncertainEncoding: If several encodings are about as likely.
         InvalidOption: If Python knows no such encoding.
     """
     for mark, marked in BOMS.items():
@@ -65,7 +70,7 @@ def decode(raw: bytes, encoding: str | None = None) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        return _strictly(raw, encoding) if encoding else _detected(raw)
+        return raw.decode(encoding_of(raw)) if encoding is None else _strictly(raw, encoding)
 
 
 def _strictly(raw: bytes, encoding: str) -> str:
@@ -87,7 +92,24 @@ def _utf_16(raw: bytes) -> str:
     raise UnknownEncoding("not text: there are zero bytes in it")
 
 
-def _detected(raw: bytes) -> str:
+def is_undeclared(raw: bytes) -> bool:
+    """Whether bytes are neither UTF-8 nor declare their encoding by a byte order mark or by zero bytes."""
+    if raw.startswith(tuple(BOMS)) or b"\0" in raw:
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def encoding_of(raw: bytes) -> str:
+    """The likeliest encoding of text that is not UTF-8.
+
+    Raises:
+        UnknownEncoding: If it is not text.
+        UncertainEncoding: If several encodings are about as likely.
+    """
     weights: dict[str, float] = {}
     names: dict[str, str] = {}
     for name, rarity in RARITY.items():
@@ -104,8 +126,8 @@ def _detected(raw: bytes) -> str:
         raise UnknownEncoding("not text in UTF-8 or any usual encoding")
     if others and weights[best] - weights[others[0]] < CLEAR:
         likely = " or ".join(names[text] for text in (best, others[0]))
-        raise UnknownEncoding(f"its encoding is uncertain ({likely}?): save the file as UTF-8, or name the encoding")
-    return best
+        raise UncertainEncoding(f"its encoding is uncertain ({likely}?): save the file as UTF-8, or name the encoding")
+    return names[best]
 
 
 def _likelihood(text: str, encoding: str) -> float:

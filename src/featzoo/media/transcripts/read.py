@@ -9,10 +9,14 @@ from typing import NamedTuple
 from featzoo.errors import ClipError
 from featzoo.media.transcripts.captions import read_captions
 from featzoo.media.transcripts.elan import read_eaf
-from featzoo.media.transcripts.encoding import UnknownEncoding, decode
+from featzoo.media.transcripts.encoding import UncertainEncoding, UnknownEncoding, decode
 from featzoo.media.transcripts.praat import read_textgrid
 from featzoo.media.transcripts.recognisers import read_recogniser
 from featzoo.media.transcripts.words import Word, without_wrong_times, words_of
+
+
+class UncertainTranscript(ClipError):
+    """A transcript whose encoding cannot be told from it alone."""
 
 
 class Transcript(NamedTuple):
@@ -47,6 +51,7 @@ def load_transcript(path: Path, encoding: str | None = None) -> Transcript:
 
     Raises:
         ClipError: With reason `bad-transcript`, if the file is not what its name says.
+        UncertainTranscript: With the same reason, if several encodings are about as likely.
     """
     readers = {suffix.lower(): reader for suffix, reader in READERS.items()}
     reader = readers.get(path.suffix.lower())
@@ -57,7 +62,8 @@ def load_transcript(path: Path, encoding: str | None = None) -> Transcript:
     except OSError as error:
         raise ClipError("bad-transcript", f"{path.name}: {error.strerror}") from error
     except UnknownEncoding as error:
-        raise ClipError("bad-transcript", f"{path.name}: {error}") from error
+        kind = UncertainTranscript if isinstance(error, UncertainEncoding) else ClipError
+        raise kind("bad-transcript", f"{path.name}: {error}") from error
     words, wrong = without_wrong_times(words)
     if wrong:
         notes = [*notes, f"impossible times: {wrong} words keep none"]
