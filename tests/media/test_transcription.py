@@ -405,6 +405,16 @@ def test_nothing_to_do_loads_no_model(folder):
     assert [outcome.state for outcome in outcomes] == ["kept"]
 
 
+def test_texts_are_read_in_the_given_encoding(folder):
+    (folder / "told.txt").write_bytes("naïve café".encode("cp1252"))
+    (medium,) = find_media([folder / "told.wav"]).found
+    assert not medium.clips[0].words  # several encodings fit
+    (medium,) = find_media([folder / "told.wav"], encoding="cp1252").found
+    assert medium.clips[0].text == "naïve café"
+    done = run(folder / "told.wav", "--encoding", "cp1252")
+    assert "0 transcribed, 1 had a transcript already, 0 failed" in done.output
+
+
 def test_a_folder_that_cannot_be_written_is_said_before_the_work(folder):
     """A file lies where the folder for transcripts should; no model is asked for."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.options import DEVICE, FOLDER, STORE
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import InvalidOption, StoreError
 
@@ -26,7 +25,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB
 @click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
 @click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
 @click.option("--clips", "pattern", metavar="PATTERN", help="Extract only clips whose ids match, such as '*/en'.")
-@click.option("--encoding", help="Encoding of transcripts and tables that are not UTF-8, such as gbk or cp1252.")
+@ENCODING
 @STORE
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
 @DEVICE
@@ -115,18 +114,6 @@ def run(
     else:
         click.echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
     return bool(report.failed)
-
-
-def run_for(recipe: str, sources: Sequence[Path], path: Path, changes: Mapping[str, Any], device: str) -> None:
-    """Extract what a recipe needs and the store lacks, and print a report; training masks clips that failed.
-
-    Raises:
-        FeatzooError: If there are no clips, or nothing that the recipe accepts as an input can run here.
-    """
-    from featzoo.commands.selection import Selection
-    from featzoo.extraction.options import ExtractOptions
-
-    run(Selection(sources, recipe=recipe, changes=changes), path, ExtractOptions(device=device))
 
 
 def memory_bytes(text: str) -> int:

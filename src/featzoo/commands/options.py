@@ -50,6 +50,9 @@ STORE = click.option(
     show_default=True, help="Feature store to use.",
 )  # fmt: skip
 DEVICE = click.option("--device", default="auto", show_default=True, callback=_device_name, help=f"{DEVICE_NAMES}.")
+ENCODING = click.option(
+    "--encoding", help="Encoding of transcripts and tables that are not UTF-8, such as gbk or cp1252."
+)
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.options import DEVICE, FOLDER, Option
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
 
 if TYPE_CHECKING:
     from featzoo.zoo.runs.predict import Predicted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--store", cls=Option, older=("--features",), type=FOLDER, help="Keep the features in this store.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 uses every core.")
+@ENCODING
 @DEVICE
 def predict(
     run: Path,
@@ -30,6 +31,7 @@ def predict(
     store: Path | None,
     as_json: bool,
     jobs: int,
+    encoding: str | None,
     device: str,
 ) -> None:
     """Apply a run's head to new clips.
@@ -46,7 +48,7 @@ def predict(
     RunFolder.open_finished(run)
     from featzoo.zoo.runs.predict import predict as apply
 
-    found = apply(run, sources, store=store, without=without, jobs=jobs, device=device)
+    found = apply(run, sources, store=store, without=without, jobs=jobs, device=device, encoding=encoding)
     if as_json:
         clips = [dataclasses.asdict(one) for one in found.predictions]
         plain = {"run": str(run), "used": dict(found.used), "clips": clips}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.options import DEVICE, FOLDER, Option
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.wording import count
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("recipe", required=False)
 @click.option("--media", multiple=True, type=FOLDER, metavar="SOURCE",
               help="First extract missing features from this folder, manifest or file; repeatable.")  # fmt: skip
+@ENCODING
 @click.option("--seed", type=int, help="Random seed; short for --set training.seed=N.")
 @click.option("--seeds", type=click.IntRange(1), help="Train N times with consecutive seeds; print mean and spread.")
 @click.option("--resume", type=FOLDER, metavar="RUN", help="Resume this stopped run, instead of RECIPE.")
@@ -28,6 +29,7 @@ def train(
     options: RecipeOptions,
     recipe: str | None,
     media: tuple[Path, ...],
+    encoding: str | None,
     seed: int | None,
     seeds: int | None,
     resume: Path | None,
@@ -48,9 +50,9 @@ def train(
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
     if resume is not None:
-        if options.changes or media or seed is not None or seeds is not None:
+        if options.changes or media or encoding or seed is not None or seeds is not None:
             raise click.UsageError(
-                "a resumed run keeps its recipe: no --media, --without, --epochs, --seed, --seeds or --set"
+                "a resumed run keeps its recipe: no --media, --encoding, --without, --epochs, --seed, --seeds or --set"
             )
         _resume(resume, options.device)
         return
@@ -58,10 +60,18 @@ def train(
     if seed is not None:
         options.changes["training.seed"] = seed
     if media:
-        from featzoo.commands.extract import run_for
-
-        run_for(recipe, media, options.store, options.changes, options.device)
+        _extract(recipe, media, encoding, options)
     _train(options, recipe, seeds)
+
+
+def _extract(recipe: str, sources: tuple[Path, ...], encoding: str | None, options: RecipeOptions) -> None:
+    """Extract what a recipe needs and the store lacks, and print a report; training masks clips that failed."""
+    from featzoo.commands.extract import run
+    from featzoo.commands.selection import Selection
+    from featzoo.extraction.options import ExtractOptions
+
+    selection = Selection(sources, recipe=recipe, changes=options.changes, encoding=encoding)
+    run(selection, options.store, ExtractOptions(device=options.device))
 
 
 def _train(options: RecipeOptions, recipe: str, seeds: int | None) -> None:

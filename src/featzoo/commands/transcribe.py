@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.options import DEVICE, FOLDER
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER
 from featzoo.commands.weights import takes_weights
 from featzoo.wording import count, some
 
@@ -29,6 +29,7 @@ EXAMPLES = 5
 @click.option("--force", is_flag=True, help="Overwrite transcripts that exist already.")
 @click.option("--beam", type=click.IntRange(1), default=5, show_default=True, help="Beam size of the search.")
 @click.option("--vad/--no-vad", default=True, show_default=True, help="Skip what does not sound like speech.")
+@ENCODING
 @DEVICE
 @takes_weights
 def transcribe(
@@ -40,6 +41,7 @@ def transcribe(
     force: bool,
     beam: int,
     vad: bool,
+    encoding: str | None,
     device: str,
 ) -> None:
     """Write transcripts with word times for media.
@@ -56,7 +58,7 @@ def transcribe(
     from featzoo.media.transcription import find_media, transcribe_all
     from featzoo.media.whisper import Whisper
 
-    media = find_media(sources, to)
+    media = find_media(sources, to, encoding)
     _print_found(media)
 
     def load() -> Whisper:

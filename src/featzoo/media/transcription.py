@@ -30,12 +30,14 @@ class Medium:
         clips: The clip that it is, or those that are segments of it.
         target: Where its transcript goes; the transcript is of the whole recording.
         existing: The transcript that it has, if any.
+        encoding: Of transcripts that are not UTF-8; detected if None.
     """
 
     path: Path
     clips: tuple[Clip, ...]
     target: Path
     existing: Path | None
+    encoding: str | None = None
 
 
 class Media(NamedTuple):
@@ -61,17 +63,18 @@ class Outcome(NamedTuple):
     detail: str = ""
 
 
-def find_media(sources: Sequence[Path], to: Path | None = None) -> Media:
+def find_media(sources: Sequence[Path], to: Path | None = None, encoding: str | None = None) -> Media:
     """The recordings of folders, manifests and media files, each once.
 
     Args:
         sources: As `feat extract` takes them.
         to: The folder for transcripts, under the media's paths in their source; by default, they lie beside them.
+        encoding: Of transcripts and tables that are not UTF-8 and have no byte order mark; detected if None.
 
     Raises:
         InvalidClips: If a source is not there, or two recordings would get one transcript.
     """
-    found = find_clips(*sources)
+    found = find_clips(*sources, encoding=encoding)
     aside, clips = list(found.left_aside), dict[Path, list[Clip]]()
     for clip in found.clips:
         if clip.path is None or clip.path.suffix.lower() in IMAGES:
@@ -87,7 +90,7 @@ def find_media(sources: Sequence[Path], to: Path | None = None) -> Media:
         targets[target] = path
         if to is not None and target.is_file():
             existing = target
-        media.append(Medium(path, tuple(its), target, existing))
+        media.append(Medium(path, tuple(its), target, existing, encoding))
     return Media(media, aside)
 
 
@@ -152,7 +155,7 @@ def _done(medium: Medium, align: bool) -> bool:
         given = [clip.words for clip in medium.clips if clip.words]
         return bool(given) and all(math.isfinite(time) for words in given for word in words for time in word[1:])
     if medium.existing is not None:
-        return not _fault(medium.existing)
+        return not _fault(medium.existing, medium.encoding)
     return all(clip.words for clip in medium.clips) and not _elsewhere(medium)
 
 
@@ -161,10 +164,10 @@ def _elsewhere(medium: Medium) -> bool:
     return medium.target.parent != medium.path.parent
 
 
-def _fault(transcript: Path) -> str:
+def _fault(transcript: Path, encoding: str | None) -> str:
     """Why a transcript cannot be read; empty where it can."""
     try:
-        read_transcript(transcript)
+        read_transcript(transcript, encoding)
     except ClipError as error:
         return str(error)
     return ""
@@ -173,9 +176,9 @@ def _fault(transcript: Path) -> str:
 def _make_room(medium: Medium, align: bool, force: bool) -> None:
     """Refuse, before any work, what would be overwritten or could not be written."""
     # JSON of something else is not a transcript, but would be overwritten by one.
-    existing = medium.target if medium.target.is_file() and _fault(medium.target) else medium.existing
+    existing = medium.target if medium.target.is_file() and _fault(medium.target, None) else medium.existing
     if existing is not None:
-        fault, ours = _fault(existing), existing.suffix == ".json"
+        fault, ours = _fault(existing, medium.encoding), existing.suffix == ".json"
         if fault and (ours or not force):
             cure = "" if ours else ", or force the transcription"
             raise ClipError("bad-transcript", f"{fault}: move {existing.name} away{cure}")

@@ -57,6 +57,16 @@ def test_a_new_clip_gets_the_prediction_of_the_stored_features(trained, tmp_path
     assert told["clips"][0]["values"]["sentiment"] == pytest.approx(found.predictions[0].values["sentiment"], abs=1e-6)
 
 
+def test_transcripts_are_read_in_the_given_encoding(trained, tmp_path):
+    shutil.copy(CLIPS / "clip07.mp4", tmp_path / "film.mp4")
+    (tmp_path / "film.txt").write_bytes("naïve café".encode("cp1252"))  # several encodings fit
+    command = ["predict", str(trained.path), str(tmp_path), "--device", "cpu", "--jobs", "1"]
+    done = CliRunner().invoke(zoo, command)
+    assert "film.mp4  no prediction" in done.output
+    done = CliRunner().invoke(zoo, [*command, "--encoding", "cp1252"])
+    assert done.exit_code == 0, done.output
+
+
 def test_what_a_clip_lacks_is_said(trained, tmp_path, made):
     """Without words there is no prediction, for the text is required; without pictures there is one."""
     shutil.copy(CLIPS / "clip07.mp4", tmp_path / "mute.mp4")

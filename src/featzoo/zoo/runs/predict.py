@@ -68,6 +68,7 @@ def predict(
     without: Sequence[str] = (),
     jobs: int = -1,
     device: str = "auto",
+    encoding: str | None = None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Predicted:
     """Extract what a run's head was trained on from new clips, and predict.
@@ -79,6 +80,7 @@ def predict(
         without: Roles to mask, for features that cannot be extracted here.
         jobs: Worker processes; -1 is one for each core.
         device: auto, cpu, cuda, cuda:N or mps.
+        encoding: Of transcripts and tables that are not UTF-8 and have no byte order mark; detected if None.
         on_outcome: Called for each clip of each feature set.
 
     Raises:
@@ -87,7 +89,7 @@ def predict(
     """
     folder = RunFolder.open_finished(run)
     extractors = folder.extractors(without)
-    clips = find_clips(*sources).clips
+    clips = find_clips(*sources, encoding=encoding).clips
     if not clips:
         raise InvalidClips(f"no clip in {', '.join(map(str, sources))}")
     ids = sorted(clip.id for clip in clips)
