@@ -43,6 +43,26 @@ def test_words_that_divide_an_utterance_share_its_time(tmp_path, eaf):
     assert words(tmp_path / "a.eaf") == [("so", 1, 1.25), ("it", 1.25, 1.5), ("goes", 1.5, 2)]
 
 
+@pytest.mark.parametrize(
+    ("files", "skipped"),
+    [
+        ({"a.wav": 0}, 0),
+        ({"a.wav": 1500}, 1.5),
+        ({"interview.mp4": 250}, 0.25),
+        ({"camera.mp4": 0, "a.wav": 1500}, 1.5),
+        ({"my%20camera.mp4": 700, "b.wav": 1500}, 0.7),
+    ],
+)
+def test_times_count_from_the_start_of_the_recording_that_elan_skips_a_part_of(tmp_path, eaf, files, skipped):
+    """ELAN's media offset is the place in the recording at which the annotations have time 0."""
+    for file, offset in files.items():
+        eaf.add_linked_file(f"file:///C:/films/{file}", f"./{file}", "video/mp4", offset)
+    eaf.add_tier("Anna")
+    eaf.add_annotation("Anna", 1000, 2000, "hello")
+    eaf.to_file(tmp_path / "a.eaf")
+    assert words(tmp_path / "a.eaf") == [("hello", 1 + skipped, 2 + skipped)]
+
+
 def test_a_time_that_is_not_set_is_unknown(tmp_path):
     slots = '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="500"/><TIME_SLOT TIME_SLOT_ID="ts2"/>'
     annotation = '<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">'
@@ -63,6 +83,10 @@ def test_a_time_that_is_not_set_is_unknown(tmp_path):
         ('<!DOCTYPE x [<!ENTITY a "aaaa">]><ANNOTATION_DOCUMENT>&a;</ANNOTATION_DOCUMENT>', "defines entities"),
         ("<html/>", "not an annotation file"),
         ('<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="PAL-frames"/></ANNOTATION_DOCUMENT>', "in milliseconds"),
+        (
+            '<ANNOTATION_DOCUMENT><HEADER><MEDIA_DESCRIPTOR TIME_ORIGIN="late"/></HEADER></ANNOTATION_DOCUMENT>',
+            "TIME_ORIGIN is not a number",
+        ),
         (
             '<ANNOTATION_DOCUMENT><TIER TIER_ID="w"><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a1" '
             'ANNOTATION_REF="a9"/></ANNOTATION></TIER></ANNOTATION_DOCUMENT>',

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from pathlib import PurePath
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from featzoo.errors import ClipError
@@ -40,7 +42,8 @@ def read_eaf_tiers(text: str, name: str) -> list[Tier]:
     if root.tag != "ANNOTATION_DOCUMENT" or unit != "milliseconds":
         raise ClipError("bad-transcript", f"{name}: not an annotation file of ELAN in milliseconds")
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
-    at = {key: math.nan if value is None else float(value) / 1000 for key, value in slots.items()}
+    origin = _time_origin(root, name)
+    at = {key: math.nan if value is None else (float(value) + origin) / 1000 for key, value in slots.items()}
     spans: dict[str | None, tuple[float, float]] = {
         each.get("ANNOTATION_ID"): (at[each.get("TIME_SLOT_REF1")], at[each.get("TIME_SLOT_REF2")])
         for each in root.iter("ALIGNABLE_ANNOTATION")
@@ -63,6 +66,25 @@ def read_eaf_tiers(text: str, name: str) -> list[Tier]:
         )
         for tier in root.iter("TIER")
     ]
+
+
+def _time_origin(root: ElementTree.Element, name: str) -> float:
+    """Milliseconds of the recording that lie before time 0 of the annotations.
+
+    ELAN lines recordings up by skipping the start of some. Where a file names several, the one called like the
+    annotation file counts, or else the first.
+    """
+    media = list(root.iter("MEDIA_DESCRIPTOR"))
+    stem = PurePath(name).stem
+    for each in media:
+        file = PurePath(unquote(each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "").replace("\\", "/"))
+        if stem in (file.name, file.stem):
+            media.insert(0, each)
+            break
+    try:
+        return float(media[0].get("TIME_ORIGIN") or 0) if media else 0.0
+    except ValueError as error:
+        raise ClipError("bad-transcript", f"{name}: its TIME_ORIGIN is not a number of milliseconds") from error
 
 
 def _divide(tier: ElementTree.Element, spans: dict[str | None, tuple[float, float]]) -> bool:
