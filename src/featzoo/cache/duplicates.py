@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from featzoo.cache.clip_table import Record
+from featzoo.media.clip import Clip
+
+# Shorter texts of clips without media are often alike by chance.
+LEAST_WORDS = 5
 
 
 class Duplicate(NamedTuple):
-    """Two clips whose media files have the same bytes and whose segments overlap."""
+    """Two clips whose media files have the same bytes and whose segments overlap, or that have the same text alone."""
 
     one: str
     split: str
@@ -26,8 +30,8 @@ def across_splits(records: Mapping[str, Record]) -> list[Duplicate]:
     """Pairs of clips from different splits with the same content; segments that do not overlap do not count."""
     groups: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
     for name, (clip, media) in records.items():
-        if media and clip.split:
-            groups[media].append((clip.start, math.inf if clip.end is None else clip.end, clip.split, name))
+        if clip.split and (content := media or _text(clip)):
+            groups[content].append((clip.start, math.inf if clip.end is None else clip.end, clip.split, name))
     found = []
     for spans in groups.values():
         furthest: dict[str, tuple[float, str]] = {}  # for each split, the latest end so far, and its clip
@@ -36,6 +40,11 @@ def across_splits(records: Mapping[str, Record]) -> list[Duplicate]:
             found += [_pair((whose, other), (name, split)) for until, other, whose in others if until > start]
             furthest[split] = max((end, name), furthest.get(split, (0.0, "")))
     return sorted(found)
+
+
+def _text(clip: Clip) -> str:
+    """The text of a clip that has no media, if it is long enough to tell clips apart."""
+    return f"text: {clip.text}" if clip.path is None and len(clip.words) >= LEAST_WORDS else ""
 
 
 def _pair(*clips: tuple[str, str]) -> Duplicate:
