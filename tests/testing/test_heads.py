@@ -12,6 +12,7 @@ from torch import nn
 from featzoo import Head, InputSpec, Padded, Role, plugins
 from featzoo.testing import ContractError, check_head
 from featzoo.zoo.head import find_head, make_head
+from featzoo.zoo.objective import Objective
 
 WIDTHS = {"text": 6, "audio": 5, "vision": 3, "personality": 16, "positions": 1, "english_positions": 1, "teacher": 26}
 # Small, so that every rule is checked in a second.
@@ -273,6 +274,20 @@ def made(kind):
 
 def test_a_good_head_passes():
     check_head(made(Good), LABELS)
+
+
+class LearnsClasses(Good):
+    predicts = ("numbers", "class", "classes")
+
+    def losses(self, outputs, targets, stage):
+        return self.objective.terms(outputs["prediction"], targets, mse=torch.nn.functional.mse_loss)
+
+
+def test_a_head_of_classes_passes():
+    torch.manual_seed(0)
+    number = torch.arange(12)[:, None] % 3
+    for objective, targets in ((Objective("class"), number), (Objective("classes"), number == torch.arange(3))):
+        check_head(LearnsClasses(Options(), {"audio": InputSpec(5)}, 3, objective=objective), targets.float())
 
 
 @pytest.mark.parametrize(("kind", "rule"), RULES, ids=lambda value: getattr(value, "__name__", ""))

@@ -12,7 +12,7 @@ import click
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
 
 if TYPE_CHECKING:
-    from featzoo.zoo.runs.predict import Predicted
+    from featzoo.zoo.runs.predict import Predicted, Prediction
 
 
 @click.command()
@@ -63,7 +63,12 @@ def _print(found: Predicted) -> None:
     for role, key in found.used.items():
         click.echo(f"{role}: {key or 'not used'}")
     for one in found.predictions:
-        values = "  ".join(f"{name} {value:+.3f}" for name, value in one.values.items())
+        values = "  ".join(f"{name} {_shown(one, value)}" for name, value in one.values.items())
         click.echo(f"{one.clip}  {values or 'no prediction'}")
         for role, reason in one.missing.items():
             click.secho(f"    without {role}: {reason}", fg="yellow")
+
+
+def _shown(one: Prediction, value: float | str) -> str:
+    """A number, or a class and its probability."""
+    return f"{value} ({one.probabilities[value]:.3f})" if isinstance(value, str) else f"{value:+.3f}"

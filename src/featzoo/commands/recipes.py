@@ -24,6 +24,7 @@ TASKS = {
     "traits": "Apparent personality, from 0 to 1",
     "regression": "Other numbers",
     "binary": "Yes or no, as probabilities",
+    "class": "Classes",
 }
 
 

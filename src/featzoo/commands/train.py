@@ -106,7 +106,7 @@ def _resume(run: Path, device: str) -> None:
 def evaluate(run: Path, store: Path | None, split: str, device: str) -> None:
     """Compute a run's metrics again from its stored weights.
 
-    The metrics come with 95 % bootstrap intervals over clips.
+    The metrics come with 95 % bootstrap intervals over speakers, or over clips that have no speakers.
 
     \b
     zoo evaluate runs/psa-mf-2026-11-20-1a2b3c
@@ -119,6 +119,8 @@ def evaluate(run: Path, store: Path | None, split: str, device: str) -> None:
 
     found = evaluate_run(run, store, split, device)
     print_metrics(found.split, found.metrics, found.constant, found.intervals)
+    few = "" if found.units.enough else ": too few for an interval to be trusted"
+    click.echo(f"intervals over {found.units}{few}")
     if found.stored is not None:
         same = all(found.metrics[k] == v or v != v for k, v in found.stored.items())
         click.echo(f"stored metrics: {'equal to the last digit' if same else 'DIFFER: ' + str(dict(found.stored))}")

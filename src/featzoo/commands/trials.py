@@ -22,6 +22,7 @@ SHOWN = {
     "regression": ("mae", "corr", "ccc"),
     "traits": ("r_acc", "ccc", "r2"),
     "binary": ("ba", "f1", "ece"),
+    "class": ("uar", "acc", "f1_macro"),
 }
 SEEDS = click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings per variant.")
 
@@ -101,8 +102,8 @@ def train_seeds(options: RecipeOptions, recipe: str, seeds: int) -> None:
 def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> None:
     """Tell whether some runs are better than others.
 
-    RUNS (side A: one run, or one for each seed) and the runs of side B predict the same clips, which are resampled
-    together.
+    RUNS (side A: one run, or one for each seed) and the runs of side B predict the same clips. The clips' speakers are
+    resampled, or the clips if these have no speakers.
 
     \b
     zoo compare runs/a-s1111 runs/a-s1112 --against runs/b-s1111 --against runs/b-s1112
@@ -111,6 +112,7 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
     from featzoo.zoo.metrics.tables import number, shown, text_table
     from featzoo.zoo.runs.compare import LEVEL, RESAMPLES
     from featzoo.zoo.runs.compare import compare as differences
+    from featzoo.zoo.runs.units import FEWEST
 
     split = split_name(split) or split
     found = differences(runs, others, split)
@@ -119,8 +121,15 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
         one = found[key]
         span = f"{number(one.interval[0])} to {number(one.interval[1])}"
         rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
-    click.echo(f"{split}: means over runs; paired bootstrap over clips, {RESAMPLES} resamples")
+    units = next(iter(found.values())).units
+    click.echo(f"{split}: means over runs; paired bootstrap over {units}, {RESAMPLES} resamples")
     click.echo(text_table(rows))
+    if not units.enough:
+        click.secho(
+            f"{units} cannot tell: by chance alone, a difference has the same sign in all of them in more than 1 of 20 "
+            f"comparisons. {FEWEST} or more can",
+            fg="yellow",
+        )
 
 
 def _folder(options: RecipeOptions, recipe: str, kind: str) -> Path:

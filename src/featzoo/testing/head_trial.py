@@ -31,6 +31,11 @@ class Trial:
         self.token_ids, self.single_step, self.values = token_ids, single_step, values
         self.frozen = {name for name, p in head.named_parameters() if not p.requires_grad}
 
+    @property
+    def width(self) -> int:
+        """K, the number of the head's outputs."""
+        return int(self.targets.max()) + 1 if self.head.objective.kind == "class" else self.targets.shape[1]
+
     def __len__(self) -> int:
         return len(self.targets)
 

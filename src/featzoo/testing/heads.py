@@ -33,7 +33,8 @@ def check_head(
 
     Args:
         head: The head, made with the options to check.
-        targets: (N, K) labels that the head can learn, such as zeros and ones for a classifier; N is 4 or more.
+        targets: (N, K) labels that the head can learn, such as zeros and ones for a classifier, or (N, 1) class numbers
+            for a head whose objective is of one class; N is 4 or more.
         token_ids: Ids from which inputs of token ids are drawn, each known to the encoder.
         single_step: Roles that have one step per clip.
         learning_rates: Names of the head's learning rates.
@@ -134,7 +135,7 @@ def _batches(count: int) -> Iterator[Tensor]:
 def _check_outputs(trial: Trial, outputs: Outputs, count: int) -> None:
     require(isinstance(outputs, dict) and "prediction" in outputs, "forward gives a dict with `prediction`")
     require(all(isinstance(value, Tensor) for value in outputs.values()), "forward gives tensors")
-    shape = (count, trial.targets.shape[1])
+    shape = (count, trial.width)
     prediction = outputs["prediction"]
     require(tuple(prediction.shape) == shape, f"prediction is (B, K): expected {shape}, got {tuple(prediction.shape)}")
     require(bool(torch.isfinite(prediction).all()), "predictions are finite")
@@ -205,7 +206,7 @@ def _check_saving(trial: Trial) -> None:
     assets = head.assets()
     plain = all(isinstance(name, str) and isinstance(text, str) for name, text in assets.items())
     require(plain, "assets maps file names to texts")
-    again = type(head)(head.options, head.specs, trial.targets.shape[1], assets)
+    again = type(head)(head.options, head.specs, trial.width, assets, head.objective)
     try:
         again.load_state_dict(weights)
     except RuntimeError as error:

@@ -24,7 +24,9 @@ from torch import Tensor
 
 from featzoo.durable import write
 from featzoo.versions import package_versions
+from featzoo.vocabulary import GROUPS
 from featzoo.zoo.data.split import Array, Split, Statistics
+from featzoo.zoo.target import Target
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
@@ -70,18 +72,33 @@ def read_statistics(path: Path) -> Statistics:
     return Statistics(mean, {role: value for (kind, _, role), value in named if kind == "std"})
 
 
-def predictions_csv(columns: Sequence[str], splits: Sequence[tuple[Split, Array]]) -> str:
-    """Clip by clip: id, split, truth and pred (`truth.name`, `pred.name` where there are several targets)."""
-    many = len(columns) > 1
-    head = [f"{kind}.{name}" if many else kind for name in columns for kind in ("truth", "pred")]
+def predictions_csv(target: Target, splits: Sequence[tuple[Split, Array]]) -> str:
+    """Clip by clip: id, split, groups such as the speaker, truth and pred; of classes also each probability.
+
+    With several targets, columns are `truth.name` and `pred.name`. A class has its name in `truth` and `pred`, and
+    `p.name` is the probability of a class.
+    """
+    groups = [column for column in GROUPS if all(column in split.groups for split, _ in splits)]
+    if target.kind == "class":
+        head = ["truth", "pred", *(f"p.{name}" for name in target.classes)]
+    else:
+        many = len(target.columns) > 1
+        head = [f"{kind}.{name}" if many else kind for name in target.columns for kind in ("truth", "pred")]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["id", "split", *head])
+    writer.writerow(["id", "split", *groups, *head])
     for split, pred in splits:
-        for clip, truths, values in zip(split.ids, split.targets, pred, strict=True):
-            pairs = [repr(float(x)) for pair in zip(truths, values, strict=True) for x in pair]
-            writer.writerow([clip, split.name, *pairs])
+        for row, clip in enumerate(split.ids):
+            names = [split.groups[column][row] for column in groups]
+            writer.writerow([clip, split.name, *names, *_cells(target, split.targets[row], pred[row])])
     return out.getvalue()
+
+
+def _cells(target: Target, truths: Array, values: Array) -> list[str]:
+    if target.kind == "class":
+        named = [target.classes[int(number)] for number in (truths[0], values.argmax())]
+        return [*named, *(repr(float(value)) for value in values)]
+    return [repr(float(x)) for pair in zip(truths, values, strict=True) for x in pair]
 
 
 def environment(device: str, store: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from featzoo.config import build
 from featzoo.errors import InvalidOption, suggestion
 from featzoo.plugins import HEADS, find, parse
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.objective import Objective
 
 
 class Padded(NamedTuple):
@@ -68,10 +69,13 @@ class Head(nn.Module):
         inputs: Role to what the store holds for it.
         targets: K, the number of values predicted for a clip.
         assets: The result of `assets` when the head was trained; None for a head that will be trained.
+        objective: What the targets are; numbers by default.
 
     Attributes:
         roles: Role name to what the head expects of it.
         options_class: A frozen dataclass with the head's options, each with a default.
+        predicts: Kinds of targets that the head can learn, see `Objective.kind`. For `class` and `classes` its
+            `prediction` is scores, and `losses` uses `self.objective`.
         stages: Names of the training stages, in order.
         by_loss: Stages whose best epoch has the lowest dev loss instead of the lowest dev MAE, because they do not
             change predictions.
@@ -83,6 +87,7 @@ class Head(nn.Module):
 
     roles: ClassVar[Mapping[str, Role]]
     options_class: ClassVar[type] = NoOptions
+    predicts: ClassVar[tuple[str, ...]] = ("numbers",)
     stages: tuple[str, ...] = ("main",)
     by_loss: tuple[str, ...] = ()
 
@@ -92,8 +97,10 @@ class Head(nn.Module):
         inputs: Mapping[str, InputSpec],
         targets: int,
         assets: Mapping[str, str] | None = None,
+        objective: Objective | None = None,
     ) -> None:
         super().__init__()
+        self.objective = objective or Objective()
         self.options = options
         self.specs = dict(inputs)
         self.saved_assets = assets
@@ -125,7 +132,7 @@ class Head(nn.Module):
 
         Args:
             outputs: The result of `forward`.
-            targets: (B, K).
+            targets: (B, K); (B, 1) class numbers if the objective's kind is `class`.
             stage: One of `stages`.
         """
         raise NotImplementedError
@@ -214,6 +221,7 @@ def make_head(
     inputs: Mapping[str, InputSpec],
     targets: int,
     assets: Mapping[str, str] | None = None,
+    objective: Objective | None = None,
 ) -> Head:
     """Build a head for the available features.
 
@@ -223,15 +231,19 @@ def make_head(
         inputs: Role to what the store holds for it.
         targets: K.
         assets: The result of `Head.assets` when the head was trained; without it, the original weights are loaded.
+        objective: What the targets are; numbers by default.
 
     Raises:
         UnknownName: If no head has the name.
-        InvalidOption: For an unknown option, a missing role, or features of the wrong kind.
+        InvalidOption: For an unknown option, a missing role, or features or targets of the wrong kind.
         MissingWeights: If an encoder's weights are not on this machine.
     """
     cls = find_head(name)
     check_inputs(name, cls, inputs)
-    return cls(build(cls.options_class, options, f"head {name}"), inputs, targets, assets)
+    kind = (objective or Objective()).kind
+    if kind not in cls.predicts:
+        raise InvalidOption(f"head {name} learns {' or '.join(cls.predicts)}, not {kind}: its losses need them")
+    return cls(build(cls.options_class, options, f"head {name}"), inputs, targets, assets, objective)
 
 
 def check_inputs(name: str, cls: type[Head], inputs: Mapping[str, InputSpec]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from featzoo import plugins
 from featzoo.config import build, read_toml
 from featzoo.errors import InvalidOption, UnknownName, suggestion
+from featzoo.zoo.target import Target
 
 FOLDER = Path(__file__).parent / "recipes"
 # Fields that a recipe does not take from the one that it extends.
@@ -47,34 +48,6 @@ class Input:
             raise ValueError("a required input must name at least one feature set")
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1; got {self.max_steps}")
-
-
-@dataclass(frozen=True)
-class Target:
-    """The labels that a head predicts.
-
-    Attributes:
-        columns: Names of labels.
-        range: Lowest and highest value that a label may have; empty for any.
-        languages: Languages whose labels are used for training and for choosing the epoch, by the end of a clip's id
-            (`row/en`); empty for all. Train clips in others are left out, or kept without labels. Metrics cover all
-            languages.
-        unlabelled: Keep train clips without labels, for a head that learns from more than labels.
-        metrics: `sentiment` (needs labels around 0), `sims` (labels from -1 to 1), `regression`, `traits` (needs labels
-            from 0 to 1) or `binary` (needs labels 0 and 1, and a head that predicts probabilities).
-    """
-
-    columns: tuple[str, ...]
-    range: tuple[float, ...] = ()
-    languages: tuple[str, ...] = ()
-    unlabelled: bool = False
-    metrics: Literal["sentiment", "sims", "regression", "traits", "binary"] = "regression"
-
-    def __post_init__(self) -> None:
-        if not self.columns:
-            raise ValueError("columns must name at least one label")
-        if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
-            raise ValueError(f"range must be [lowest, highest]; got {list(self.range)}")
 
 
 @dataclass(frozen=True)

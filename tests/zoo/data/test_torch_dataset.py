@@ -105,6 +105,14 @@ def test_clips_are_chosen_by_ids_labels_and_split(store):
         StoreDataset(store, {"v": "video"})
 
 
+def test_labels_that_are_names_are_refused(tmp_path):
+    store = FeatureStore.create(tmp_path / "features")
+    store.add("egemaps", {"a": np.ones((2, 3), np.float32)})
+    store.record([Clip("a", categories={"emotion": "joy"})])
+    with pytest.raises(InvalidOption, match="the label 'emotion' holds names, and targets are numbers"):
+        StoreDataset(store, {"audio": "egemaps"}, labels=["emotion"])
+
+
 def test_a_clip_without_a_role_is_masked(store, arrays):
     store.add("audio", {"extra": np.ones((2, 3), np.float16)})
     batch = StoreDataset(store, ROLES, ids=["extra", "c00"]).__getitems__([0, 1])

@@ -76,7 +76,7 @@ def test_the_commands(small_store, tmp_path):
     assert [path[-17:] for path in runs] == ["/full-model-s1111", "/full-model-s1112"]
     done = CliRunner().invoke(zoo, ["compare", runs[0], "--against", runs[1]])
     assert done.exit_code == 0, done.output
-    assert "paired bootstrap over clips" in done.output
+    assert "paired bootstrap over 8 clips" in done.output
     done = CliRunner().invoke(zoo, ["evaluate", runs[0], "--device", "cpu"])
     assert "95 % interval" in done.output
     assert "equal to the last digit" in done.output

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
-from featzoo.vocabulary import SPLITS, split_name
+from featzoo.vocabulary import GROUPS, SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
+from featzoo.zoo.data.labels import check_labels, targets_of, with_classes
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
 from featzoo.zoo.input_spec import InputSpec, holds_token_ids
@@ -48,8 +49,9 @@ def load_split(
     chosen = choose(store, recipe) if chosen is None else chosen
     every = store.clips()
     clips = _of_split(every, split)
-    _check_labels(recipe, every)
-    targets, without = _targets(clips, recipe, split == "train")
+    check_labels(recipe, every)
+    recipe = with_classes(recipe, every)
+    targets, without = targets_of(clips, recipe, split == "train")
     held = _held(recipe, chosen, clips)
     ids, left_out = _usable(recipe, targets, held)
     if not ids:
@@ -66,7 +68,8 @@ def load_split(
         unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
         unlabelled=sum(math.isnan(targets[i][0]) for i in ids),
     )
-    return Split(split, ids, features, np.array([targets[i] for i in ids]), specs, statistics, counts)
+    found = np.array([targets[i] for i in ids])
+    return Split(split, ids, features, found, specs, statistics, counts, groups=_groups(clips, ids))
 
 
 def load_clips(
@@ -87,7 +90,7 @@ def load_clips(
     held = _held(recipe, chosen, store.clips())
     kept, _ = _usable(recipe, ids, held)
     features = _features(recipe, chosen, held, kept)
-    targets = np.full((len(kept), len(recipe.target.columns)), np.nan)
+    targets = np.full((len(kept), 1 if recipe.target.kind == "class" else len(recipe.target.columns)), np.nan)
     specs = {role: one.spec for role, one in chosen.items()}
     return Split("given", kept, features, targets, specs, statistics, Counts(len(kept), missing=_missing(features)))
 
@@ -159,41 +162,15 @@ def chooses(dev: Split, recipe: Recipe) -> Split:
         wanted = " or ".join(languages)
         raise MissingFeatures(f"no {dev.name} clip in {wanted} (target.languages): expected ids such as row/en")
     features = {role: [arrays[row] for row in rows] for role, arrays in dev.features.items()}
-    return replace(dev, ids=tuple(dev.ids[row] for row in rows), features=features, targets=dev.targets[rows])
+    groups = {column: tuple(names[row] for row in rows) for column, names in dev.groups.items()}
+    ids = tuple(dev.ids[row] for row in rows)
+    return replace(dev, ids=ids, features=features, targets=dev.targets[rows], groups=groups)
 
 
-def _check_labels(recipe: Recipe, clips: Mapping[str, Clip]) -> None:
-    """Check that some clip has each label that the recipe learns."""
-    known = {name for clip in clips.values() for name in clip.labels}
-    for name in recipe.target.columns:
-        if known and name not in known:
-            raise InvalidOption(
-                f"recipe {recipe.name} learns '{name}', which no clip has as a label"
-                f"{suggestion(name, known)}. Choose with target.columns"
-            )
-
-
-def _targets(clips: Mapping[str, Clip], recipe: Recipe, train: bool) -> tuple[dict[str, list[float]], int]:
-    """Clip id to its K labels, and the number of clips that lack one or whose labels are not used in training."""
-    wanted, limits = recipe.target.columns, recipe.target.range
-    languages = recipe.target.languages if train else ()
-    hidden = {i for i in clips if languages and member(i)[1] not in languages}
-    targets = {}
-    for i, clip in clips.items():
-        values = [float(clip.labels.get(name, math.nan)) for name in wanted]
-        for name, value in zip(wanted, values, strict=True):
-            if math.isinf(value) or (limits and (value < limits[0] or value > limits[1])):
-                allowed = f"{limits[0]:g} to {limits[1]:g}" if limits else "finite"
-                raise InvalidClips(
-                    f"clip '{i}': {name} is {value:g}; recipe {recipe.name} expects {allowed}: correct the label, or "
-                    "widen the recipe's target.range"
-                )
-        lacks = i in hidden or any(math.isnan(value) for value in values)
-        if not lacks:
-            targets[i] = values
-        elif train and recipe.target.unlabelled:
-            targets[i] = [math.nan] * len(wanted)
-    return targets, len(clips) - len(targets)
+def _groups(clips: Mapping[str, Clip], ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The columns of groups that every clip has, such as its speaker."""
+    found = {column: tuple(clips[i].categories.get(column, "") for i in ids) for column in GROUPS}
+    return {column: names for column, names in found.items() if all(names)}
 
 
 def _nothing(recipe: Recipe, split: str, clips: int, without: int, left_out: Mapping[str, int]) -> str:

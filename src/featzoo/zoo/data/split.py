@@ -83,11 +83,12 @@ class Split:
         name: train, valid or test.
         ids: N clip ids.
         features: Role to N arrays (T, D), or None if a clip lacks the role.
-        targets: (N, K) float64; NaN for a missing label that a head does not need.
+        targets: (N, K) float64, or (N, 1) class numbers; NaN for a missing label that a head does not need.
         specs: Role to width and kind of its features.
         statistics: Mean and deviation of the standardised roles; the others are not changed.
         counts: Numbers of clips that are used, left out or incomplete.
         costs: The result of `lengths` if it cannot be computed from the features.
+        groups: Column of groups (`speaker`, ...) to the N names of the clips, for columns that every clip has.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Split:
     statistics: Statistics
     counts: Counts
     costs: Array | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -146,8 +146,13 @@ def _values(store: FeatureStore, labels: Sequence[str], split: str | None) -> di
         raise InvalidOption(f"labels must be a list of names: ['{labels}']")
     if not labels and split is None:
         return {}
-    found = {}
-    for clip_id, clip in store.clips().items():
+    found, clips = {}, store.clips()
+    for name in labels:
+        if not any(name in clip.labels for clip in clips.values()) and any(
+            name in c.categories for c in clips.values()
+        ):
+            raise InvalidOption(f"the label '{name}' holds names, and targets are numbers: read FeatureStore.clips()")
+    for clip_id, clip in clips.items():
         values = [clip.labels.get(name, math.nan) for name in labels]
         if split in (None, clip.split) and not any(math.isnan(value) for value in values):
             found[clip_id] = values

@@ -48,7 +48,8 @@ def lacking(store: FeatureStore, recipe: Recipe, clips: Mapping[str, Clip]) -> l
         for role, wanted in recipe.inputs.items()
         if wanted.features and not any(_holds(store, request) for request in wanted.features)
     ]
-    labels = {name for clip in clips.values() for name in clip.labels}
+    of_class = recipe.target.kind == "class"
+    labels = {name for clip in clips.values() for name in (*clip.labels, *(clip.categories if of_class else ()))}
     splits = {split_name(clip.split) for clip in clips.values()}
     return [
         *roles,

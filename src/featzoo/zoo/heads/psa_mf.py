@@ -67,6 +67,7 @@ class PsaMf(Head):
         "after": Role("features of the next utterance of the video", optional=True),
         "audio": Role("a sequence of audio features"),
     }
+    predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
     options_class: ClassVar[type] = Options
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
@@ -227,16 +228,17 @@ class PsaMf(Head):
         return words[:, 0] * text.mask[:, :1].to(words.dtype)  # (B, H)
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """l1, l_ccl, l_ps and l_clm, weighted."""
+        """l1, l_ccl, l_ps and l_clm, weighted; for classes, l1 and the error in l_ps are their cross entropy."""
         l1, ccl, ps, clm = self.options.weights
         distance = outputs["distance"]
         if self.options.ccl_weight == "half_distance":
             far, near = distance, 1 - distance
         else:
             far, near = 1 - 2 * distance, 2 * distance
-        error = masked_mean((outputs["ps"] - targets).abs().mean(dim=1), outputs["aligned"])
+        error = masked_mean(self.objective.each(outputs["ps"], targets), outputs["aligned"])
+        task = self.objective.terms(outputs["prediction"], targets, l1=absolute_error)
         return {
-            "l1": l1 * absolute_error(outputs["prediction"], targets),
+            **{name: l1 * term for name, term in task.items()},
             "l_ccl": ccl * far * info_nce(outputs["ccl"]),
             "l_ps": ps * near * error,
             "l_clm": clm * sum((info_nce(outputs[f"clm_{m}"]) for m in MODALITIES), torch.zeros_like(distance)),

@@ -29,9 +29,9 @@ class Options:
         layers: Number of the encoder's first layers that are used; 0 uses all.
         hidden: Width of the hidden layer.
         dropout: On the pooled vector and on the hidden layer.
-        loss: `bce`, the binary cross entropy; `weighted-bce`, in which the weight of each class is the share of the
-            other class in the train split; `balanced-bce`, in which positives have the train split's ratio of negatives
-            to positives as weight.
+        loss: Of labels 0 and 1: `bce`, the binary cross entropy; `weighted-bce`, in which the weight of each class is
+            the share of the other class in the train split; `balanced-bce`, in which positives have the train split's
+            ratio of negatives to positives as weight. Of classes, the target's options choose the loss.
         smoothing: In the loss, labels 0 and 1 are moved towards each other by half of this.
         frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             Their output is computed once before training and kept.
@@ -74,6 +74,7 @@ class TextClassification(TextHead):
           reads the mean of the third layer of a frozen encoder, which did best on Essays' validation split.
     """
 
+    predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
     options_class: ClassVar[type] = Options
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
@@ -94,21 +95,25 @@ class TextClassification(TextHead):
         self.out = classifier(self.text.width, o.hidden, o.dropout, targets)
 
     def prepare(self, targets: Tensor) -> None:
-        """Store the frequency of 1 for each target.
+        """Store the frequency of 1 for each target that is a number.
 
         Raises:
             InvalidOption: If a target is neither 0 nor 1, or always the same.
         """
+        if not self.objective.of_numbers:
+            return
         with torch.no_grad():
             self.share.copy_(share_of_yes(targets, self.options.loss))
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """`prediction` (B, K), probabilities, and `logits` (B, K)."""
+        """`prediction` (B, K), probabilities (or scores, if the targets are classes), and `logits` (B, K)."""
         logits = self.out(self.text(inputs["text"]))  # (B, K)
-        return {"prediction": logits.sigmoid(), "logits": logits}
+        return {"prediction": logits.sigmoid() if self.objective.of_numbers else logits, "logits": logits}
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """The loss named by `loss`."""
+        """The loss named by `loss`; ce, if the targets are classes."""
+        if not self.objective.of_numbers:
+            return self.objective.terms(outputs["prediction"], targets)
         o = self.options
         smooth = targets * (1 - o.smoothing) + o.smoothing / 2  # (B, K)
         weight = answer_weights(targets, self.share, o.loss)  # (B, K)

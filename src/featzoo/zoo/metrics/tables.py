@@ -14,7 +14,7 @@ def format_metrics(
 ) -> str:
     """A small aligned table: one row per metric, the head's value first, constant predictors beside it.
 
-    A line below it names undefined metrics and the reason.
+    Precision, recall, F1 and support of classes are a table below it. A line names undefined metrics and the reason.
     """
     between = ["95 % interval"] if intervals else []
     rows = [["metric", "head", *between, *constant]]
@@ -27,13 +27,31 @@ def format_metrics(
     undefined = [key for key in shown(metrics) if key not in lacking and np.isnan(metrics[key])]
     if undefined:
         reason += f"\nnot defined here, because all labels or all predictions are alike: {', '.join(undefined)}"
-    return text_table(rows) + reason
+    return text_table(rows) + reason + _class_table(metrics)
 
 
 def shown(metrics: Iterable[str]) -> list[str]:
-    """The metrics in tables: all, or for `binary` only the balanced accuracy of each label and language."""
+    """The metrics in tables: all, or for `binary` only the balanced accuracy of each label and language.
+
+    Those of each class have a table of their own.
+    """
     names = list(metrics)
+    if "uar" in names:
+        return [key for key in names if "." not in key]
     return [key for key in names if "ba" not in names or "." not in key or key.endswith(".ba")]
+
+
+def _class_table(metrics: Mapping[str, float]) -> str:
+    """Precision, recall, F1 and support of each class; empty for other metrics."""
+    classes = [key.removesuffix(".support") for key in metrics if key.endswith(".support")]
+    if not classes:
+        return ""
+    kinds = ("precision", "recall", "f1")
+    rows = [["class", *kinds, "support"]]
+    for name in classes:
+        support = f"{metrics[f'{name}.support']:.0f}"
+        rows.append([name, *(number(metrics[f"{name}.{kind}"]) for kind in kinds), support])
+    return f"\n\n{text_table(rows)}"
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from featzoo.zoo.metrics import binary, regression
+from featzoo.zoo.metrics import binary, classification, regression
 from featzoo.zoo.metrics.binary import Cells, languages_of
+from featzoo.zoo.metrics.classification import Classified, one_hot
 from featzoo.zoo.metrics.regression import Array, Metrics
 
 # Whether higher is better, for tables and for choosing epochs.
-HIGHER_IS_BETTER = {**regression.HIGHER_IS_BETTER, **binary.HIGHER_IS_BETTER}
+HIGHER_IS_BETTER = {**regression.HIGHER_IS_BETTER, **binary.HIGHER_IS_BETTER, **classification.HIGHER_IS_BETTER}
 
 # By kind, the metrics of one target that need only predictions and truths.
 OF_ONE_TARGET = {
@@ -32,10 +33,10 @@ def target_metrics(
     """Metrics of (N, K) predictions: of the one column, or the columns' mean and each one's as `column.name`.
 
     Args:
-        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
+        kind: `sentiment`, `sims`, `regression`, `traits`, `binary` or `class`.
         pred: (N, K) predictions.
-        truth: (N, K) targets.
-        columns: K target names.
+        truth: (N, K) targets; (N, 1) for `class`.
+        columns: K target names, or the classes of `class`.
         train: (M, K) train targets, which bound the extremes of `traits`.
         ids: N clip ids, from which `binary` finds the languages.
     """
@@ -53,6 +54,8 @@ def measure_of(
     """A function from row numbers to the metrics of these clips; the arguments are those of `target_metrics`."""
     if kind == "binary":
         return Cells.of(pred, truth, columns, languages_of(ids)).metrics
+    if kind == "class":
+        return Classified.of(pred, truth, columns).metrics
 
     def measure(rows: Array) -> Metrics:
         return _of_columns(kind, pred[rows], truth[rows], columns, train)
@@ -79,15 +82,19 @@ def _of_columns(kind: str, pred: Array, truth: Array, columns: tuple[str, ...], 
 def constant_metrics(
     kind: str, train: Array, truth: Array, columns: tuple[str, ...], ids: Sequence[str] = ()
 ) -> dict[str, Metrics]:
-    """The metrics of the train targets' mean and median as predictions, which a head must exceed.
+    """The metrics of constant predictions, which a head must exceed: the train mean and median, or the largest class.
 
     Args:
-        kind: `sentiment`, `sims`, `regression`, `traits` or `binary`.
+        kind: `sentiment`, `sims`, `regression`, `traits`, `binary` or `class`.
         train: (M, K) train targets.
         truth: (N, K) targets of the split that is scored.
         columns: K target names.
         ids: N clip ids, which tell `binary` the languages.
     """
+    if kind == "class":
+        largest = np.bincount(train.ravel().astype(np.int64), minlength=len(columns)).argmax()
+        pred = one_hot(np.full(len(truth), largest), len(columns))
+        return {f"all {columns[largest]}": target_metrics(kind, pred, truth, columns)}
     constants = {"train mean": train.mean(axis=0), "train median": np.median(train, axis=0)}
     return {
         name: target_metrics(kind, np.broadcast_to(value, truth.shape), truth, columns, train, ids)

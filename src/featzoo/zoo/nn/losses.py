@@ -110,3 +110,8 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
 def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error of (B, K) predictions."""
     return (prediction - target).abs().mean()
+
+
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of (B, K) predictions."""
+    return (prediction - target).square().mean()

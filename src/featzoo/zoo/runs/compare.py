@@ -11,10 +11,10 @@ import numpy as np
 from featzoo.errors import FeatzooError
 from featzoo.sequence import Array
 from featzoo.vocabulary import split_name
-from featzoo.zoo.metrics.binary import rows_of
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.targets import measure_of
 from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.units import Units, units_of
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -29,28 +29,30 @@ class Difference:
     Attributes:
         a: Mean over side A's runs.
         b: Mean over side B's runs.
-        interval: Of a - b, over resampled clips; it does not cover the spread between seeds.
+        interval: Of a - b, over resampled speakers or clips; it does not cover the spread between seeds.
+        units: What was resampled.
     """
 
     a: float
     b: float
     interval: Interval
+    units: Units
 
     @property
     def clear(self) -> bool:
-        """Whether 0 lies outside the interval."""
-        return self.interval[0] > 0 or self.interval[1] < 0
+        """Whether 0 lies outside the interval, and the units are enough to tell."""
+        return self.units.enough and (self.interval[0] > 0 or self.interval[1] < 0)
 
 
 def intervals(
     measure: Callable[[Array], Metrics], units: Array, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> dict[str, Interval]:
-    """Percentile bootstrap intervals over clips; the same clips are drawn every time.
+    """Percentile bootstrap intervals over units; the same ones are drawn every time.
 
     Args:
         measure: Metrics of the clips with some row numbers.
-        units: (N,) numbers of the units that are drawn; clips with one number, such as a text in several languages,
-            are drawn together.
+        units: (N,) numbers of the units that are drawn; clips with one number, such as those of a speaker, are drawn
+            together.
         resamples: Number of resamples; each draws as many units as there are, with replacement.
         level: Share of resamples in an interval.
 
@@ -65,8 +67,8 @@ def compare(
 ) -> dict[str, Difference]:
     """The paired difference between two sides of one or more runs each (seeds) on the same clips.
 
-    In each resample the same clips are drawn for every run, the languages of one text together, and each side's metric
-    is its runs' mean.
+    In each resample the same speakers are drawn for every run (clips, if these have no speakers; the languages of one
+    text together), and each side's metric is its runs' mean.
 
     Args:
         a: Run folders.
@@ -81,10 +83,11 @@ def compare(
     split = split_name(split) or split
     a_runs, b_runs = ([RunFolder.open(run) for run in side] for side in (a, b))
     first = a_runs[0]
-    columns, kind, recorded = first.recipe.target.columns, first.recipe.target.metrics, first.predictions(split)
+    columns, kind, recorded = first.recipe.target.outputs, first.recipe.target.metrics, first.predictions(split)
     for other in (*a_runs, *b_runs):
         _check_comparable(first, other, split)
     truth, ids = recorded.truth, recorded.ids
+    units = units_of(ids, recorded.groups)
     measures = [
         [measure_of(kind, one.predictions(split).pred, truth, columns, ids=ids) for one in side]
         for side in (a_runs, b_runs)
@@ -97,18 +100,22 @@ def compare(
     whole = np.arange(len(truth))
     means = [mean(side, whole) for side in measures]
     drawn = []
-    for rows in _draws(rows_of(ids), resamples):
+    for rows in _draws(units.numbers, resamples):
         ours, theirs = (mean(side, rows) for side in measures)
         drawn.append({key: ours[key] - theirs[key] for key in ours})
     spans = _percentiles(drawn, level)
-    return {key: Difference(means[0][key], means[1][key], spans[key]) for key in means[0]}
+    return {key: Difference(means[0][key], means[1][key], spans[key], units) for key in means[0]}
 
 
 def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
     ours, theirs = first.predictions(split), other.predictions(split)
     same_clips = ours.ids == theirs.ids and np.array_equal(ours.truth, theirs.truth)
-    if first.recipe.target.columns != other.recipe.target.columns or not same_clips:
+    if _targets(first) != _targets(other) or not same_clips:
         raise FeatzooError(f"{other.path} and {first.path} do not predict the same clips of {split}: not comparable")
+
+
+def _targets(run: RunFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return run.recipe.target.columns, run.recipe.target.outputs
 
 
 def _draws(units: Array, resamples: int) -> Iterator[Array]:

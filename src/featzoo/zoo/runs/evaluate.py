@@ -14,12 +14,12 @@ from featzoo.vocabulary import split_name
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Counts, Split
 from featzoo.zoo.head import roles_for_losses
-from featzoo.zoo.metrics.binary import rows_of
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.targets import measure_of
 from featzoo.zoo.runs.compare import Interval, intervals
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.scores import constants, measure
+from featzoo.zoo.runs.units import Units, units_of
 from featzoo.zoo.training.loop import accelerator_on, evaluate
 
 
@@ -33,7 +33,8 @@ class Evaluation:
         counts: How many of the split's clips were used, and why others were not.
         metrics: The head's.
         constant: Metrics of the train split's mean and median as predictions.
-        intervals: Metric to its 95 % bootstrap interval over clips.
+        intervals: Metric to its 95 % bootstrap interval over `units`.
+        units: What was resampled: speakers, or clips without speakers.
         stored: The metrics that the run recorded for the same clips; None where it recorded none.
     """
 
@@ -43,6 +44,7 @@ class Evaluation:
     metrics: Metrics
     constant: Mapping[str, Metrics]
     intervals: Mapping[str, Interval]
+    units: Units
     stored: Metrics | None
 
 
@@ -71,10 +73,11 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
         _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
     values = measure(recipe, train_split, loaded, pred)
     target = recipe.target
-    score = measure_of(target.metrics, pred, loaded.targets, target.columns, train_split.labels, loaded.ids)
-    spans = intervals(score, rows_of(loaded.ids))
+    score = measure_of(target.metrics, pred, loaded.targets, target.outputs, train_split.labels, loaded.ids)
+    units = units_of(loaded.ids, loaded.groups)
+    spans = intervals(score, units.numbers)
     stored = _stored(folder, loaded)
-    return Evaluation(folder.path, split, loaded.counts, values["head"], constants(values), spans, stored)
+    return Evaluation(folder.path, split, loaded.counts, values["head"], constants(values), spans, units, stored)
 
 
 def _stored(folder: RunFolder, split: Split) -> Metrics | None:

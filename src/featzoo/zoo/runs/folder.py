@@ -17,8 +17,10 @@ import numpy as np
 
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.extractors.contract import Extractor
+from featzoo.vocabulary import GROUPS
 from featzoo.zoo.data.feature_choice import Chosen, same_sets
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.objective import Objective
 from featzoo.zoo.recipe import Recipe, read
 from featzoo.zoo.runs.recorded_extractors import rebuild
 
@@ -41,13 +43,15 @@ class RecordedPredictions:
 
     Attributes:
         ids: N clip ids.
-        truth: (N, K) targets.
+        truth: (N, K) targets, or (N, 1) class numbers.
         pred: (N, K) predictions.
+        groups: Column of groups (`speaker`, ...) to the N names of the clips.
     """
 
     ids: tuple[str, ...]
     truth: Array
     pred: Array
+    groups: Mapping[str, tuple[str, ...]]
 
 
 class RunFolder:
@@ -150,7 +154,8 @@ class RunFolder:
 
         assets = {name: (self.path / name).read_text(encoding="utf-8") for name in self._features["assets"]}
         recipe = self.recipe
-        head = make_head(recipe.head, recipe.options, self.specs, len(recipe.target.columns), assets)
+        outputs, objective = len(recipe.target.outputs), Objective(recipe.target.predicts)
+        head = make_head(recipe.head, recipe.options, self.specs, outputs, assets, objective)
         head.load_state_dict(load_file(self.path / WEIGHTS))
         return head.eval()
 
@@ -200,11 +205,16 @@ class RunFolder:
         rows = [row for row in self._predicted if row["split"] == split]
         if not rows:
             raise FeatzooError(f"{self.path} has no predictions of split '{split}'")
-        columns = self.recipe.target.columns
-        ends = [f".{name}" for name in columns] if len(columns) > 1 else [""]
-        truth = np.array([[float(row[f"truth{end}"]) for end in ends] for row in rows])  # (N, K)
-        pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
-        return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred)
+        target = self.recipe.target
+        if target.kind == "class":
+            truth = np.array([[target.classes.index(row["truth"])] for row in rows])  # (N, 1)
+            pred = np.array([[float(row[f"p.{name}"]) for name in target.classes] for row in rows])  # (N, C)
+        else:
+            ends = [f".{name}" for name in target.columns] if len(target.columns) > 1 else [""]
+            truth = np.array([[float(row[f"truth{end}"]) for end in ends] for row in rows])  # (N, K)
+            pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
+        groups = {column: tuple(row[column] for row in rows) for column in GROUPS if rows[0].get(column)}
+        return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred, groups)
 
     @cached_property
     def _predicted(self) -> list[dict[str, str]]:

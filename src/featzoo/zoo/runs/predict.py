@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from featzoo.zoo.data.feature_choice import Chosen
 from featzoo.zoo.data.load import load_clips
 from featzoo.zoo.data.split import Split
 from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.target import Target
 from featzoo.zoo.training.loop import accelerator_on
 
 Sets = Mapping[str, FeatureSet | None]
@@ -30,14 +31,16 @@ class Prediction:
 
     Attributes:
         clip: Its id.
-        values: Target to predicted value; empty where no prediction was possible.
+        values: Target to predicted number or class; empty where no prediction was possible.
+        probabilities: Class to its probability; empty for numbers.
         missing: Role to the reason why the clip lacks this input. It was masked, or is required and no prediction was
             possible.
     """
 
     clip: str
-    values: Mapping[str, float]
+    values: Mapping[str, float | str]
     missing: Mapping[str, str]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ def predict(
         distinct = list({one.key: one for one in extractors.values() if one is not None}.values())
         extract_all(opened, distinct, clips, jobs=jobs, device=device, on_outcome=on_outcome)
         sets = {role: opened.find(one.key) if one is not None else None for role, one in extractors.items()}
-        values = _apply(folder, _load(folder, opened, ids, sets), device)
-        predictions = tuple(Prediction(i, values.get(i, {}), _missing(sets, i)) for i in ids)
+        made = _apply(folder, _load(folder, opened, ids, sets), device)
+        predictions = tuple(_prediction(folder.recipe.target, i, made.get(i), _missing(sets, i)) for i in ids)
     used = {role: one.key if one is not None else "" for role, one in extractors.items()}
     return Predicted(run, used, predictions)
 
@@ -112,16 +115,26 @@ def _load(folder: RunFolder, store: FeatureStore, ids: Sequence[str], sets: Sets
     return load_clips(store, folder.recipe, ids, chosen, folder.statistics)
 
 
-def _apply(folder: RunFolder, clips: Split, device: str) -> dict[str, dict[str, float]]:
-    """Clip id to target to prediction."""
+def _prediction(target: Target, clip_id: str, output: list[float] | None, missing: Mapping[str, str]) -> Prediction:
+    """The prediction of a clip from the head's K outputs."""
+    if output is None:
+        return Prediction(clip_id, {}, missing)
+    named = dict(zip(target.outputs, output, strict=True))
+    if target.kind == "class":
+        return Prediction(clip_id, {target.columns[0]: max(named, key=named.__getitem__)}, missing, named)
+    return Prediction(clip_id, named, missing, named if target.of_classes else {})
+
+
+def _apply(folder: RunFolder, clips: Split, device: str) -> dict[str, list[float]]:
+    """Clip id to the head's K outputs: numbers, or probabilities of classes."""
     accelerator, recipe = accelerator_on(device, "no"), folder.recipe
     head = folder.head().to(accelerator.device)
     values = {}
     with torch.inference_mode():
         for rows, batch in clips.batches(recipe.training.batch_size):
-            outputs = head(batch.to(accelerator.device).inputs)["prediction"].double().cpu().tolist()
-            for row, output in zip(rows, outputs, strict=True):
-                values[clips.ids[row]] = dict(zip(recipe.target.columns, output, strict=True))
+            outputs = head.objective.values(head(batch.to(accelerator.device).inputs)["prediction"])  # (B, K)
+            for row, output in zip(rows, outputs.double().cpu().tolist(), strict=True):
+                values[clips.ids[row]] = output
     return values
 
 

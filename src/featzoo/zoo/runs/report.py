@@ -13,8 +13,10 @@ from featzoo.wording import some
 from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.head import Head
 from featzoo.zoo.metrics.binary import reliability
+from featzoo.zoo.metrics.classification import Classified
 from featzoo.zoo.metrics.tables import format_metrics
 from featzoo.zoo.recipe import Recipe
+from featzoo.zoo.runs.confusion import draw_confusion
 from featzoo.zoo.training.checkpoint import Epoch, Trained
 
 if TYPE_CHECKING:
@@ -39,7 +41,11 @@ def curves(trained: Trained, predicted: Sequence[tuple[Split, Array]], columns: 
     losses, dev, scatter = figure.subplots(1, 3)
     _draw_losses(losses, trained.epochs)
     _draw_dev(dev, trained)
-    if kind == "binary":
+    if kind == "class":
+        split, pred = predicted[-1]
+        draw_confusion(scatter, Classified.of(pred, split.targets, columns))
+        scatter.set(title=f"{split.name}, {len(split)} clips")
+    elif kind == "binary":
         _draw_reliability(scatter, predicted[:2], columns)
     else:
         _draw_scatter(scatter, predicted[:2], columns)
@@ -87,8 +93,9 @@ def _draw_losses(axes: Axes, epochs: Sequence[Epoch]) -> None:
 
 def _draw_dev(axes: Axes, trained: Trained) -> None:
     numbers = [epoch.epoch for epoch in trained.epochs]
-    accuracy = trained.epochs[-1].chosen_by == "BA"  # a stage that the loss chooses has its dev MAE too
-    scores = [epoch.score if accuracy else epoch.dev_mae for epoch in trained.epochs]
+    chosen_by = trained.epochs[-1].chosen_by  # a stage that the loss chooses has its dev MAE too
+    names = {"BA": "balanced accuracy", "UAR": "unweighted average recall"}
+    scores = [epoch.score if chosen_by in names else epoch.dev_mae for epoch in trained.epochs]
     axes.plot(numbers, scores, marker=".", color="tab:blue")
     if trained.best is not None:
         score = scores[trained.best.epoch - 1]
@@ -96,8 +103,8 @@ def _draw_dev(axes: Axes, trained: Trained) -> None:
         axes.plot(trained.best.epoch, score, "o", color="tab:red",
                   label=f"chosen: epoch {trained.best.epoch}, {score:.3f}")  # fmt: skip
         axes.legend(fontsize="small")
-    name = "balanced accuracy" if accuracy else "mean absolute error"
-    axes.set(title=f"Dev {'BA' if accuracy else 'MAE'}", xlabel="epoch", ylabel=name)
+    title = chosen_by if chosen_by in names else "MAE"
+    axes.set(title=f"Dev {title}", xlabel="epoch", ylabel=names.get(chosen_by, "mean absolute error"))
     axes.grid(alpha=0.3)
     axes.locator_params(axis="x", integer=True)
 
@@ -155,6 +162,7 @@ def card(
         _summary(recipe, head, trained),
         "![Curves and predictions](curves.png)",
         *(["![Distribution of predictions beside the truth](traits.png)"] if recipe.target.metrics == "traits" else []),
+        *(["![Confusion matrix](confusion.png)"] if recipe.target.kind == "class" else []),
         "## Results",
     ]
     for split, values in metrics.items():
@@ -189,7 +197,11 @@ def _summary(recipe: Recipe, head: Head, trained: Trained) -> str:
 
 def _chosen(trained: Trained, recipe: Recipe) -> str:
     """By what dev chose the epoch."""
-    scores = {"BA": "the highest mean balanced accuracy", "loss": "the lowest loss"}
+    scores = {
+        "BA": "the highest mean balanced accuracy",
+        "UAR": "the highest unweighted average recall",
+        "loss": "the lowest loss",
+    }
     score = scores.get(trained.best.chosen_by if trained.best else "", "the lowest mean absolute error")
     languages = f", of its clips in {', '.join(recipe.target.languages)}" if recipe.target.languages else ""
     return f"{score} on the dev split{languages}"

@@ -18,6 +18,7 @@ from featzoo.errors import FeatzooError, MissingFeatures
 from featzoo.wording import count, some
 from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe
+from featzoo.zoo.data.labels import with_classes
 from featzoo.zoo.data.load import chooses, load_split
 from featzoo.zoo.data.split import Counts, Split
 from featzoo.zoo.head import Head, make_head
@@ -27,6 +28,7 @@ from featzoo.zoo.runs.folder import STATE, RunFolder
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
+from featzoo.zoo.training.class_weights import objective_of
 from featzoo.zoo.training.epoch_choice import criterion_of
 from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
 from featzoo.zoo.training.progress import TrainingProgress
@@ -85,8 +87,8 @@ def train_recipe(
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
     """
-    recipe = find_recipe(name, overrides)
     opened = FeatureStore(Path(store))
+    recipe = with_classes(find_recipe(name, overrides), opened.clips())
     chosen = choose(opened, recipe)
     path = Path(runs) / (folder or f"{recipe.name}-{date.today().isoformat()}-{uuid.uuid4().hex[:6]}")
     return _train(recipe, opened, chosen, path, device, resumed=False)
@@ -163,7 +165,8 @@ def _load_splits(store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chose
 def _new_head(recipe: Recipe, train_split: Split) -> Head:
     """An untrained head; its weights depend on the recipe's seed alone."""
     seed_everything(recipe.training.seed)
-    head = make_head(recipe.head, recipe.options, train_split.specs, len(recipe.target.columns))
+    outputs, objective = len(recipe.target.outputs), objective_of(recipe.target, train_split.labels)
+    head = make_head(recipe.head, recipe.options, train_split.specs, outputs, objective=objective)
     for stage in head.stages:  # raises now, not after an hour, if a learning rate is missing
         head.parameter_groups(stage, recipe.training.learning_rates)
     return head
@@ -177,7 +180,7 @@ def _fit(
     if not first:  # each process draws its own dropout
         seed_everything(recipe.training.seed + accelerator.process_index)
     with TrainingProgress(recipe.training.batch_size, first) as progress:
-        _announce(progress, chosen, recipe, {name: split.counts for name, split in splits.items()})
+        _announce(progress, chosen, recipe, splits)
         duplicates = writer.environment["duplicates"]
         if duplicates:
             progress.line(f"warning: the same content is in different splits: {some(duplicates)}")
@@ -193,16 +196,30 @@ def _fit(
 
 
 def _announce(
-    progress: TrainingProgress, chosen: Mapping[str, Chosen], recipe: Recipe, counts: Mapping[str, Counts]
+    progress: TrainingProgress, chosen: Mapping[str, Chosen], recipe: Recipe, splits: Mapping[str, Split]
 ) -> None:
     for role, one in chosen.items():
         wanted = recipe.inputs[role].features
         among = f" (choice {wanted.index(one.request) + 1} of {len(wanted)})" if len(wanted) > 1 else ""
         progress.line(f"{role}: {one.key}{among}" if one.key else f"{role}: not used by this recipe")
-    for split, of in counts.items():
+    for name, split in splits.items():
+        of = split.counts
         notes = [f"{of.without_target} without a label"] if of.without_target else []
         notes += [f"{of.unlabelled} used without their labels"] if of.unlabelled else []
         notes += [f"{n} left out, no {role}" for role, n in of.left_out.items()]
         notes += [f"{n} without {role}, masked" for role, n in of.missing.items() if chosen[role].key]
         notes += [f"{count(n, 'value')} of {role} not observed" for role, n in of.unobserved.items()]
-        progress.line(f"{split}: {count(of.clips, 'clip')}{'; ' if notes else ''}{', '.join(notes)}")
+        progress.line(f"{name}: {count(of.clips, 'clip')}{'; ' if notes else ''}{', '.join(notes)}")
+        for line in _composition(recipe, split):
+            progress.line(f"    {line}")
+
+
+def _composition(recipe: Recipe, split: Split) -> list[str]:
+    """The number of clips of each class, and the speakers."""
+    lines = []
+    if recipe.target.kind == "class":
+        numbers = split.labels.ravel().tolist()
+        each = [f"{name} {numbers.count(k)}" for k, name in enumerate(recipe.target.classes)]
+        lines.append(f"{recipe.target.columns[0]}: {', '.join(each)}")
+    speakers = sorted(set(split.groups.get("speaker", ())))
+    return [*lines, f"{count(len(speakers), 'speaker')}: {some(speakers, 10)}"] if speakers else lines

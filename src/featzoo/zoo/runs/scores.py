@@ -23,7 +23,7 @@ def measure(recipe: Recipe, train_split: Split, split: Split, pred: Array) -> di
     Raises:
         FeatzooError: If a prediction is not finite.
     """
-    kind, columns = recipe.target.metrics, recipe.target.columns
+    kind, columns = recipe.target.metrics, recipe.target.outputs
     if not np.isfinite(pred).all():
         raise FeatzooError(f"{int((~np.isfinite(pred)).sum())} predictions of {split.name} are not finite numbers")
     found = {"head": target_metrics(kind, pred, split.targets, columns, train_split.labels, split.ids)}

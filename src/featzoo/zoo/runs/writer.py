@@ -18,6 +18,7 @@ from featzoo.zoo.head import Head
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.runs import report
+from featzoo.zoo.runs.confusion import confusion_csv, confusion_picture
 from featzoo.zoo.runs.folder import ENVIRONMENT, FEATURES, LOG, METRICS, PREDICTIONS, RECIPE, STATISTICS, WEIGHTS
 from featzoo.zoo.runs.trait_plots import trait_distributions
 from featzoo.zoo.training.checkpoint import Epoch, Trained
@@ -89,8 +90,11 @@ class RunWriter:
             labels = self.splits["train"].labels
             write(path / "traits.png", trait_distributions(pred, split.targets, labels, target.columns, title))
         self.head.export(path)
-        write(path / PREDICTIONS, files.predictions_csv(target.columns, pairs))
-        write(path / "curves.png", report.curves(trained, pairs, target.columns, target.metrics))
+        write(path / PREDICTIONS, files.predictions_csv(target, pairs))
+        write(path / "curves.png", report.curves(trained, pairs, target.outputs, target.metrics))
+        if target.kind == "class":
+            write(path / "confusion.csv", confusion_csv(pairs, target.classes))
+            write(path / "confusion.png", confusion_picture(pairs, target.classes))
         counts = {name: split.counts for name, split in self.splits.items()}
         text = report.card(path.name, self.recipe, self.head, self.sets, counts, metrics, trained, self.environment)
         write(path / "README.md", text)
@@ -135,8 +139,8 @@ class EpochLog(SilentLog):
             for name, value in values.items():
                 self.events.add_scalar(f"{kind}/{name}", value, epoch.epoch)
         self.events.add_scalar("valid/mae", epoch.dev_mae, epoch.epoch)
-        if epoch.chosen_by == "BA":
-            self.events.add_scalar("valid/ba", epoch.score, epoch.epoch)
+        if epoch.chosen_by in ("BA", "UAR"):
+            self.events.add_scalar(f"valid/{epoch.chosen_by.lower()}", epoch.score, epoch.epoch)
         if epoch.best:
             files.write_weights(self.path / WEIGHTS, self.head.state_dict())
 

@@ -35,11 +35,11 @@ class Epoch:
         stage: The head's stage.
         losses: Term to its weighted mean over the epoch's train clips; `total` is their sum.
         dev_losses: The same on dev, without dropout.
-        dev_mae: Mean absolute error on dev.
+        dev_mae: Mean absolute error on dev; of classes, that of their probabilities.
         rates: Parameter group to its learning rate at the end of the epoch.
         seconds: Wall time.
         best: Whether it is better than all earlier epochs of the stage, by the criterion.
-        chosen_by: Name of the criterion: `MAE`, `loss` or `BA` (mean balanced accuracy).
+        chosen_by: Name of the criterion: `MAE`, `loss`, `BA` (mean balanced accuracy) or `UAR`.
         score: Its value.
     """
 

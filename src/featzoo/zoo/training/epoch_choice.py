@@ -11,13 +11,15 @@ import numpy as np
 from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array, Split
 from featzoo.zoo.metrics.binary import Cells, languages_of
+from featzoo.zoo.metrics.classification import class_metrics, one_hot
+from featzoo.zoo.target import Kind
 
 
 class EpochScore(NamedTuple):
     """The score of an epoch on dev.
 
     Attributes:
-        name: Name of the score: `MAE`, `loss` or `BA` (mean balanced accuracy).
+        name: Name of the score: `MAE`, `loss`, `BA` (mean balanced accuracy) or `UAR`.
         score: The displayed value.
         rank: The epoch with the lowest rank is chosen; later numbers break ties.
     """
@@ -59,6 +61,19 @@ def by_accuracy(dev: Split, prediction: Array, loss: float) -> EpochScore:
     return EpochScore("BA", accuracy, (-accuracy, loss))
 
 
+def by_recall(dev: Split, prediction: Array, loss: float) -> EpochScore:
+    """The highest unweighted average recall of the classes wins; the lower loss breaks ties."""
+    names = [f"class {number}" for number in range(1, prediction.shape[1] + 1)]
+    recall = class_metrics(prediction, dev.targets, names)["uar"]
+    return EpochScore("UAR", recall, (-recall, loss))
+
+
 def criterion_of(metrics: str) -> Criterion:
     """The criterion for a recipe's `target.metrics`."""
-    return by_accuracy if metrics == "binary" else by_error
+    return {"binary": by_accuracy, "class": by_recall}.get(metrics, by_error)
+
+
+def mean_error(kind: Kind, dev: Split, prediction: Array) -> float:
+    """Mean absolute error of (N, K) predictions; of probabilities, their distance from 0 and 1."""
+    truth = one_hot(dev.targets, prediction.shape[1]) if kind == "class" else dev.targets
+    return float(np.abs(prediction - truth).mean())

@@ -25,7 +25,7 @@ from featzoo.zoo.nn.split_encoder import set_up_encoders
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
-from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss
+from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss, mean_error
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.schedule import Schedule
 from featzoo.zoo.training.weight_average import WeightAverage
@@ -153,7 +153,7 @@ class _Training:
                 evaluate(self.head, stage.dev, own.batch_size, self.accelerator.device, stage.name)
             )
             at.number += 1
-            error = float(np.abs(prediction - self.dev.targets).mean())
+            error = mean_error(self.head.objective.kind, self.dev, prediction)
             score = self._score(stage.name, prediction, error, dev_losses["total"])
             if not math.isfinite(losses["total"] + score.score):
                 found = f"train loss {losses['total']:g}, dev {score.name} {score.score:g}"
@@ -222,7 +222,7 @@ def _one_epoch(
 def evaluate(
     head: Head, split: Split, batch_size: int, device: torch.device, stage: str
 ) -> tuple[dict[str, float], Array]:
-    """Mean loss terms, and (N, K) float64 predictions in the split's order; in 32 bit, without dropout.
+    """Mean loss terms, and (N, K) float64 numbers or probabilities in the split's order; in 32 bit, without dropout.
 
     The same weights, split and batch size give the same digits, because the batches are always the same.
     """
@@ -235,11 +235,12 @@ def evaluate(
         outputs = head(batch.inputs)
         for name, term in head.losses(outputs, batch.targets, stage).items():
             terms.setdefault(name, []).append(term)
-        predicted.append(outputs["prediction"])
+        predicted.append(head.objective.values(outputs["prediction"]))
         order.append(rows)
     # Read together at the end, so that device and host do not wait for each other before.
-    predictions = np.empty_like(split.targets)
-    predictions[np.concatenate(order)] = torch.cat(predicted).cpu().double().numpy()
+    found = torch.cat(predicted).cpu().double().numpy()  # (N, K)
+    predictions = np.empty_like(found)
+    predictions[np.concatenate(order)] = found
     means = {name: torch.stack(values).tolist() for name, values in terms.items()}
     losses = {
         name: sum(mean * len(rows) for mean, rows in zip(values, order, strict=True)) / len(split)

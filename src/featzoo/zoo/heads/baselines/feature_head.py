@@ -17,7 +17,9 @@ MODALITIES = ("text", "audio", "vision")
 
 
 class FeatureHead(Head):
-    """A head on three sequences of stored features with the mean absolute error as its only loss."""
+    """A head on three sequences of stored features, whose only loss is the mean absolute error or that of classes."""
+
+    predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
 
     roles: ClassVar[Mapping[str, Role]] = {
         "text": Role("a sequence of the transcript's words or tokens, from a frozen encoder"),
@@ -26,8 +28,8 @@ class FeatureHead(Head):
     }
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """The only term, l1."""
-        return {"l1": absolute_error(outputs["prediction"], targets)}
+        """The only term: l1, or ce of classes."""
+        return self.objective.terms(outputs["prediction"], targets, l1=absolute_error)
 
 
 class MeanNet(nn.Module):

@@ -14,7 +14,7 @@ from featzoo.zoo.head import Inputs, Outputs, Padded, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options, present
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import MaskedLSTM
-from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality
+from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality, squared_error
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
 
@@ -74,6 +74,7 @@ class Misa(EncoderHead):
     """
 
     roles: ClassVar[Mapping[str, Role]] = ROLES
+    predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
     options_class: ClassVar[type] = Options
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
@@ -120,7 +121,7 @@ class Misa(EncoderHead):
         return prediction
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """task (mean squared error), l_sim, l_diff and l_recon, weighted."""
+        """task (mean squared error, or that of classes), l_sim, l_diff and l_recon, weighted."""
         task, sim, diff, recon = self.options.weights
         there = {m: outputs[f"there_{m}"] for m in MODALITIES}
         pairs = list(combinations(MODALITIES, 2))
@@ -137,8 +138,9 @@ class Misa(EncoderHead):
             both = there[a] & there[b]
             different.append(orthogonality(outputs[f"private_{a}"][both], outputs[f"private_{b}"][both]))
         rebuilt = [_distance(outputs[f"whole_{m}"], outputs[f"decoded_{m}"], there[m]) for m in MODALITIES]
+        (error,) = self.objective.terms(outputs["prediction"], targets, task=squared_error).values()
         return {
-            "task": task * (outputs["prediction"] - targets).square().mean(),
+            "task": task * error,
             "l_sim": sim * torch.stack(similar).mean(),
             "l_diff": diff * torch.stack(different).sum(),
             "l_recon": recon * torch.stack(rebuilt).mean(),

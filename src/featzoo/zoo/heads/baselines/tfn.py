@@ -27,6 +27,7 @@ class Options:
         dropout: In the modalities' networks.
         fusion_dropout: On the tensor.
         limits: Lowest and highest prediction: a sigmoid between them, as published; empty for a linear output.
+            Scores of classes have no limits.
     """
 
     text_hidden: int = 128
@@ -82,7 +83,7 @@ class Tfn(FeatureHead):
         parts = {"text": self.text, "audio": self.audio, "vision": self.vision}
         fused = tensor_fusion([parts[m](inputs[m]) for m in MODALITIES])
         prediction: Tensor = self.out(fused)  # (B, K)
-        if self.options.limits:
+        if self.options.limits and self.objective.of_numbers:
             low, high = self.options.limits
             prediction = low + (high - low) * torch.sigmoid(prediction)
         return {"prediction": prediction}

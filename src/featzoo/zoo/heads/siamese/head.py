@@ -14,7 +14,7 @@ from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role, groups
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, bell_loss, trait_classes
 from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, FrameNetwork, TextNetwork, dense
 from featzoo.zoo.input_spec import InputSpec
-from featzoo.zoo.nn.losses import absolute_error
+from featzoo.zoo.nn.losses import absolute_error, squared_error
 
 MODALITIES = ("audio", "vision", "text")
 HIDDEN = ".h"  # suffix of a role's name if its vector is given instead
@@ -112,7 +112,8 @@ class Siamese(Head):
         - The maps to the traits start at the train mean. Each part keeps the weights of its epoch with the lowest dev
           MAE; S, which does not change predictions, those with the lowest dev loss.
         - Word vectors of any set; the extractor determines the tokens and the treatment of unknown words.
-        - `joint` is not in the paper.
+        - `joint` is not in the paper. Neither are targets that are classes: their cross entropy replaces the errors and
+          Bell, the multi-similarity loss compares the classes themselves, and every clip is an anchor.
         - A missing modality gives a zero vector and a zero embedding, and its row is in no pair. The paper's clips have
           all three.
     """
@@ -123,6 +124,7 @@ class Siamese(Head):
         "text": Role("a vector for each word of the transcript"),
     }
     options_class: ClassVar[type] = Options
+    predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
     stages: tuple[str, ...] = (*MODALITIES, "baseline", "siamese", "full", "joint")
     by_loss: tuple[str, ...] = ("siamese",)
 
@@ -187,7 +189,12 @@ class Siamese(Head):
         return [self.siamese] if stage == "siamese" else [self.m2, self.full]
 
     def prepare(self, targets: Tensor) -> None:
-        """Store the mean and deviation of the traits, which bound the classes, and start from the mean."""
+        """Store the mean and deviation of the traits, which bound the classes, and start from the mean.
+
+        Targets that are classes need neither.
+        """
+        if not self.objective.of_numbers:
+            return
         with torch.no_grad():
             self.mean.copy_(targets.mean(dim=0))
             self.std.copy_(targets.std(dim=0, correction=0))
@@ -238,21 +245,24 @@ class Siamese(Head):
         return self.networks[modality](inputs[modality]) * there[:, None], there
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
-        """l_ms in the stage `siamese`; l_mae, l_mse and l_bell in every other; all in `joint`."""
+        """l_ms in the stage `siamese`; l_mae, l_mse and l_bell, or ce of classes, in every other; all in `joint`."""
         apart = {"l_ms": self._multi_similarity(outputs, targets)} if stage in ("siamese", "joint") else {}
         if stage == "siamese":
             return apart
         prediction = outputs["prediction"]
-        terms = {"l_mae": absolute_error(prediction, targets), "l_mse": (prediction - targets).square().mean()}
-        return terms | ({"l_bell": bell_loss(prediction, targets)} if self.options.bell else {}) | apart
+        errors = {"l_mae": absolute_error, "l_mse": squared_error} | (
+            {"l_bell": bell_loss} if self.options.bell else {}
+        )
+        return self.objective.terms(prediction, targets, **errors) | apart
 
     def _multi_similarity(self, outputs: Outputs, targets: Tensor) -> Tensor:
         """The loss over the rows of all modalities, which share a clip's classes, or over one modality at a time."""
         o = self.options
-        classes = trait_classes(targets, self.mean, self.std)  # (B, K)
+        numbers = self.objective.of_numbers
+        classes = trait_classes(targets, self.mean, self.std) if numbers else targets.long()  # (B, K) or (B, 1)
         rows = [classes.masked_fill(~outputs[f"there_{m}"][:, None], -1) for m in self.given]
         embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
-        loss = MultiSimilarity(o.anchors, o.alpha, o.beta, o.base, o.epsilon, o.normalise)
+        loss = MultiSimilarity(o.anchors if numbers else "all", o.alpha, o.beta, o.base, o.epsilon, o.normalise)
         if o.cross_modal:
             return loss(torch.cat(embeddings), torch.cat(rows))  # of (3 B, E)
         each = [loss(*pair) for pair in zip(embeddings, rows, strict=True)]

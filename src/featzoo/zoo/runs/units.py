@@ -1,0 +1,54 @@
+"""The independent units of a split that a bootstrap draws: speakers, texts or clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from featzoo.wording import count
+from featzoo.zoo.data.split import Array
+from featzoo.zoo.metrics.binary import languages_of, rows_of
+
+# With fewer units, even a difference of the same sign in each of them has a two-sided probability above .05 by chance:
+# 2 / 2^5 = .06.
+FEWEST = 6
+
+
+class Units(NamedTuple):
+    """What a bootstrap draws.
+
+    Attributes:
+        numbers: (N,) number of each clip's unit.
+        name: speaker, text or clip.
+    """
+
+    numbers: Array
+    name: str
+
+    @property
+    def total(self) -> int:
+        """How many units there are."""
+        return int(self.numbers.max(initial=-1)) + 1
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough to tell a difference from chance."""
+        return self.total >= FEWEST
+
+    def __str__(self) -> str:
+        return count(self.total, self.name)
+
+
+def units_of(ids: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Units:
+    """The speakers of clips, if each has one and there are several; else texts in several languages, or clips.
+
+    Args:
+        ids: N clip ids.
+        groups: Column to N names.
+    """
+    speakers = groups.get("speaker", ())
+    if len(set(speakers)) > 1:
+        return Units(np.unique(list(speakers), return_inverse=True)[1], "speaker")
+    return Units(rows_of(ids), "text" if languages_of(ids) else "clip")
