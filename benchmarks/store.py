@@ -7,6 +7,9 @@
   process's CPU time: other processes make a turn longer, not slower. But ours and the floor wait for memory, which
   other processes use too, while the peers compute: their ratio is lower on a busy machine. How fast arrays are had
   whose bytes nobody looks at is printed beside it.
+- Verification: first reads of all clips, each compared with its checksum, against first reads that are not; and later
+  reads of a store that verifies against one that does not. Every byte is looked at, and a store is opened and its files
+  mapped anew for each first pass.
 - Batches: shuffled padded batches of 64 through torch's DataLoader. Peer: a dataset that reads one HDF5 dataset per
   clip and pads in its collate function, with 0 and 2 workers (wall time), whichever is faster.
 - Opening: a packed store of 100,000 clips and 6 feature sets in a fresh process, and one clip read from each set. (The
@@ -17,7 +20,7 @@
 
 Exit status 1 if a target is missed or could not be measured.
 
-    python benchmarks/store.py [--clips 2199] [--only reads,batches,opening,alignment,engines]
+    python benchmarks/store.py [--clips 2199] [--only reads,verification,batches,opening,alignment,engines]
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -39,6 +43,7 @@ import numpy as np
 from alignment import measure
 
 from featzoo import FeatureSequence, FeatureStore
+from featzoo.cache.owner import Verify
 from featzoo.cache.pack import pack_store
 from featzoo.cache.shard import FORMAT
 
@@ -46,6 +51,8 @@ from featzoo.cache.shard import FORMAT
 SHAPES = {"512 wide": (20, 121, 512), "25 wide": (200, 701, 25)}
 GZIPPED = 200  # clips: writing them takes a second per fifty
 CLIPS, SETS = 100_000, 6
+FIRST_READS = 15  # passes over all clips
+VERIFY: tuple[Verify, ...] = ("first", "never")
 OPENED = """
 import json, sys, time
 from pathlib import Path
@@ -126,6 +133,37 @@ def reads(top: Path, label: str, clips: Mapping[str, np.ndarray], file: h5py.Fil
     rate = figures.best(untouched)
     detail = f"{rate['store']:,.0f} / {rate['dataset']:,.0f} clips/s"
     figures.note(f"{label}: reads / dataset per clip, bytes not looked at", rate["store"] / rate["dataset"], detail)
+
+
+def verification(label: str, clips: Mapping[str, np.ndarray], store: FeatureStore) -> None:
+    """What the checksums cost: first reads, and later ones."""
+    ids = np.random.default_rng(2).permutation(list(clips)).tolist()
+
+    def later(verify: Verify) -> Callable[[], float]:
+        found = FeatureStore(store.path, verify)["x"]
+
+        def whole() -> float:
+            for clip in ids:
+                found[clip].features.max()
+            return len(ids)
+
+        return whole
+
+    def seconds(verify: Verify) -> float:
+        whole = later(verify)
+        started = time.process_time()
+        whole()
+        return time.process_time() - started
+
+    found = dict.fromkeys(VERIFY, math.inf)
+    for _ in range(FIRST_READS):
+        for verify in VERIFY:
+            found[verify] = min(found[verify], seconds(verify))
+    detail = f"{len(ids) / found['first']:,.0f} / {len(ids) / found['never']:,.0f} clips/s"
+    figures.verdict(f"{label}: verified / unverified first reads", found["never"] / found["first"], 0.7, detail)
+    rate = figures.best({"first": later("first"), "never": later("never")}, rounds=FIRST_READS)
+    detail = f"{rate['first']:,.0f} / {rate['never']:,.0f} clips/s"
+    figures.verdict(f"{label}: later reads with / without verification", rate["first"] / rate["never"], 0.9, detail)
 
 
 def batches(file_path: Path, label: str, clips: Mapping[str, np.ndarray], store: FeatureStore) -> None:
@@ -228,11 +266,11 @@ def engines() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clips", type=int, default=2199, help="2199 is CMU-MOSI's number")
-    parser.add_argument("--only", default="reads,batches,opening,alignment,engines")
+    parser.add_argument("--only", default="reads,verification,batches,opening,alignment,engines")
     options = parser.parse_args()
     wanted = options.only.split(",")
     print(f"{'':<6}{'ours / peer':<57} {'figure':>8}  target")
-    if {"reads", "batches"} & set(wanted):
+    if {"reads", "verification", "batches"} & set(wanted):
         for label, shape in SHAPES.items():
             with tempfile.TemporaryDirectory() as name:
                 top = Path(name)
@@ -245,6 +283,8 @@ def main() -> None:
                 if "reads" in wanted:
                     with h5py.File(top / "clips.h5", "r") as file:
                         reads(top, label, clips, file, store)
+                if "verification" in wanted:
+                    verification(label, clips, store)
                 if "batches" in wanted:
                     batches(top / "clips.h5", label, clips, store)
     with tempfile.TemporaryDirectory() as name:
