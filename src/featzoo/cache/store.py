@@ -98,8 +98,6 @@ class FeatureStore:
             write_marker(self.path)
             self.format = FORMAT
 
-    # Feature sets
-
     def sets(self) -> list[FeatureSet]:
         """All feature sets that can be read, by key; the others are in `bad`."""
         self.bad = {}
