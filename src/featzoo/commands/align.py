@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import STORE
+from featzoo.commands.printing import echo
 from featzoo.wording import count
 
 # The same as featzoo.alignment.HOWS, which cannot be imported here without NumPy.
@@ -36,11 +37,11 @@ def align(feature_set: str, onto: str, how: str, store: Path) -> None:
     from featzoo.cache.store import FeatureStore
 
     done = align_set(FeatureStore(store), feature_set, onto, cast(How, how))
-    click.echo(f"{done.key}: {done.stored} stored, {done.cached} cached, {len(done.refused)} failed")
+    echo(f"{done.key}: {done.stored} stored, {done.cached} cached, {len(done.refused)} failed")
     for clip_id, reason in done.refused.items():
-        click.secho(f"    {clip_id}: {reason}", fg="yellow")
+        echo(f"    {clip_id}: {reason}", fg="yellow")
     if done.stale:
         stale = f"{count(done.stale, 'clip')} of {feature_set} computed from older media or words"
-        click.secho(f"warning: {stale}: feat extract -x {feature_set}", err=True, fg="yellow")
+        echo(f"warning: {stale}: feat extract -x {feature_set}", err=True, fg="yellow")
     if done.refused:
         raise SystemExit(1)

@@ -12,6 +12,7 @@ import click
 
 from featzoo.commands.augment_report import Prices, Request, finish, show_progress
 from featzoo.commands.options import DEVICE, FOLDER, comma_list
+from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
 from featzoo.wording import count
 
@@ -147,7 +148,7 @@ def _request(options: Options) -> Request:
         )
         raise
     others = f", {found.left_aside} in other languages ignored" if found.left_aside else ""
-    click.echo(f"{count(len(rows), 'English text')}{others}")
+    echo(f"{count(len(rows), 'English text')}{others}")
     task = Task(
         options.method, codes, options.model or "", temperature=_temperature(options.temperature),
         retries=options.retries, piece_tokens=options.piece_tokens,
@@ -208,11 +209,11 @@ def _ask(request: Request, options: Options) -> list[list[Outcome]] | None:
         if tally.requests:
             uncounted = f"; {count(tally.uncounted, 'answer')} without a count" if tally.uncounted else ""
             spent = prices.of(tally.tokens_in, tally.tokens_out)
-            click.echo(f"{count(tally.requests, 'answer')}, by the server's count {spent}{uncounted}")
+            echo(f"{count(tally.requests, 'answer')}, by the server's count {spent}{uncounted}")
     if settled.failure:
         if all(each.state == "refused" for outcomes in settled.outcomes for each in outcomes):
             raise settled.failure
-        click.secho(f"error: {settled.failure}", err=True, fg="red")
+        echo(f"error: {settled.failure}", err=True, fg="red")
     return settled.outcomes
 
 
@@ -220,8 +221,8 @@ def _announce(request: Request, expected: Forecast, prices: Prices, service: Ser
     known = f"; {count(expected.known, 'text')} already answered" if expected.known else ""
     asked = prices.of(expected.tokens_in, expected.tokens_out)
     task = request.task
-    click.echo(f"{task.method} into {', '.join(task.languages)} by {request.model} at {service.shown}")
-    click.echo(f"{count(expected.requests, 'question')} to ask, about {asked} (estimates){known}")
+    echo(f"{task.method} into {', '.join(task.languages)} by {request.model} at {service.shown}")
+    echo(f"{count(expected.requests, 'question')} to ask, about {asked} (estimates){known}")
 
 
 def _translate(request: Request, device: str) -> list[list[Outcome]] | None:
@@ -241,7 +242,7 @@ def _translate(request: Request, device: str) -> list[list[Outcome]] | None:
         asked = [question for row in request.rows for question in questions(row, task)]
         unknown = {question.key for question in asked if request.cache.get(question) is None}
         known = len(asked) - len(unknown)
-        click.echo(f"{code}: {count(len(unknown), 'text')} to translate on {translator.device}, {known} known")
+        echo(f"{code}: {count(len(unknown), 'text')} to translate on {translator.device}, {known} known")
         if request.dry_run:
             continue
         with show_progress(len(unknown), Tally(), None) as tell:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from featzoo.commands.printing import echo
 from featzoo.wording import count
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def show_progress(total: int, tally: Tally, prices: Prices | None) -> Iterator[C
                 spent = prices.of(tally.tokens_in, tally.tokens_out) if prices else ""
             progress.update(task, completed=done, spent=spent)
             if not console.is_terminal and done * 10 // total > (done - 1) * 10 // total:
-                click.echo(f"{done} of {count(total, 'text')}" + (f"; {spent}" if spent else ""), err=True)
+                echo(f"{done} of {count(total, 'text')}" + (f"; {spent}" if spent else ""), err=True)
 
         yield tell
 
@@ -86,21 +85,21 @@ def finish(request: Request, settled: Sequence[Sequence[Outcome]]) -> int:
     whole = merged(before, request.rows, new, request.task.languages)
     write_rows(request.output, whole)
     counts = Counter((each.language, each.state) for outcomes in settled for each in outcomes)
-    click.echo("language " + "".join(f"{state:>10}" for state in STATES))
+    echo("language " + "".join(f"{state:>10}" for state in STATES))
     for code in request.task.languages:
-        click.echo(f"{code:<9}" + "".join(f"{counts[code, state]:>10}" for state in STATES))
+        echo(f"{code:<9}" + "".join(f"{counts[code, state]:>10}" for state in STATES))
     named = [(row.id, each) for row, outcomes in zip(request.rows, settled, strict=True) for each in outcomes]
     fell = Counter(each.reason for _, each in named if each.state == "fallback")
     if fell:
-        click.echo("fell back to toga: " + ", ".join(f"{reason} {number}" for reason, number in fell.most_common()))
+        echo("fell back to toga: " + ", ".join(f"{reason} {number}" for reason, number in fell.most_common()))
     refused = [(name, each) for name, each in named if each.state == "refused"]
     for reason, number in Counter(each.reason for _, each in refused).most_common():
-        click.secho(f"refused, {reason}: {number}", fg="yellow")
+        echo(f"refused, {reason}: {number}", fg="yellow")
     for name, each in refused[:EXAMPLES]:
-        click.secho(f"    {name}/{each.language}: {each.message}", fg="yellow")
+        echo(f"    {name}/{each.language}: {each.message}", fg="yellow")
     if len(refused) > EXAMPLES:
-        click.secho(f"    ... and {len(refused) - EXAMPLES} more", fg="yellow")
+        echo(f"    ... and {len(refused) - EXAMPLES} more", fg="yellow")
     if any(each.unanswered for _, each in refused):
-        click.echo("run the same command again to ask for what got no answer")
-    click.echo(f"{count(len(whole), 'row')} in {request.output}")
+        echo("run the same command again to ask for what got no answer")
+    echo(f"{count(len(whole), 'row')} in {request.output}")
     return len(refused)

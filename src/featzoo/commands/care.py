@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.options import DRY_RUN, FOLDER, STORE, Option
+from featzoo.commands.printing import echo
 from featzoo.errors import DamagedFile
 from featzoo.wording import count, some
 
@@ -54,14 +55,12 @@ def check(store: Path, repair: bool) -> None:
     if opened is not None:
         found += check_store(opened, repair)
     for each in found:
-        click.secho(
-            f"{each.problem}" if each.newer else f"{each.key} {each.place.name}: {each.problem}".lstrip(), fg="red"
-        )
+        echo(f"{each.problem}" if each.newer else f"{each.key} {each.place.name}: {each.problem}".lstrip(), fg="red")
     damaged, sets = [each for each in found if not each.newer], opened.sets() if opened else []
     clips = sum(len(found) for found in sets)
-    click.echo(f"{count(len(sets), 'set')}, {count(clips, 'stored sequence')}, {count(len(damaged), 'damaged file')}")
+    echo(f"{count(len(sets), 'set')}, {count(clips, 'stored sequence')}, {count(len(damaged), 'damaged file')}")
     if damaged:
-        click.echo("moved to damaged/; feat extract replaces them" if repair else "feat check --repair sets them aside")
+        echo("moved to damaged/; feat extract replaces them" if repair else "feat check --repair sets them aside")
     if found:
         raise SystemExit(1)
 
@@ -85,9 +84,9 @@ def pack(store: Path, grace: float) -> None:
         done = list(pack_store(FeatureStore(store), grace))
     for each in done:
         merged = count(each.merged, "shard")
-        click.echo(f"{each.key}: {merged} merged into {each.into}, {each.deleted} merged earlier deleted")
+        echo(f"{each.key}: {merged} merged into {each.into}, {each.deleted} merged earlier deleted")
     if not done:
-        click.echo("nothing to merge")
+        echo("nothing to merge")
 
 
 # What each kind of garbage is, for one and for several.
@@ -131,18 +130,18 @@ def gc(store: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: 
     opened = FeatureStore(store)
     garbage = list(find_garbage(opened, sets, superseded, grace))
     if not garbage:
-        click.echo("nothing to delete")
+        echo("nothing to delete")
         return
     _print_garbage(garbage, store)
     total = f"{sum(each.size for each in garbage) / 1e6:.1f} MB in total"
     if not yes and not (sys.stdin.isatty() and click.confirm(f"{total}. Delete?")):
-        click.echo(f"{total}. Nothing was deleted: feat gc --yes deletes it")
+        echo(f"{total}. Nothing was deleted: feat gc --yes deletes it")
         return
     with _advising_repair(store):
         remove_garbage(opened, garbage, grace)
-    click.echo(f"{total}: deleted")
+    echo(f"{total}: deleted")
     if grace and any(each.kind in ("rows", "forgotten") for each in garbage):
-        click.echo(f"the next feat gc after {grace:.0f} s deletes the shards that were rewritten")
+        echo(f"the next feat gc after {grace:.0f} s deletes the shards that were rewritten")
 
 
 def _print_garbage(garbage: Sequence[Garbage], path: Path) -> None:
@@ -153,7 +152,7 @@ def _print_garbage(garbage: Sequence[Garbage], path: Path) -> None:
         names = [clip for each in members for clip in each.clips] or [each.place.name for each in members]
         size = sum(each.size for each in members) / 1e6
         number = len(members) if kind == "set" else len(names)
-        click.echo(f"{key or path}: {count(number, *GARBAGE[kind])}, {size:.1f} MB: {some(names)}")
+        echo(f"{key or path}: {count(number, *GARBAGE[kind])}, {size:.1f} MB: {some(names)}")
 
 
 @click.command()
@@ -185,12 +184,12 @@ def merge(other: Path, store: Path, dry_run: bool) -> None:
 def _print_merged(each: Merged, store: Path, other: Path, dry_run: bool) -> None:
     verb = "would be copied" if dry_run else "copied"
     failures = count(each.failures, "failure")
-    click.echo(f"{each.key}: {count(each.taken, 'sequence')} {verb}, {each.same} already here, {failures}")
+    echo(f"{each.key}: {count(each.taken, 'sequence')} {verb}, {each.same} already here, {failures}")
     for names, which in ((each.theirs, f"now read as in {other}"), (each.ours, f"read as before in {store}")):
         if names:
-            click.secho(f"    {len(names)} different, {which}: {some(names)}", fg="yellow")
+            echo(f"    {len(names)} different, {which}: {some(names)}", fg="yellow")
     for damage in each.damaged:
-        click.secho(f"    refused {damage.place}: {damage.problem}", fg="red")
+        echo(f"    refused {damage.place}: {damage.problem}", fg="red")
 
 
 @click.command()
@@ -220,11 +219,11 @@ def lock(store: Path, target: Path, against: Path | None) -> None:
     opened = FeatureStore(store)
     if against is None:
         written = write_lock(opened, target)
-        click.echo(f"locked {count(len(written['sets']), 'set')} in {target}")
+        echo(f"locked {count(len(written['sets']), 'set')} in {target}")
         return
     found = list(differences(opened, read_lock(against)))
     for line in found:
-        click.secho(line, fg="red")
-    click.echo(f"{store} {'differs from' if found else 'holds all of'} {against}")
+        echo(line, fg="red")
+    echo(f"{store} {'differs from' if found else 'holds all of'} {against}")
     if found:
         raise SystemExit(1)

@@ -10,6 +10,7 @@ import click
 
 from featzoo import plugins
 from featzoo.commands.options import without_network
+from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import FeatzooError, MissingWeights
 from featzoo.versions import PACKAGES, package_versions
@@ -26,7 +27,7 @@ def doctor() -> None:
     Extractors and heads that can run are marked ok; the others are listed with what is missing and what to type.
     """
     for line in examine():
-        click.echo(line)
+        echo(line)
 
 
 def examine() -> Iterator[str]:

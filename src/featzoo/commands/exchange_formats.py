@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from featzoo.commands.options import DRY_RUN, FOLDER, STORE, print_account
+from featzoo.commands.printing import echo_lines
 
 NAME = click.option("--name", help="Name of the feature set; default: the file's own.")
 
@@ -43,7 +44,7 @@ def _exporter(name: str, text: str) -> click.Command:
     @STORE
     @DRY_RUN
     def command(feature_set: str, path: Path, store: Path, dry_run: bool) -> None:
-        click.echo("\n".join(_function("export", name)(store, feature_set, path, dry_run=dry_run)))
+        echo_lines("\n".join(_function("export", name)(store, feature_set, path, dry_run=dry_run)))
 
     return command
 
@@ -150,7 +151,7 @@ def export_elan(path: Path, store: Path, dry_run: bool) -> None:
     \b
     feat export elan annotations/ -o features
     """
-    click.echo("\n".join(_function("export", "elan")(store, path, dry_run=dry_run)))
+    echo_lines("\n".join(_function("export", "elan")(store, path, dry_run=dry_run)))
 
 
 PARQUET = "columns clip, start and end, and one column for each feature"

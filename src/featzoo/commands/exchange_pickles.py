@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from featzoo.commands.options import DRY_RUN, FOLDER, STORE, comma_list, print_account
+from featzoo.commands.printing import echo_lines
 
 
 @click.command(name="mmsa")
@@ -75,7 +76,7 @@ def export_mmsa(file: Path, store: Path, label: str, aligned: bool, dry_run: boo
     from featzoo.exchange.pickles.mmsa import export_mmsa
 
     requests = {key: name for key, name in sets.items() if name}
-    click.echo("\n".join(export_mmsa(store, file, requests, label=label, aligned=aligned, dry_run=dry_run)))
+    echo_lines("\n".join(export_mmsa(store, file, requests, label=label, aligned=aligned, dry_run=dry_run)))
 
 
 @click.command(name="mult")
@@ -96,7 +97,7 @@ def export_mult(file: Path, store: Path, labels: str, dry_run: bool, **sets: str
     """
     from featzoo.exchange.pickles.mult import export_mult
 
-    click.echo("\n".join(export_mult(store, file, sets, labels=comma_list(labels), dry_run=dry_run)))
+    echo_lines("\n".join(export_mult(store, file, sets, labels=comma_list(labels), dry_run=dry_run)))
 
 
 IMPORT_PICKLES = (import_mmsa, import_mult)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE
+from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import InvalidOption, StoreError
 
@@ -97,7 +98,7 @@ def run(
     clips = select_clips(selection, path)
     extractors = select_extractors(selection, clips, path)
     if not extractors:
-        click.echo("nothing to extract")
+        echo("nothing to extract")
         return False
     exists = (path / "STORE.json").is_file()
     store = FeatureStore.create(path) if exists or not dry_run else None
@@ -112,7 +113,7 @@ def run(
     if selection.world is None:
         _pack_many(store)
     else:
-        click.echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
+        echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
     return bool(report.failed)
 
 
@@ -136,7 +137,7 @@ def _pack_many(store: FeatureStore) -> None:
         return
     try:
         for done in pack_store(store, fewest=MANY):
-            click.echo(f"packed {done.key}: {done.merged} shards into {done.into}")
+            echo(f"packed {done.key}: {done.merged} shards into {done.into}")
     except StoreError as error:
         # The features are stored all the same.
-        click.secho(f"not packed: {error}", err=True, fg="yellow")
+        echo(f"not packed: {error}", err=True, fg="yellow")

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
 from featzoo.cache.duplicates import across_splits
 from featzoo.cache.store import FeatureStore
+from featzoo.commands.printing import echo
 from featzoo.extraction.driver import Outcome, Report
 from featzoo.extraction.plan import Plan
 from featzoo.extractors.contract import Extractor
@@ -33,7 +32,7 @@ def progress(total: int, verbose: bool) -> Iterator[Callable[[Outcome], None]]:
 
         def tell(outcome: Outcome) -> None:
             if verbose:
-                click.echo(f"{outcome.state} {outcome.key} {outcome.clip} {outcome.detail}".rstrip())
+                echo(f"{outcome.state} {outcome.key} {outcome.clip} {outcome.detail}".rstrip())
             speed = bar.tasks[0].speed
             bar.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
 
@@ -46,13 +45,13 @@ def print_plan(plan: Plan) -> None:
         states = plan.states[extractor.key]
         counts = Counter(state for state, _ in states.values())
         account = ", ".join(f"{counts[name]} {name}" for name in ("missing", "stale", "cached", "failed"))
-        click.echo(f"{extractor.key}: {account}")
+        echo(f"{extractor.key}: {account}")
         why: dict[str, list[str]] = defaultdict(list)
         for clip, (state, reason) in states.items():
             if reason:
                 why[f"{state}: {reason}" if state != "failed" else reason.split(":")[0]].append(clip)
         for reason, clips in why.items():
-            click.echo(f"  {reason}: {_examples(clips)}")
+            echo(f"  {reason}: {_examples(clips)}")
 
 
 def print_report(report: Report, extractors: Sequence[Extractor], path: Path) -> None:
@@ -61,18 +60,18 @@ def print_report(report: Report, extractors: Sequence[Extractor], path: Path) ->
     for extractor in extractors:
         counts = report.counts(extractor.key)
         account = "   ".join(f"{counts[state]:>5} {state}" for state in ("stored", "cached", "failed"))
-        click.echo(f"{extractor.key:<{width}} {account}")
+        echo(f"{extractor.key:<{width}} {account}")
         why: dict[str, list[str]] = defaultdict(list)
         for outcome in report.failed:
             if outcome.key == extractor.key:
                 why[outcome.detail.split(":")[0]].append(outcome.clip)
         for reason, clips in sorted(why.items()):
-            click.secho(f"    {reason}: {_examples(clips)}", fg="yellow")
+            echo(f"    {reason}: {_examples(clips)}", fg="yellow")
         _print_notes(report, extractor.key)
         if counts["stored"]:
             _print_terms(extractor)
     if report.failed:
-        click.echo(f"{len(report.failed)} failed; all reasons: feat ls SET --failed -o {path}")
+        echo(f"{len(report.failed)} failed; all reasons: feat ls SET --failed -o {path}")
 
 
 def _print_notes(report: Report, key: str) -> None:
@@ -81,16 +80,16 @@ def _print_notes(report: Report, key: str) -> None:
         for kind in outcome.notes if outcome.key == key else ():
             noted[kind].append(outcome.clip)
     for kind, clips in sorted(noted.items()):
-        click.echo(f"    note {kind}: {_examples(clips)}")
+        echo(f"    note {kind}: {_examples(clips)}")
 
 
 def _print_terms(extractor: Extractor) -> None:
     provenance = extractor.provenance()
     model = str(provenance.get("model", ""))
     if extractor.licence or research_only(model):
-        click.echo(f"    licence: {licence(model, extractor.licence)}")
+        echo(f"    licence: {licence(model, extractor.licence)}")
     if "note" in provenance:
-        click.echo(f"    note: {provenance['note']}")
+        echo(f"    note: {provenance['note']}")
 
 
 def _examples(clips: Sequence[str]) -> str:
@@ -102,4 +101,4 @@ def print_duplicates(store: FeatureStore) -> None:
     found = across_splits(store.records())
     if found:
         said = f"warning: {count(len(found), 'pair')} of clips in different splits have the same content: {some(found)}"
-        click.secho(said, err=True, fg="yellow")
+        echo(said, err=True, fg="yellow")

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import STORE
+from featzoo.commands.printing import echo
 from featzoo.wording import count, some
 
 
@@ -43,11 +44,11 @@ def forget(patterns: tuple[str, ...], missing: bool, store: Path, yes: bool) -> 
             raise MissingFeatures(f"no clip id in {store} matches '{pattern}'")
         chosen |= matching
     if not chosen:
-        click.echo("nothing to forget: every media file is there")
+        echo("nothing to forget: every media file is there")
         return
     said = f"{count(len(chosen), 'clip')} of {len(clips)}: {some(sorted(chosen))}"
     if not yes and not (sys.stdin.isatty() and click.confirm(f"{said}. Forget?")):
-        click.echo(f"{said}. Nothing was forgotten: add --yes")
+        echo(f"{said}. Nothing was forgotten: add --yes")
         return
     opened.catalogue.forget(sorted(chosen))
-    click.echo(f"{said}: forgotten. feat gc deletes their features")
+    echo(f"{said}: forgotten. feat gc deletes their features")

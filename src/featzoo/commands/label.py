@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import DRY_RUN, FOLDER, STORE
+from featzoo.commands.printing import echo
 from featzoo.wording import count, some
 
 
@@ -44,9 +45,9 @@ def label(place: Path | None, pattern: str, tables: tuple[str, ...], store: Path
         example = f", such as '{others[0]}'" if others else ""
         raise InvalidClips(f"none of {count(len(clips), 'clip')}{example} matches '{pattern}'")
     named = {clip.id for clip in labelled}
-    click.echo(f"{len(named)} of {count(len(clips), 'clip')} match: {', '.join(found.fields)}")
+    echo(f"{len(named)} of {count(len(clips), 'clip')} match: {', '.join(found.fields)}")
     if others:
-        click.secho(f"no match: {len(others)} ({some(others)})", fg="yellow")
+        echo(f"no match: {len(others)} ({some(others)})", fg="yellow")
     print_categories([clip for clip in clips if clip.id not in named] + labelled)
     if dry_run:
         return

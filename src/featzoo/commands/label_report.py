@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import click
-
+from featzoo.commands.printing import echo
 from featzoo.media.clip import Clip
 from featzoo.vocabulary import GROUPS, SPLITS, split_name
 from featzoo.wording import some
@@ -23,11 +22,11 @@ def print_categories(clips: Sequence[Clip]) -> None:
         names = sorted({name for _, name in counts if name})
         splits = [split for split in (*SPLITS, NO_SPLIT) if any(one == split for one, _ in counts)]
         if column in GROUPS or len(names) > CLASSES:
-            click.echo(_names(column, names, splits, counts))
+            echo(_names(column, names, splits, counts))
         else:
             unnamed = [""] if any(not name for _, name in counts) else []
             for line in _table(column, [*names, *unnamed], splits, counts):
-                click.echo(line)
+                echo(line)
 
 
 def _split(clip: Clip) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import FOLDER, comma_list
+from featzoo.commands.printing import echo, echo_lines
 from featzoo.wording import count
 
 
@@ -43,12 +44,12 @@ def probe_leakage(toga: Path, piga: Path, languages: str) -> None:
         rows.append([f"{probe.language}.{probe.trait}", f"{probe.ba:.3f}", span, f"{probe.p:.4f}",
                      f"{probe.plain:.3f}", verdict, words])  # fmt: skip
     for language, (train, held) in found.rows.items():
-        click.echo(f"{language}: trained on {count(train, 'row')}, scored on {held}")
-    click.echo(text_table(rows))
+        echo(f"{language}: trained on {count(train, 'row')}, scored on {held}")
+    echo_lines(text_table(rows))
     for note in found.notes:
-        click.echo(note)
+        echo(note)
     if found.leaking:
         names = ", ".join(f"{probe.language}.{probe.trait}" for probe in found.leaking)
-        click.secho(f"LABELS LEAK: the wording alone predicts {names}. Do not test on these texts", fg="red")
+        echo(f"LABELS LEAK: the wording alone predicts {names}. Do not test on these texts", fg="red")
     else:
-        click.echo(f"no leak found in {count(len(found.probes), 'probe')}, at {100 * LEVEL:.0f} % over all together")
+        echo(f"no leak found in {count(len(found.probes), 'probe')}, at {100 * LEVEL:.0f} % over all together")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featzoo.commands.printing import echo, echo_lines
 from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.devices import parse_device
 from featzoo.errors import FeatzooError, InvalidOption, MissingWeights
@@ -89,20 +90,20 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FeatzooError as error:
-            click.secho(f"error: {error}", err=True, fg="red")
+            echo_lines(f"error: {error}", err=True, fg="red")
             hint = error.hint or (without_network(error.models) if isinstance(error, MissingWeights) else "")
             if hint:
-                click.echo(hint, err=True)
+                echo_lines(hint, err=True)
             ctx.exit(1)
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
             extra = extra_with(module, self.name or "")
             if extra is None:
                 raise
-            click.secho(f"error: this needs the package {module}: pip install 'featzoo[{extra}]'", err=True, fg="red")
+            echo(f"error: this needs the package {module}: pip install 'featzoo[{extra}]'", err=True, fg="red")
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
+            echo_lines("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
             ctx.exit(130)
 
 
@@ -140,6 +141,6 @@ def comma_list(text: str) -> tuple[str, ...]:
 def print_account(account: Account) -> None:
     """Print what an import wrote; exit with status 1 if it refused an entry."""
     for line in account.lines():
-        click.secho(line, fg="yellow" if line.lstrip().startswith(("refused", "warning")) else None)
+        echo(line, fg="yellow" if line.lstrip().startswith(("refused", "warning")) else None)
     if not account.complete:
         raise SystemExit(1)

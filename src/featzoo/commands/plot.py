@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import FOLDER, STORE, comma_list
+from featzoo.commands.printing import echo
 
 
 @click.command()
@@ -26,4 +27,4 @@ def plot(clip: str, feature_sets: tuple[str, ...], store: Path, columns: str, pi
     """
     from featzoo.commands.timeline import draw_timeline
 
-    click.echo(f"drew {draw_timeline(store, clip, feature_sets, comma_list(columns) or None, picture)}")
+    echo(f"drew {draw_timeline(store, clip, feature_sets, comma_list(columns) or None, picture)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
+from featzoo.commands.printing import echo, echo_lines
 
 if TYPE_CHECKING:
     from featzoo.zoo.runs.predict import Predicted, Prediction
@@ -52,7 +53,7 @@ def predict(
     if as_json:
         clips = [dataclasses.asdict(one) for one in found.predictions]
         plain = {"run": str(run), "used": dict(found.used), "clips": clips}
-        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+        echo_lines(json.dumps(plain, indent=2, ensure_ascii=False))
     else:
         _print(found)
     if found.failed:
@@ -61,12 +62,12 @@ def predict(
 
 def _print(found: Predicted) -> None:
     for role, key in found.used.items():
-        click.echo(f"{role}: {key or 'not used'}")
+        echo(f"{role}: {key or 'not used'}")
     for one in found.predictions:
         values = "  ".join(f"{name} {_shown(one, value)}" for name, value in one.values.items())
-        click.echo(f"{one.clip}  {values or 'no prediction'}")
+        echo(f"{one.clip}  {values or 'no prediction'}")
         for role, reason in one.missing.items():
-            click.secho(f"    without {role}: {reason}", fg="yellow")
+            echo(f"    without {role}: {reason}", fg="yellow")
 
 
 def _shown(one: Prediction, value: float | str) -> str:

@@ -10,6 +10,7 @@ import click
 from click.formatting import wrap_text
 
 from featzoo.commands.options import STORE
+from featzoo.commands.printing import echo, echo_lines
 from featzoo.config import to_toml
 from featzoo.wording import some
 from featzoo.zoo.recipe import Recipe, find_recipe, recipes
@@ -50,15 +51,15 @@ def list_recipes(store: Path) -> None:
     for kind, title in TASKS.items():
         of_kind = {name: recipe for name, recipe in every.items() if recipe.target.metrics == kind}
         if of_kind:
-            click.secho(f"{title}:", bold=True)
-            click.echo(f"  {'recipe':<{width}}  {'' if opened is None else 'trains  '}needs")
+            echo(f"{title}:", bold=True)
+            echo(f"  {'recipe':<{width}}  {'' if opened is None else 'trains  '}needs")
             for name, recipe in of_kind.items():
                 row = f"  {name:<{width}}  {_answer(lacking.get(name))}"
-                click.echo(wrap_text(_needs(recipe, lacking.get(name, ())), columns, row, " " * len(row)))
-                click.secho(wrap_text(recipe.description, columns, " " * 6, " " * 6), dim=True)
-            click.echo()
+                echo_lines(wrap_text(_needs(recipe, lacking.get(name, ())), columns, row, " " * len(row)))
+                echo_lines(wrap_text(recipe.description, columns, " " * 6, " " * 6), dim=True)
+            echo()
     if opened is None:
-        click.echo(f"no feature store at {store}: zoo list --store PATH says which recipes a store can train")
+        echo(f"no feature store at {store}: zoo list --store PATH says which recipes a store can train")
 
 
 def _lacking(store: FeatureStore, every: Mapping[str, Recipe]) -> dict[str, list[str]]:
@@ -92,4 +93,4 @@ def show_recipe(recipe: str) -> None:
     zoo show psa-mf
     zoo show psa-mf > mine.toml; zoo train ./mine.toml
     """
-    click.echo(to_toml(find_recipe(recipe)).rstrip())
+    echo_lines(to_toml(find_recipe(recipe)).rstrip())

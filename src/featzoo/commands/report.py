@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import FOLDER, Option
+from featzoo.commands.printing import echo
 from featzoo.wording import count
 
 TO = click.option("--to", "place", type=FOLDER, default=Path("report.html"), show_default=True, help="File to write.")
@@ -34,4 +35,4 @@ def report(store: Path | None, named: Path | None, place: Path, media: bool) -> 
     if store is not None and named is not None:
         raise click.UsageError("give STORE or --store, not both")
     facts = store_report(store or named or Path("features"), place, media)
-    click.echo(f"{place}: {count(len(facts.clips), 'clip')}, {count(len(facts.sets), 'feature set')}")
+    echo(f"{place}: {count(len(facts.clips), 'clip')}, {count(len(facts.sets), 'feature set')}")

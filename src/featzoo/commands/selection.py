@@ -15,6 +15,7 @@ import click
 from featzoo import plugins
 from featzoo.cache.store import FeatureStore
 from featzoo.commands.label_report import print_categories
+from featzoo.commands.printing import echo
 from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, MissingWeights
 from featzoo.extraction.plan import runnable
 from featzoo.extraction.shares import share
@@ -65,7 +66,7 @@ def select_clips(selection: Selection, path: Path) -> list[Clip]:
         if not matching:
             example = clips[0].id if clips else ""
             raise InvalidClips(f"no clip id matches '{selection.pattern}' (one id is '{example}')")
-        click.echo(f"{len(matching)} of {count(len(clips), 'clip')} match {selection.pattern}")
+        echo(f"{len(matching)} of {count(len(clips), 'clip')} match {selection.pattern}")
         clips = matching
     return _share(clips, selection.rank, selection.world)
 
@@ -77,17 +78,17 @@ def _find(selection: Selection, path: Path) -> list[Clip]:
             raise InvalidClips(f"{path} has no clips yet: feat extract FOLDER -o {path}")
         return clips
     found = find_clips(*selection.sources, encoding=selection.encoding)
-    click.echo(f"{count(len(found.clips), 'clip')} in {', '.join(map(str, selection.sources))}")
+    echo(f"{count(len(found.clips), 'clip')} in {', '.join(map(str, selection.sources))}")
     if found.left_aside:
-        click.echo(f"skipped: {len(found.left_aside)} ({some(found.left_aside, EXAMPLES)})")
+        echo(f"skipped: {len(found.left_aside)} ({some(found.left_aside, EXAMPLES)})")
     for remark in found.remarks:
-        click.secho(remark, fg="yellow" if remark.endswith("left out") else None)
+        echo(remark, fg="yellow" if remark.endswith("left out") else None)
     _print_remarks(found.clips)
     print_categories(found.clips)
     gone = gone_clips(path, selection.sources, found.clips)
     if gone:
         said = f"{count(len(gone), 'clip')} in {path} no longer there: {some(gone)}; feat forget takes clips out"
-        click.secho(said, fg="yellow")
+        echo(said, fg="yellow")
     return found.clips
 
 
@@ -114,7 +115,7 @@ def _print_remarks(clips: Sequence[Clip]) -> None:
         for kind in dict.fromkeys(remark.partition(":")[0] for remark in clip.remarks):
             kinds[kind].append(clip.id)
     for kind, ids in kinds.items():
-        click.secho(f"{kind}: {len(ids)} ({some(ids)})", fg="yellow")
+        echo(f"{kind}: {len(ids)} ({some(ids)})", fg="yellow")
 
 
 def _share(clips: list[Clip], rank: int | None, world: int | None) -> list[Clip]:
@@ -126,9 +127,7 @@ def _share(clips: list[Clip], rank: int | None, world: int | None) -> list[Clip]
         mine = share(clips, rank, world)
     except InvalidOption as error:
         raise click.BadParameter(str(error), param_hint="--rank") from error
-    click.echo(
-        f"rank {rank} of {world}: {len(mine)} of {count(len(clips), 'clip')}, which are all that is counted below"
-    )
+    echo(f"rank {rank} of {world}: {len(mine)} of {count(len(clips), 'clip')}, which are all that is counted below")
     return mine
 
 
@@ -150,7 +149,7 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
     extractors, left_out = runnable(usual_extractors(), clips)
     for reason, names in left_out.items():
         short = reason.partition("\n")[0]
-        click.echo(f"not run: {', '.join(names)}: {short}")
+        echo(f"not run: {', '.join(names)}: {short}")
     if not extractors:
         raise FeatzooError("no extractor can run here: `feat doctor` shows what to install")
     return extractors
@@ -178,7 +177,7 @@ def _for_role(
     """The first extractor that can run here; None if the store has what the role needs."""
     imported = _imported(store, requests, clips)
     if imported:
-        click.echo(f"{role}: {imported} is in the store")
+        echo(f"{role}: {imported} is in the store")
         return None
     reasons, models = [], list[str]()
     for request in requests:
@@ -189,11 +188,11 @@ def _for_role(
             models += error.models if isinstance(error, MissingWeights) else ()
             reasons.append(f"  {request}: {error}")
             continue
-        click.echo(f"{role}: {extractor.label}")
+        echo(f"{role}: {extractor.label}")
         return extractor
     stored = next((found.key for request in requests if store and (found := store.find(request))), "")
     if stored:  # the extractor that made it is not installed here, or has to be named, as a trained run
-        click.echo(f"{role}: {stored} is in the store; clips that are missing from it cannot be computed here")
+        echo(f"{role}: {stored} is in the store; clips that are missing from it cannot be computed here")
         return None
     said = f"none of the features that {recipe} accepts as '{role}' can run here:\n" + "\n".join(reasons)
     raise MissingWeights(said, dict.fromkeys(models)) if models else FeatzooError(said)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.options import STORE
+from featzoo.commands.printing import echo
 from featzoo.errors import DamagedFile, StoreError
 from featzoo.wording import count, some
 
@@ -37,18 +38,18 @@ def list_sets(feature_set: str | None, store: Path, failed: bool) -> None:
     opened = FeatureStore(store)
     if feature_set is None:
         for line in _table(opened):
-            click.echo(line)
+            echo(line)
         return
     found = opened[feature_set]
     if failed:
         for failure in found.failures():
-            click.echo(f"{failure.clip}  {failure.reason}  {failure.message}")
+            echo(f"{failure.clip}  {failure.reason}  {failure.message}")
     else:
         noted = found.noted()
         for clip_id in found:
             kinds = ", ".join(kind for kind, clip_ids in noted.items() if clip_id in clip_ids)
             for sequence in _read(found, [clip_id]):
-                click.echo(f"{clip_id}  {sequence.features.shape}" + (f"  note: {kinds}" if kinds else ""))
+                echo(f"{clip_id}  {sequence.features.shape}" + (f"  note: {kinds}" if kinds else ""))
     _warn_of_damage(found)
 
 
@@ -69,25 +70,25 @@ def show(feature_set: str, clip: str | None, store: Path) -> None:
     from featzoo.commands.statistics import describe
 
     found = FeatureStore(store)[feature_set]
-    click.echo(f"{found.key}   {found.describe()}")
+    echo(f"{found.key}   {found.describe()}")
     if clip is None:
         ids = found.ids()
         sample = _read(found, ids[:: max(1, len(ids) // SAMPLE)][:SAMPLE])
-        click.echo(f"clips: {len(ids)} stored, {len(found.failures())} failed")
+        echo(f"clips: {len(ids)} stored, {len(found.failures())} failed")
         for kind, noted in found.noted().items():
-            click.echo(f"note {kind}: {len(noted)} ({some(noted)})")
+            echo(f"note {kind}: {len(noted)} ({some(noted)})")
     else:
         sample = [found[clip]]
         for kind, text in found.notes(clip).items():
-            click.echo(f"note {kind}: {text}")
+            echo(f"note {kind}: {text}")
     for line in describe(sample):
-        click.echo(line)
+        echo(line)
     if found.reads:
-        click.echo(f"reads: {', '.join(found.reads)}")
+        echo(f"reads: {', '.join(found.reads)}")
     for name, value in found.provenance.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        click.echo(f"{name}: {value}")
+        echo(f"{name}: {value}")
     _warn_of_damage(found)
 
 
@@ -126,8 +127,8 @@ def _read(found: FeatureSet, clip_ids: Sequence[str]) -> list[FeatureSequence]:
 
 def _warn_of_damage(found: FeatureSet) -> None:
     for name, reason in {**found.index.bad, **found.index.newer}.items():
-        click.secho(f"warning: shard {name} of {found.key} cannot be read: {reason}", err=True, fg="yellow")
+        echo(f"warning: shard {name} of {found.key} cannot be read: {reason}", err=True, fg="yellow")
 
 
 def _warn(error: StoreError) -> None:
-    click.secho(f"warning: {error}", err=True, fg="yellow")
+    echo(f"warning: {error}", err=True, fg="yellow")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
+from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.wording import count
 
@@ -123,7 +124,7 @@ def evaluate(run: Path, store: Path | None, split: str, device: str) -> None:
     click.echo(f"intervals over {found.units}{few}")
     if found.stored is not None:
         same = all(found.metrics[k] == v or v != v for k, v in found.stored.items())
-        click.echo(f"stored metrics: {'equal to the last digit' if same else 'DIFFER: ' + str(dict(found.stored))}")
+        echo(f"stored metrics: {'equal to the last digit' if same else 'DIFFER: ' + str(dict(found.stored))}")
 
 
 def print_run(run: Run) -> None:
@@ -133,12 +134,12 @@ def print_run(run: Run) -> None:
     if not PartialState().is_main_process:
         return
     for role, key in run.used.items():
-        click.echo(f"{role}: {key or 'not used'}")
-    click.echo(f"{count(run.epochs, 'epoch')} in {run.seconds:.0f} s; best epoch on dev: {run.best_epoch}")
+        echo(f"{role}: {key or 'not used'}")
+    echo(f"{count(run.epochs, 'epoch')} in {run.seconds:.0f} s; best epoch on dev: {run.best_epoch}")
     for split, metrics in run.metrics.items():
         print_metrics(split, metrics, run.constant[split])
-    click.echo(f"run: {run.path}")
-    click.echo(f"plots: {run.picture}")
+    echo(f"run: {run.path}")
+    echo(f"plots: {run.picture}")
 
 
 def print_metrics(
@@ -150,5 +151,5 @@ def print_metrics(
     """Print the table of one split's metrics."""
     from featzoo.zoo.metrics.tables import format_metrics
 
-    click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
-    click.echo(format_metrics(metrics, constant, intervals))
+    echo_lines(f"\n{'dev (valid)' if split == 'valid' else split}")
+    echo_lines(format_metrics(metrics, constant, intervals))

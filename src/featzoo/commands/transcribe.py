@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER
+from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
 from featzoo.wording import count, some
 
@@ -63,9 +64,7 @@ def transcribe(
 
     def load() -> Whisper:
         loaded = Whisper(model, device, language=language, beam=beam, vad=vad)
-        click.echo(
-            f"{'aligning' if align else 'transcribing'} with {loaded.name} on {loaded.device} ({loaded.compute})"
-        )
+        echo(f"{'aligning' if align else 'transcribing'} with {loaded.name} on {loaded.device} ({loaded.compute})")
         return loaded
 
     with _progress(_recordings(media), len(media.found)) as tell:
@@ -95,9 +94,9 @@ def _progress(label: str, total: int) -> Iterator[Callable[[float], None]]:
 def _print_found(media: Media) -> None:
     clips = sum(len(medium.clips) for medium in media.found)
     segments = f" with {count(clips, 'segment')}" if clips != len(media.found) else ""
-    click.echo(f"{_recordings(media)}{segments}")
+    echo(f"{_recordings(media)}{segments}")
     if media.left_aside:
-        click.echo(f"skipped: {len(media.left_aside)} ({some(media.left_aside, EXAMPLES)})")
+        echo(f"skipped: {len(media.left_aside)} ({some(media.left_aside, EXAMPLES)})")
 
 
 def _recordings(media: Media) -> str:
@@ -110,13 +109,13 @@ def _print_outcomes(outcomes: Sequence[Outcome], align: bool) -> int:
     failed = [each for each in outcomes if each.state == "failed"]
     kept = len(outcomes) - len(written) - len(failed)
     done, had = ("aligned", "times") if align else ("transcribed", "a transcript")
-    click.echo(f"{len(written)} {done}, {kept} had {had} already, {len(failed)} failed")
+    echo(f"{len(written)} {done}, {kept} had {had} already, {len(failed)} failed")
     silent = [each.path.name for each in written if not each.words]
     if silent:
-        click.echo(f"without a word: {len(silent)} ({some(silent, EXAMPLES)})")
+        echo(f"without a word: {len(silent)} ({some(silent, EXAMPLES)})")
     for each in written:
         if each.detail:
-            click.secho(f"warning: {each.detail}", err=True, fg="yellow")
+            echo(f"warning: {each.detail}", err=True, fg="yellow")
     for each in failed:
-        click.secho(f"    {each.path.name}: {each.detail}", fg="yellow")
+        echo(f"    {each.path.name}: {each.detail}", fg="yellow")
     return len(failed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featzoo.commands.options import FOLDER
+from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.zoo.recipe import find_recipe
 
@@ -75,7 +76,7 @@ def layers(options: RecipeOptions, recipe: str, seeds: int) -> None:
         split: [spread([t for t in trials if t.variant == name], split, "mae") for name in wanted] for split in splits
     }
     write(folder / "layers.png", layer_curve(list(wanted), points, "MAE"))
-    click.echo(f"plot: {folder / 'layers.png'}")
+    echo(f"plot: {folder / 'layers.png'}")
 
 
 def _check(options: RecipeOptions, recipe: str) -> None:
@@ -122,10 +123,10 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
         span = f"{number(one.interval[0])} to {number(one.interval[1])}"
         rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
     units = next(iter(found.values())).units
-    click.echo(f"{split}: means over runs; paired bootstrap over {units}, {RESAMPLES} resamples")
-    click.echo(text_table(rows))
+    echo(f"{split}: means over runs; paired bootstrap over {units}, {RESAMPLES} resamples")
+    echo_lines(text_table(rows))
     if not units.enough:
-        click.secho(
+        echo(
             f"{units} cannot tell: by chance alone, a difference has the same sign in all of them in more than 1 of 20 "
             f"comparisons. {FEWEST} or more can",
             fg="yellow",
@@ -154,13 +155,13 @@ def _run(
         done += 1
         scores = "  ".join(f"{key} {trial.metrics['valid'][key]:.4f}" for key in columns)
         took = "kept" if trial.kept else f"{trial.seconds:.0f} s"
-        click.echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: dev {scores}  ({took})", err=True)
+        echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: dev {scores}  ({took})", err=True)
 
     with hint_for_missing_features(recipe, options.store):
         trials = run_trials(recipe, options.store, folder, wanted, numbers, options.device, options.jobs, tell)
     for split in ("valid", "test"):
         if all(split in trial.metrics for trial in trials):
-            click.echo(f"\n{'dev (valid)' if split == 'valid' else split}")
-            click.echo(text_table(table(resolved, trials, split, columns)))
-    click.echo(f"runs: {folder}")
+            echo_lines(f"\n{'dev (valid)' if split == 'valid' else split}")
+            echo_lines(text_table(table(resolved, trials, split, columns)))
+    echo(f"runs: {folder}")
     return trials

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from featzoo.commands.options import FOLDER, Commands, without_network
+from featzoo.commands.printing import echo
 
 
 def takes_weights(function: Callable[..., None]) -> Callable[..., None]:
@@ -59,7 +60,7 @@ def list_() -> None:
     feat weights list --weights weights
     """
     for line in listing():
-        click.echo(line)
+        echo(line)
 
 
 @weights.command()
@@ -76,7 +77,7 @@ def where(model: str) -> None:
     from featzoo.weights.locate import locate
 
     for line in looked(model):
-        click.echo(line)
+        echo(line)
     locate(model)  # raises an error that says how to get a model that is not installed
 
 
@@ -97,12 +98,12 @@ def get(model: str, to: Path | None) -> None:
 
     entry = known(model)
     if entry is not None:
-        click.echo(f"{entry.name} ({entry.amount}); licence: {entry.licence}")
+        echo(f"{entry.name} ({entry.amount}); licence: {entry.licence}")
     place = download.get(model, to)
     download.check(place)
-    click.echo(f"installed: {place}")
+    echo(f"installed: {place}")
     if to is not None:
-        click.echo(f"copy the folder {to} to the other machine, and add --weights {to} to feat extract there")
+        echo(f"copy the folder {to} to the other machine, and add --weights {to} to feat extract there")
 
 
 def listing() -> Iterator[str]:
