@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many test processes as cores
 
+import tempfile
 import wave
 from collections import Counter
 from fractions import Fraction
@@ -19,6 +20,9 @@ import pytest
 hypothesis.settings.register_profile("featzoo", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("featzoo")
+
+# The classes that a test trains with are not remembered as the user's.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="featzoo-state-")
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent

@@ -69,6 +69,10 @@ class NewerFormat(StoreError):
     """An intact file of a format that a later featzoo writes and this one cannot read."""
 
 
+class UntrustedRun(FeatzooError):
+    """A run that names code which its user has neither trained with nor trusted."""
+
+
 class InvalidClips(FeatzooError):
     """A manifest, label file or folder of clips that cannot be read."""
 

@@ -13,7 +13,7 @@ import click
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.devices import parse_device
-from featzoo.errors import FeatzooError, InvalidOption, MissingWeights
+from featzoo.errors import FeatzooError, InvalidOption, MissingWeights, UntrustedRun
 
 if TYPE_CHECKING:
     from featzoo.exchange.importing import Account
@@ -54,6 +54,9 @@ DEVICE = click.option("--device", default="auto", show_default=True, callback=_d
 ENCODING = click.option(
     "--encoding", help="Encoding of transcripts and tables that are not UTF-8, such as gbk or cp1252."
 )
+TRUST = click.option(
+    "--trust", is_flag=True, help="Import the classes (module:Class) that RUN names; they are remembered as trusted."
+)
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 
 
@@ -91,7 +94,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except FeatzooError as error:
             echo_lines(f"error: {error}", err=True, fg="red")
-            hint = error.hint or (without_network(error.models) if isinstance(error, MissingWeights) else "")
+            hint = error.hint or _hint(error)
             if hint:
                 echo_lines(hint, err=True)
             ctx.exit(1)
@@ -105,6 +108,13 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             echo_lines("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
             ctx.exit(130)
+
+
+def _hint(error: FeatzooError) -> str:
+    """The command line to type for errors of some kinds; empty for others."""
+    if isinstance(error, UntrustedRun):
+        return "If you trust the run: add --trust to zoo predict, zoo evaluate or zoo train --resume, once"
+    return without_network(error.models) if isinstance(error, MissingWeights) else ""
 
 
 def without_network(models: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 uses every core.")
 @ENCODING
+@TRUST
 @DEVICE
 def predict(
     run: Path,
@@ -33,6 +34,7 @@ def predict(
     as_json: bool,
     jobs: int,
     encoding: str | None,
+    trust: bool,
     device: str,
 ) -> None:
     """Apply a run's head to new clips.
@@ -49,7 +51,7 @@ def predict(
     RunFolder.open_finished(run)
     from featzoo.zoo.runs.predict import predict as apply
 
-    found = apply(run, sources, store=store, without=without, jobs=jobs, device=device, encoding=encoding)
+    found = apply(run, sources, store=store, without=without, jobs=jobs, device=device, encoding=encoding, trust=trust)
     if as_json:
         clips = [dataclasses.asdict(one) for one in found.predictions]
         plain = {"run": str(run), "used": dict(found.used), "clips": clips}

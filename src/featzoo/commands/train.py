@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.options import DEVICE, ENCODING, FOLDER, Option
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.wording import count
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Random seed; short for --set training.seed=N.")
 @click.option("--seeds", type=click.IntRange(1), help="Train N times with consecutive seeds; print mean and spread.")
 @click.option("--resume", type=FOLDER, metavar="RUN", help="Resume this stopped run, instead of RECIPE.")
+@TRUST
 @takes_recipe_options
 def train(
     options: RecipeOptions,
@@ -34,6 +35,7 @@ def train(
     seed: int | None,
     seeds: int | None,
     resume: Path | None,
+    trust: bool,
 ) -> None:
     """Train a recipe and score it on dev and test.
 
@@ -55,7 +57,7 @@ def train(
             raise click.UsageError(
                 "a resumed run keeps its recipe: no --media, --encoding, --without, --epochs, --seed, --seeds or --set"
             )
-        _resume(resume, options.device)
+        _resume(resume, options.device, trust)
         return
     recipe = str(recipe)
     if seed is not None:
@@ -89,13 +91,13 @@ def _train(options: RecipeOptions, recipe: str, seeds: int | None) -> None:
             print_run(train_recipe(recipe, options.store, options.runs, options.changes, options.device))
 
 
-def _resume(run: Path, device: str) -> None:
+def _resume(run: Path, device: str, trust: bool) -> None:
     from featzoo.zoo.runs.folder import RunFolder
 
     RunFolder.open(run)  # refuses a wrong folder before torch is imported
     from featzoo.zoo.runs.run import resume_run
 
-    print_run(resume_run(run, device))
+    print_run(resume_run(run, device, trust))
 
 
 @click.command()
@@ -103,8 +105,9 @@ def _resume(run: Path, device: str) -> None:
 @click.option("-o", "--store", cls=Option, older=("--features",), type=FOLDER,
               help="Another feature store than the one the run was trained on.")  # fmt: skip
 @click.option("--split", default="test", show_default=True, help="train, valid (dev) or test.")
+@TRUST
 @DEVICE
-def evaluate(run: Path, store: Path | None, split: str, device: str) -> None:
+def evaluate(run: Path, store: Path | None, split: str, trust: bool, device: str) -> None:
     """Compute a run's metrics again from its stored weights.
 
     The metrics come with 95 % bootstrap intervals over speakers, or over clips that have no speakers.
@@ -118,7 +121,7 @@ def evaluate(run: Path, store: Path | None, split: str, device: str) -> None:
     RunFolder.open_finished(run)
     from featzoo.zoo.runs.evaluate import evaluate_run
 
-    found = evaluate_run(run, store, split, device)
+    found = evaluate_run(run, store, split, device, trust)
     print_metrics(found.split, found.metrics, found.constant, found.intervals)
     few = "" if found.units.enough else ": too few for an interval to be trusted"
     click.echo(f"intervals over {found.units}{few}")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.state import PartialState
+from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
@@ -65,8 +66,16 @@ def write_statistics(path: Path, statistics: Statistics) -> None:
 
 
 def read_statistics(path: Path) -> Statistics:
-    """What `write_statistics` wrote."""
-    arrays = load_arrays(path)
+    """What `write_statistics` wrote.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is damaged.
+    """
+    try:
+        arrays = load_arrays(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
     named = [(key.partition("."), value) for key, value in arrays.items()]
     mean = {role: value for (kind, _, role), value in named if kind == "mean"}
     return Statistics(mean, {role: value for (kind, _, role), value in named if kind == "std"})

@@ -106,6 +106,22 @@ def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
     }
 
 
+# The fields of a recorded set that are read, and their types.
+RECORDED = {"request": str, "key": str, "digest": str, "width": int, "ids": bool, "model": str, "spec": dict}
+
+
+def checked_record(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A set that a run recorded, whose fields have their types.
+
+    Raises:
+        LookupError, TypeError: If one is missing or has another type.
+    """
+    for name, kind in RECORDED.items():
+        if not isinstance(recorded[name], kind):
+            raise TypeError(f"{name} is {recorded[name]!r}")
+    return recorded
+
+
 def same_sets(
     store: FeatureStore, run: Path, sets: Mapping[str, Mapping[str, Any]], without: Collection[str] = ()
 ) -> dict[str, Chosen]:

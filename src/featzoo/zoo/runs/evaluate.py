@@ -48,7 +48,9 @@ class Evaluation:
     stored: Metrics | None
 
 
-def evaluate_run(run: Path, store: Path | None = None, split: str = "test", device: str = "auto") -> Evaluation:
+def evaluate_run(
+    run: Path, store: Path | None = None, split: str = "test", device: str = "auto", trust: bool = False
+) -> Evaluation:
     """Compute a run's metrics again from its weights and the features.
 
     Args:
@@ -57,12 +59,15 @@ def evaluate_run(run: Path, store: Path | None = None, split: str = "test", devi
             train split gives the constant predictors where `store` has none.
         split: train, valid (or dev) or test.
         device: auto, cpu, cuda, cuda:N or mps.
+        trust: Whether the run may import classes that you have not trained with on this machine.
 
     Raises:
+        UntrustedRun: If it names such classes, and `trust` is not given.
         StoreError: If the store does not hold exactly the feature sets that the run was trained on.
         FeatzooError: If the folder is not that of a finished run, or the split has no clip.
     """
-    folder = RunFolder.open_finished(run)
+    folder = RunFolder.open_finished(run, trust)
+    folder.check_trust()
     recipe, split = folder.recipe, split_name(split) or split
     opened = FeatureStore(store or folder.store)
     loaded = load_split(opened, recipe, split, folder.sets(opened, roles_for_losses(recipe.head)), folder.statistics)

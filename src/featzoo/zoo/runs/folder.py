@@ -6,10 +6,10 @@ torch is imported by what makes a head or reads tensors, so that a wrong folder 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,12 +17,14 @@ import numpy as np
 
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.extractors.contract import Extractor
+from featzoo.untrusted import parse_json
 from featzoo.vocabulary import GROUPS
-from featzoo.zoo.data.feature_choice import Chosen, same_sets
+from featzoo.zoo.data.feature_choice import Chosen, checked_record, same_sets
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.objective import Objective
 from featzoo.zoo.recipe import Recipe, read
 from featzoo.zoo.runs.recorded_extractors import rebuild
+from featzoo.zoo.runs.trust import check_trust, classes_named
 
 if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
@@ -59,17 +61,23 @@ class RunFolder:
 
     Args:
         path: The folder.
+        trust: Whether it may import classes that its user has not trained with; see `trust`.
 
     Raises:
         FeatzooError: From any attribute or method, if the file that it needs is missing or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, trust: bool = False) -> None:
         self.path = path
+        self._trust = trust
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, trust: bool = False) -> Self:
         """The folder of a run, finished or not.
+
+        Args:
+            path: The folder.
+            trust: Whether it may import classes that its user has not trained with; see `trust`.
 
         Raises:
             FeatzooError: If it is not the folder of a run.
@@ -77,16 +85,20 @@ class RunFolder:
         path = Path(path)
         if not (path / RECIPE).is_file():
             raise FeatzooError(f"{path} is not a run folder: it has no {RECIPE}. `zoo train` makes run folders")
-        return cls(path)
+        return cls(path, trust)
 
     @classmethod
-    def open_finished(cls, path: Path) -> Self:
+    def open_finished(cls, path: Path, trust: bool = False) -> Self:
         """The folder of a finished run.
+
+        Args:
+            path: The folder.
+            trust: As in `open`.
 
         Raises:
             FeatzooError: If it is not the folder of a run, or the run has not finished.
         """
-        run = cls.open(path)
+        run = cls.open(path, trust)
         missing = [name for name in (FEATURES, ENVIRONMENT, WEIGHTS, METRICS) if not (run.path / name).is_file()]
         if missing:
             raise FeatzooError(f"{path} is a run that did not finish: it has no {', '.join(missing)}")
@@ -105,7 +117,10 @@ class RunFolder:
     @property
     def recorded_sets(self) -> Mapping[str, Mapping[str, Any]]:
         """Role to the feature set that the run was trained on, as `feature_choice.describe` recorded it."""
-        sets: Mapping[str, Mapping[str, Any]] = self._features["sets"]
+        with self._reading(FEATURES):
+            sets: Mapping[str, Mapping[str, Any]] = {
+                role: checked_record(one) for role, one in self._features["sets"].items()
+            }
         return sets
 
     @property
@@ -124,40 +139,57 @@ class RunFolder:
     @property
     def store(self) -> Path:
         """The feature store that the run was trained on."""
-        return Path(self.environment["store"])
+        with self._reading(ENVIRONMENT):
+            return Path(self.environment["store"])
 
     @cached_property
     def statistics(self) -> Statistics:
         """The train split's statistics, which standardise the inputs."""
         from featzoo.zoo.files import read_statistics
 
-        return read_statistics(self.path / STATISTICS)
+        with self._reading(STATISTICS):
+            return read_statistics(self.path / STATISTICS)
 
     @property
     def seconds(self) -> float:
         """Wall time of the training."""
-        return float(self._summary["seconds"])
+        with self._reading(METRICS):
+            return float(self._summary["seconds"])
 
     @property
     def metrics(self) -> dict[str, Metrics]:
         """Split to the head's metrics; NaN where one does not exist."""
-        return {
-            split: {key: float("nan") if value is None else value for key, value in values["head"].items()}
-            for split, values in self._summary["splits"].items()
-        }
+        with self._reading(METRICS):
+            return {
+                split: {key: float("nan") if value is None else float(value) for key, value in values["head"].items()}
+                for split, values in self._summary["splits"].items()
+            }
+
+    def check_trust(self) -> None:
+        """Check that the user trusts the classes that the run imports. Needed before any of them is imported.
+
+        Raises:
+            UntrustedRun: If the user does not.
+        """
+        check_trust(self.path, classes_named(self.recipe.head, self.recorded_sets), self._trust)
 
     def head(self) -> Head:
-        """The trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed."""
-        from safetensors.torch import load_file
+        """The trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed.
 
+        Raises:
+            UntrustedRun: If the user does not trust the classes that the run imports.
+            FeatzooError: If a file is damaged, or the weights are not those of the head.
+        """
         from featzoo.zoo.head import make_head
+        from featzoo.zoo.runs.trained_weights import load_trained, read_asset
 
-        assets = {name: (self.path / name).read_text(encoding="utf-8") for name in self._features["assets"]}
+        self.check_trust()
+        with self._reading(FEATURES):
+            assets = {name: read_asset(self.path, name) for name in self._features["assets"]}
         recipe = self.recipe
         outputs, objective = len(recipe.target.outputs), Objective(recipe.target.predicts)
-        head = make_head(recipe.head, recipe.options, self.specs, outputs, assets, objective)
-        head.load_state_dict(load_file(self.path / WEIGHTS))
-        return head.eval()
+        make = partial(make_head, recipe.head, recipe.options, self.specs, outputs, assets, objective)
+        return load_trained(make, self.path / WEIGHTS).eval()
 
     def sets(self, store: FeatureStore, without: Collection[str] = ()) -> dict[str, Chosen]:
         """Role to the feature set of a store that the run was trained on, digest for digest.
@@ -179,10 +211,12 @@ class RunFolder:
 
         Raises:
             InvalidOption: If the run has no such role.
+            UntrustedRun: If the user does not trust the classes that the run imports.
             FeatzooError: If a set cannot be made here as it was for training.
         """
         from featzoo.zoo.head import roles_for_losses
 
+        self.check_trust()
         sets = self.recorded_sets
         for role in without:
             if role not in sets:
@@ -202,27 +236,25 @@ class RunFolder:
         Raises:
             FeatzooError: If the run recorded none for it.
         """
-        rows = [row for row in self._predicted if row["split"] == split]
+        rows = [row for row in self._predicted if row.get("split") == split]
         if not rows:
             raise FeatzooError(f"{self.path} has no predictions of split '{split}'")
         target = self.recipe.target
-        if target.kind == "class":
-            truth = np.array([[target.classes.index(row["truth"])] for row in rows])  # (N, 1)
-            pred = np.array([[float(row[f"p.{name}"]) for name in target.classes] for row in rows])  # (N, C)
-        else:
-            ends = [f".{name}" for name in target.columns] if len(target.columns) > 1 else [""]
-            truth = np.array([[float(row[f"truth{end}"]) for end in ends] for row in rows])  # (N, K)
-            pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
-        groups = {column: tuple(row[column] for row in rows) for column in GROUPS if rows[0].get(column)}
-        return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred, groups)
+        with self._reading(PREDICTIONS):
+            if target.kind == "class":
+                truth = np.array([[target.classes.index(row["truth"])] for row in rows])  # (N, 1)
+                pred = np.array([[float(row[f"p.{name}"]) for name in target.classes] for row in rows])  # (N, C)
+            else:
+                ends = [f".{name}" for name in target.columns] if len(target.columns) > 1 else [""]
+                truth = np.array([[float(row[f"truth{end}"]) for end in ends] for row in rows])  # (N, K)
+                pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
+            groups = {column: tuple(row[column] for row in rows) for column in GROUPS if rows[0].get(column)}
+            return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred, groups)
 
     @cached_property
     def _predicted(self) -> list[dict[str, str]]:
-        try:
-            with (self.path / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-                return list(csv.DictReader(file))
-        except OSError as error:
-            raise FeatzooError(f"{self.path} is not a finished run: {error}") from error
+        with self._reading(PREDICTIONS), (self.path / PREDICTIONS).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
 
     @cached_property
     def _features(self) -> Mapping[str, Any]:
@@ -233,17 +265,33 @@ class RunFolder:
         return self._json(METRICS)
 
     def _json(self, name: str) -> Mapping[str, Any]:
+        with self._reading(name):
+            found = parse_json((self.path / name).read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"it holds a {type(found).__name__}, not an object")
+            return found
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Turn what a damaged file leads to into an error that names the file."""
         try:
-            found: Mapping[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            yield
+        except OSError as error:
             raise FeatzooError(f"{self.path} is not a complete run folder: {name} cannot be read ({error})") from error
-        return found
+        except (ValueError, TypeError, LookupError, AttributeError, csv.Error) as error:
+            met = f"{type(error).__name__}: {error}"
+            raise FeatzooError(f"{self.path / name} is damaged, or not as featzoo writes it ({met})") from error
 
 
-def load_head(run: Path) -> Head:
+def load_head(run: Path, trust: bool = False) -> Head:
     """A run's trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed.
 
+    Args:
+        run: The run's folder.
+        trust: Whether the run may import classes that you have not trained with on this machine.
+
     Raises:
+        UntrustedRun: If it names such classes, and `trust` is not given.
         FeatzooError: If the folder is not that of a finished run.
     """
-    return RunFolder.open_finished(run).head()
+    return RunFolder.open_finished(Path(run), trust).head()

@@ -72,6 +72,7 @@ def predict(
     jobs: int = -1,
     device: str = "auto",
     encoding: str | None = None,
+    trust: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Predicted:
     """Extract what a run's head was trained on from new clips, and predict.
@@ -84,13 +85,15 @@ def predict(
         jobs: Worker processes; -1 is one for each core.
         device: auto, cpu, cuda, cuda:N or mps.
         encoding: Of transcripts and tables that are not UTF-8 and have no byte order mark; detected if None.
+        trust: Whether the run may import classes that you have not trained with on this machine.
         on_outcome: Called for each clip of each feature set.
 
     Raises:
+        UntrustedRun: If it names such classes, and `trust` is not given.
         FeatzooError: If the run is not finished, a feature set cannot be made here as it was for training, or
             there is no clip.
     """
-    folder = RunFolder.open_finished(run)
+    folder = RunFolder.open_finished(run, trust)
     extractors = folder.extractors(without)
     clips = find_clips(*sources, encoding=encoding).clips
     if not clips:

@@ -94,7 +94,7 @@ def train_recipe(
     return _train(recipe, opened, chosen, path, device, resumed=False)
 
 
-def resume_run(run: Path, device: str = "auto") -> Run:
+def resume_run(run: Path, device: str = "auto", trust: bool = False) -> Run:
     """Resume a training that was stopped; on the same device it gives the same weights as one that was not.
 
     It continues after the epoch of the last checkpoint (`training.checkpoint_seconds`), or starts over without one.
@@ -102,14 +102,17 @@ def resume_run(run: Path, device: str = "auto") -> Run:
     Args:
         run: The folder of the stopped run.
         device: auto, cpu, cuda, cuda:N or mps.
+        trust: Whether the run may import classes that you have not trained with on this machine.
 
     Raises:
+        UntrustedRun: If it names such classes, and `trust` is not given.
         FeatzooError: If the folder is not that of a run, the run is finished, or the store does not hold the same
             features.
     """
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run, trust)
     if folder.finished:
         raise FeatzooError(f"{run} is finished: there is nothing to resume")
+    folder.check_trust()
     store = FeatureStore(folder.store)
     return _train(folder.recipe, store, folder.sets(store), folder.path, device, resumed=True)
 

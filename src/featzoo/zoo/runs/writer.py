@@ -21,6 +21,7 @@ from featzoo.zoo.runs import report
 from featzoo.zoo.runs.confusion import confusion_csv, confusion_picture
 from featzoo.zoo.runs.folder import ENVIRONMENT, FEATURES, LOG, METRICS, PREDICTIONS, RECIPE, STATISTICS, WEIGHTS
 from featzoo.zoo.runs.trait_plots import trait_distributions
+from featzoo.zoo.runs.trust import classes_named, remember
 from featzoo.zoo.training.checkpoint import Epoch, Trained
 from featzoo.zoo.training.progress import TrainingProgress
 
@@ -58,6 +59,7 @@ class RunWriter:
         options = {k: v for k, v in dataclasses.asdict(self.head.options).items() if v is not None}
         resolved = dataclasses.replace(self.recipe, options=options, ablations={}, published={})
         used = "".join(f"# {role}: {one['key']}\n" for role, one in self.sets.items())
+        remember(classes_named(self.recipe.head, self.sets))
         write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
         clips = {name: dataclasses.asdict(split.counts) for name, split in self.splits.items()}
         assets = self.head.assets()

@@ -8,6 +8,8 @@ import math
 import pickle
 import random
 import time
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +26,8 @@ from featzoo.zoo.head import Head
 from featzoo.zoo.training.weight_average import WeightAverage
 
 T = TypeVar("T")
+# Errors from torch and from our own reading for content that is not a checkpoint's.
+DAMAGED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,20 @@ class Progress:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a `state`."""
+        """Restore a `state`.
+
+        Raises:
+            FeatzooError: If it is not the state of such a training.
+        """
+        try:
+            self._restore(state)
+        except DAMAGED as error:
+            said = " ".join(str(error).split())[:300]
+            raise FeatzooError(
+                f"the checkpoint is not of this recipe ({said}): delete it, and the run starts over"
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.number, self.best_rank, self.best_number = state["number"], tuple(state["best_rank"]), state["best_number"]
         self.head.load_state_dict(state["head"])
         self.average.restore(state["average"])
@@ -161,11 +178,13 @@ class Checkpoint:
             return None
         try:
             # Only tensors and plain values, because a run folder may come from another person.
+            _check_archive(self.path)
             state = dict(torch.load(self.path, map_location="cpu", weights_only=True))
-        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            before = len(state["own"])
+        except (*DAMAGED, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error) as error:
             said = str(error).partition("\n")[0]
             raise FeatzooError(f"{self.path} is damaged ({said}): delete it, and the run starts over") from error
-        before, now = len(state["own"]), PartialState().num_processes
+        now = PartialState().num_processes
         if before != now:
             raise FeatzooError(f"{self.path} is of a training by {before} processes, not {now}: go on with {before}")
         return state
@@ -174,6 +193,18 @@ class Checkpoint:
         """Delete the file after training."""
         if PartialState().is_main_process:
             self.path.unlink(missing_ok=True)
+
+
+def _check_archive(path: Path) -> None:
+    """Check that a file is an archive of torch.save's, which takes no more memory than it has bytes."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        pickles = [archive.read(member) for member in members if member.filename.endswith("data.pkl")]
+    packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    # The one call that torch allows in a checkpoint and that makes as many bytes as a number says.
+    if packed or size > path.stat().st_size or any(b"bytearray" in pickled for pickled in pickles):
+        raise ValueError("it is not a file of torch.save")
 
 
 def of_first(value: T) -> T:
