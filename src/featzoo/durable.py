@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from featzoo.errors import StoreError
+from featzoo.unfinished import sweep
+from featzoo.unfinished import temporary as new_name
 
 # Number of bytes that are written or compared at a time.
 CHUNK = 8 << 20
@@ -32,6 +34,7 @@ def replacing(place: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path that is renamed to `place` when the block ends without an error.
 
     The block writes a file or a folder there. An existing file is replaced, but a folder only if it is empty.
+    Temporary files that dead processes left beside it are deleted.
 
     Args:
         place: The file or folder to write. Readers see the old content or the new, never a part of it.
@@ -40,8 +43,8 @@ def replacing(place: Path, durable: bool = True) -> Iterator[Path]:
     Raises:
         StoreError: If it cannot be written. The old file is then unchanged and no temporary file is left.
     """
-    # Part of the name shows the user which file this is; the whole name might exceed the length limit.
-    temporary = place.with_name(f".{place.name[:40]}-{uuid.uuid4().hex}.tmp")
+    temporary = new_name(place)
+    sweep(place.parent)
     try:
         yield temporary
         if durable:
