@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featzoo.commands.ending import Terminated, ended_by_sigterm, of_system, silence_output
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.devices import parse_device
@@ -63,7 +65,8 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done;
 class Commands(click.Group):
     """A group of commands that lists them by section, and prints a FeatzooError without its traceback.
 
-    A FeatzooError exits 1, a usage error 2.
+    A FeatzooError or an error of the system, such as a full disk, exits 1, a usage error 2. A signal exits with 128 and
+    its number, as shells report it, and so does a closed pipe.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -88,6 +91,11 @@ class Commands(click.Group):
                 with formatter.section(title):
                     formatter.write_dl(rows)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; SIGTERM ends it as Ctrl+C does."""
+        with ended_by_sigterm():
+            return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -105,9 +113,15 @@ class Commands(click.Group):
                 raise
             echo(f"error: this needs the package {module}: pip install 'featzoo[{extra}]'", err=True, fg="red")
             ctx.exit(1)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             echo_lines("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
-            ctx.exit(130)
+            ctx.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
+        except BrokenPipeError:  # `feat ls | head -1` has seen enough
+            silence_output()
+            ctx.exit(128 + signal.SIGPIPE)
+        except (OSError, MemoryError) as error:  # the machine's fault, whatever the command was doing
+            echo_lines(f"error: {of_system(error)}", err=True, fg="red")
+            ctx.exit(1)
 
 
 def _hint(error: FeatzooError) -> str:

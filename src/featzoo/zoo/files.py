@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from featzoo.durable import write
+from featzoo.durable import refused, write
 from featzoo.versions import package_versions
 from featzoo.vocabulary import GROUPS
 from featzoo.zoo.data.split import Array, Split, Statistics
@@ -31,9 +31,16 @@ from featzoo.zoo.target import Target
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a line of JSON."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(plain(row)) + "\n")
+    """Add a line of JSON.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(row)) + "\n")
+    except OSError as error:
+        raise refused(path.parent, error) from error
 
 
 def write_json(path: Path, value: Any) -> None:

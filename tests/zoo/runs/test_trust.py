@@ -137,6 +137,7 @@ HOSTILE = {
     "predictions without columns": _file("predictions.csv", b"id,split\na,test\n"),
     "predictions in one cell": _file("predictions.csv", b"id,split,truth,pred\n" + b"a" * 1_000_000),
     "an environment without a store": _file("environment.json", b"{}"),
+    "a recipe of nested lists": _file("recipe.toml", b"x = " + b"[" * 100_000),
     "a recipe that is not text": _file("recipe.toml", b"\xff\xfe"),
 }
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from featzoo.config import to_toml
-from featzoo.durable import write
+from featzoo.durable import refused, write
 from featzoo.errors import FeatzooError
 from featzoo.zoo import files
 from featzoo.zoo.data.split import Array, Split
@@ -19,6 +17,7 @@ from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.runs import report
 from featzoo.zoo.runs.confusion import confusion_csv, confusion_picture
+from featzoo.zoo.runs.events import EventsFile
 from featzoo.zoo.runs.folder import ENVIRONMENT, FEATURES, LOG, METRICS, PREDICTIONS, RECIPE, STATISTICS, WEIGHTS
 from featzoo.zoo.runs.trait_plots import trait_distributions
 from featzoo.zoo.runs.trust import classes_named, remember
@@ -50,12 +49,15 @@ class RunWriter:
         """Make the folder, and write what is known before training.
 
         Raises:
-            FeatzooError: If it holds a run already.
+            FeatzooError: If it holds a run already, or cannot be made.
         """
         path = self.path
         if (path / RECIPE).exists():
             raise FeatzooError(f"{path} already holds a run: resume it, or choose another folder")
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise refused(path, error) from error
         options = {k: v for k, v in dataclasses.asdict(self.head.options).items() if v is not None}
         resolved = dataclasses.replace(self.recipe, options=options, ablations={}, published={})
         used = "".join(f"# {role}: {one['key']}\n" for role, one in self.sets.items())
@@ -123,7 +125,7 @@ class EpochLog(SilentLog):
 
     def __init__(self, path: Path, head: Head, progress: TrainingProgress) -> None:
         self.path, self.head, self.progress = path, head, progress
-        self.events = SummaryWriter(str(path / "tensorboard"))
+        self.events = EventsFile(path / "tensorboard")
 
     def cut(self, state: Mapping[str, Any] | None) -> None:
         """Drop the epochs after the checkpoint that training resumes from: they are run again."""
@@ -137,12 +139,11 @@ class EpochLog(SilentLog):
         self.progress.epoch(epoch)
         files.append(self.path / LOG, dataclasses.asdict(epoch))
         kinds = {"train": epoch.losses, "valid": epoch.dev_losses, "rate": epoch.rates}
-        for kind, values in kinds.items():
-            for name, value in values.items():
-                self.events.add_scalar(f"{kind}/{name}", value, epoch.epoch)
-        self.events.add_scalar("valid/mae", epoch.dev_mae, epoch.epoch)
+        scalars = {f"{kind}/{name}": value for kind, values in kinds.items() for name, value in values.items()}
+        scalars["valid/mae"] = epoch.dev_mae
         if epoch.chosen_by in ("BA", "UAR"):
-            self.events.add_scalar(f"valid/{epoch.chosen_by.lower()}", epoch.score, epoch.epoch)
+            scalars[f"valid/{epoch.chosen_by.lower()}"] = epoch.score
+        self.events.add(scalars, epoch.epoch)
         if epoch.best:
             files.write_weights(self.path / WEIGHTS, self.head.state_dict())
 

@@ -20,7 +20,7 @@ from accelerate.state import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
-from featzoo.durable import write
+from featzoo.durable import remove, write
 from featzoo.errors import FeatzooError
 from featzoo.zoo.head import Head
 from featzoo.zoo.training.weight_average import WeightAverage
@@ -192,7 +192,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Delete the file after training."""
         if PartialState().is_main_process:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
 
 
 def _check_archive(path: Path) -> None:

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from featzoo.wording import printable
 from featzoo.zoo.training.checkpoint import Epoch
 
 
@@ -64,7 +65,7 @@ class TrainingProgress:
 
     def line(self, text: str) -> None:
         """Print a line above the bar."""
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)
 
 
 class _Rate(ProgressColumn):

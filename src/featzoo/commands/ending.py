@@ -1,0 +1,52 @@
+"""How commands end early: signals, closed pipes and errors of the operating system."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from featzoo.durable import HINTS
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which schedulers send before they kill: it ends a command in the same way as Ctrl+C."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Raise `Terminated` in the block on SIGTERM, once: a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Terminated
+
+
+def silence_output() -> None:
+    """Send standard output nowhere, so that Python's last flush at exit does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def of_system(error: OSError | MemoryError) -> str:
+    """A sentence on an error of the operating system: what happened, where, and what to do."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    place = f"{error.filename}: " if error.filename is not None else ""
+    hint = HINTS.get(error.errno or 0)
+    return f"{place}{error.strerror or error}" + (f" ({hint})" if hint else "")

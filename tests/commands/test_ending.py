@@ -1,0 +1,107 @@
+"""Commands that end early say why in a sentence: closed pipes, signals, and errors of the operating system."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, TESTS
+
+from featzoo import Clip, FeatureSequence, FeatureStore
+
+RECIPE = """
+head = "heads_for_tests:MeanHead"
+inputs.audio = { features = ["x"] }
+target.columns = ["sentiment"]
+training.epochs = 2
+training.checkpoint_seconds = 0
+"""
+
+
+def start(program, *words, **options):
+    code = f"from featzoo.cli import {program}; {program}()"
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], text=True, env=environment,
+                            stderr=subprocess.PIPE, **options)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store of 300 clips with labels, and a recipe."""
+    made = tmp_path_factory.mktemp("ending")
+    rng = np.random.default_rng(0)
+    times = np.array([[0.0, 1.0]])
+    names = {f"clip{number:03}": ("train", "valid", "test")[number % 3] for number in range(300)}
+    store = FeatureStore.create(made / "features")
+    store.add("x", {name: FeatureSequence(rng.normal(size=(1, 2)), times, ("a", "b")) for name in names})
+    store.record([Clip(name, split=split, labels={"sentiment": 1.0}) for name, split in names.items()])
+    (made / "mine.toml").write_text(RECIPE, encoding="utf-8")
+    return made
+
+
+def test_a_closed_pipe_ends_a_command_silently(folder):
+    """As `feat ls x | head -1`; 128 + SIGPIPE is the status that shells report."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        running = start("feat", "ls", "x", "-o", folder / "features", stdout=pipe)
+    _, said = running.communicate()
+    assert (running.returncode, said) == (128 + signal.SIGPIPE, "")
+
+
+def test_an_output_on_a_full_disk_is_a_sentence(folder):
+    with Path("/dev/full").open("w") as full:
+        running = start("feat", "ls", "x", "-o", folder / "features", stdout=full)
+    _, said = running.communicate()
+    assert running.returncode == 1
+    assert said.startswith("error: No space left on device (the disk is full")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_extraction_with_a_sentence_and_without_processes(tmp_path, number):
+    running = start("feat", "extract", EXAMPLES, "-x", "egemaps", "-j", "2", "-o", tmp_path / "f",
+                    stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
+    assert running.stdout.readline()
+    running.send_signal(number)
+    _, said = running.communicate()
+    assert running.returncode == 128 + number
+    assert said.strip() == "stopped. Finished work is kept; run the same command again to continue."
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def _trained(folder, runs, limit=None):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    words = ["train", folder / "mine.toml", "--store", folder / "features", "--runs", runs, "--device", "cpu"]
+    running = start("zoo", *words, stdout=subprocess.PIPE, preexec_fn=limited if limit is not None else None)
+    _, said = running.communicate()
+    return running.returncode, said.splitlines()
+
+
+@pytest.mark.parametrize("limit", [100, 900, 30_000])
+def test_a_training_that_cannot_write_is_a_sentence(folder, tmp_path, limit):
+    """A limit on the size of files fails as a full disk does, at the first file, amid the training and at its end."""
+    status, said = _trained(folder, tmp_path / "runs", limit)
+    assert status == 1
+    assert said[-1].startswith(f"error: cannot write to {tmp_path / 'runs'}")
+    assert said[-1].endswith("File too large")
+    assert not [line for line in said if "Traceback" in line or "Exception" in line]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_of_runs_that_cannot_be_made_is_a_sentence(folder, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    status, said = _trained(folder, tmp_path / "file" / "runs")
+    assert status == 1
+    assert said[-1].startswith(f"error: cannot write to {tmp_path / 'file' / 'runs'}")
+    assert said[-1].endswith("Not a directory")
