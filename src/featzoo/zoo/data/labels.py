@@ -21,7 +21,7 @@ Clips = Mapping[str, "Clip"]
 
 
 def with_classes(recipe: Recipe, clips: Clips) -> Recipe:
-    """The recipe with the names of its classes, for a target of kind `class` that does not name them.
+    """The recipe, whose labels exist, with the names of its classes if it has a `class` and does not name them.
 
     Args:
         recipe: The recipe.
@@ -31,9 +31,9 @@ def with_classes(recipe: Recipe, clips: Clips) -> Recipe:
         InvalidOption: If no clip has the label, its values are not classes, or there is only one.
     """
     target = recipe.target
+    check_labels(recipe, clips)
     if target.kind != "class" or target.classes:
         return recipe
-    check_labels(recipe, clips)
     column = target.columns[0]
     every = list(clips.values())
     chosen = [clip for clip in every if split_name(clip.split)] or every

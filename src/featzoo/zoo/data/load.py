@@ -13,7 +13,7 @@ import numpy as np
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
 from featzoo.vocabulary import GROUPS, SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
-from featzoo.zoo.data.labels import check_labels, targets_of, with_classes
+from featzoo.zoo.data.labels import targets_of, with_classes
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
 from featzoo.zoo.input_spec import InputSpec, holds_token_ids
@@ -49,7 +49,6 @@ def load_split(
     chosen = choose(store, recipe) if chosen is None else chosen
     every = store.clips()
     clips = _of_split(every, split)
-    check_labels(recipe, every)
     recipe = with_classes(recipe, every)
     targets, without = targets_of(clips, recipe, split == "train")
     held = _held(recipe, chosen, clips)

@@ -157,14 +157,12 @@ def card(
         trained: What training gave.
         environment: What `records.environment` gave.
     """
-    parts = [
-        f"# {name}",
-        _summary(recipe, head, trained),
-        "![Curves and predictions](curves.png)",
-        *(["![Distribution of predictions beside the truth](traits.png)"] if recipe.target.metrics == "traits" else []),
-        *(["![Confusion matrix](confusion.png)"] if recipe.target.kind == "class" else []),
-        "## Results",
-    ]
+    pictures = {
+        "traits": ["![Distribution of predictions beside the truth](traits.png)"],
+        "class": ["![Confusion matrix](confusion.png)"],
+    }.get(recipe.target.metrics, [])
+    summary = _summary(recipe, head, trained)
+    parts = [f"# {name}", summary, "![Curves and predictions](curves.png)", *pictures, "## Results"]
     for split, values in metrics.items():
         constants = {key: value for key, value in values.items() if key != "head"}
         table = format_metrics(values["head"], constants)

@@ -87,9 +87,10 @@ def train_recipe(
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
     """
+    recipe = find_recipe(name, overrides)
     opened = FeatureStore(Path(store))
-    recipe = with_classes(find_recipe(name, overrides), opened.clips())
     chosen = choose(opened, recipe)
+    recipe = with_classes(recipe, opened.clips())
     path = Path(runs) / (folder or f"{recipe.name}-{date.today().isoformat()}-{uuid.uuid4().hex[:6]}")
     return _train(recipe, opened, chosen, path, device, resumed=False)
 
