@@ -116,7 +116,7 @@ def ours(head: torch.nn.Module, split: Split, recipe, device: str) -> float:
 
     few = {role: arrays[:1] for role, arrays in split.features.items()}
     dev = Split("valid", split.ids[:1], few, split.targets[:1], split.specs, split.statistics, Counts(1))
-    train(head, split, dev, recipe.training, accelerator_on(device, "no"), on_step=step)
+    train(head, split, dev, recipe.training, accelerator_on(device, "fp32"), on_step=step)
     return (marks[-1] - marks[0]) / (len(marks) - 1)
 
 

@@ -37,7 +37,7 @@ def main() -> None:
     changes = {name: json.loads(value) for name, value in (each.split("=", 1) for each in options.set)}
     recipe = find_recipe("adam-teacher", changes)
     whole = load_split(FeatureStore(options.store), recipe, "train")
-    accelerator, columns = accelerator_on("cpu", "no"), len(recipe.target.columns)
+    accelerator, columns = accelerator_on("cpu", "fp32"), len(recipe.target.columns)
     folds = np.array_split(np.random.default_rng(0).permutation(len(whole)), options.folds)
     clips = FeatureStore(options.store).clips()
     texts = [clips[i].text for i in whole.ids]

@@ -33,8 +33,9 @@ from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.metrics.targets import target_metrics
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.training.evaluation import evaluate
 from featzoo.zoo.training.frozen_features import for_stage
-from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 CPU = torch.device("cpu")
 SHOWN = ("r_acc", "ccc", "r2", "sd_ratio", "r_acc_low", "r_acc_high")
@@ -100,7 +101,7 @@ def untrained(recipe: Recipe, splits: Splits, trained: Head) -> Array:
     kept = {k: v for k, v in trained.state_dict().items() if k.startswith(("networks.", "m1."))}
     other.load_state_dict(kept, strict=False)
     other.stages = ("full",)
-    train(other, splits["train"], splits["valid"], recipe.training, accelerator_on("cpu", "no"))
+    train(other, splits["train"], splits["valid"], recipe.training, accelerator_on("cpu", "fp32"))
     return predicted(other, splits["scored"], "full")
 
 

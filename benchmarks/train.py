@@ -64,7 +64,7 @@ def bert(folder: Path | None = None, size: str = "base"):
     return made
 
 
-def mosi_shaped(clips: int, model: str) -> tuple[Split, int]:
+def mosi_shaped(clips: int, model: str, pictures: int = 20, sound: int = 5) -> tuple[Split, int]:
     """Texts, sound and pictures of about MOSI's lengths in the released features, and the texts' tokens."""
     rng = np.random.default_rng(0)
     wide = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))["hidden_size"]
@@ -73,14 +73,14 @@ def mosi_shaped(clips: int, model: str) -> tuple[Split, int]:
     features = {
         "text": [rng.integers(1000, 30000, (n, 1)) for n in tokens],
         "personality": [rng.normal(size=(1, wide)).astype(np.float32) for _ in tokens],
-        "vision": [rng.normal(size=(n, 20)).astype(np.float32) for n in vision],
-        "audio": [rng.normal(size=(n, 5)).astype(np.float32) for n in audio],
+        "vision": [rng.normal(size=(n, pictures)).astype(np.float32) for n in vision],
+        "audio": [rng.normal(size=(n, sound)).astype(np.float32) for n in audio],
     }
     specs = {
         "text": InputSpec(1, True, model),
         "personality": InputSpec(wide),
-        "vision": InputSpec(20),
-        "audio": InputSpec(5),
+        "vision": InputSpec(pictures),
+        "audio": InputSpec(sound),
     }
     targets = rng.uniform(-3, 3, (clips, 1))
     ids = tuple(f"clip{n}" for n in range(clips))
@@ -105,11 +105,12 @@ def ours(split: Split, batch: int, device: str, precision: str) -> tuple[float, 
     return marks[1][0] - marks[0][0], marks[1][1] - marks[0][1]
 
 
-def plain(split: Split, batch: int, device: str, precision: str) -> tuple[float, float]:
+def plain(split: Split, batch: int, device: str, precision: str, size: str = "base") -> tuple[float, float]:
     """Wall and CPU seconds of an epoch of the released code's structure, after a step to warm up."""
     seed_everything(0)
-    model = Released(bert(), bert().requires_grad_(False), 20, 5).to(device).train()
-    unused = bert().to(device).train()
+    widths = split.specs["vision"].width, split.specs["audio"].width
+    model = Released(bert(None, size), bert(None, size).requires_grad_(False), *widths).to(device).train()
+    unused = bert(None, size).to(device).train()
     optimizer = torch.optim.Adam(list(model.parameters()) + list(unused.parameters()), 1e-5, weight_decay=1e-4)
 
     def epoch(split: Split) -> None:
@@ -118,7 +119,7 @@ def plain(split: Split, batch: int, device: str, precision: str) -> tuple[float,
             rows = order[start : start + batch]
             ids, mask = torch.zeros(len(rows), 50, dtype=torch.long), torch.zeros(len(rows), 50)
             padded, lengths = {}, {}
-            for role, width in (("vision", 20), ("audio", 5)):
+            for role, width in zip(("vision", "audio"), widths, strict=True):
                 padded[role] = torch.zeros(STEPS, len(rows), width)  # (500, B, D)
                 lengths[role] = [len(split.features[role][i]) for i in rows]
                 for column, i in enumerate(rows):
@@ -143,9 +144,9 @@ def plain(split: Split, batch: int, device: str, precision: str) -> tuple[float,
     return timed(lambda: epoch(split))
 
 
-def floor(split: Split, batch: int, device: str, precision: str) -> tuple[float, float]:
+def floor(split: Split, batch: int, device: str, precision: str, size: str = "base") -> tuple[float, float]:
     """Wall and CPU seconds of the encoder's forward and backward pass alone, on the batches that ours would make."""
-    model = bert().to(device).train()
+    model = bert(None, size).to(device).train()
 
     def epoch(split: Split) -> None:
         order = np.argsort([len(t) for t in split.features["text"]], kind="stable")
@@ -220,7 +221,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=["no", "bf16"], default="no")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     given = parser.parse_args()
     how = given.batch, given.device, given.precision
     ways = {"floor: encoder alone": floor, "featzoo": ours, "plain loop": plain}

@@ -41,6 +41,11 @@ OPTIONS = (
     click.option("--without", multiple=True, metavar="ROLE", help="Mask this input for every clip; repeatable."),
     click.option("--epochs", type=click.IntRange(1), help="Short for --set training.epochs=N."),
     click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe."),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        help="Short for --set training.precision=...: auto trains in bf16 on a GPU that has it.",
+    ),
     click.option("-j", "--jobs", default=1, show_default=True, help="Trainings at the same time, on the CPU."),
     DEVICE,
 )
@@ -56,6 +61,7 @@ def takes_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         without: tuple[str, ...],
         epochs: int | None,
         changes: tuple[str, ...],
+        precision: str | None,
         jobs: int,
         device: str,
         **rest: Any,
@@ -63,6 +69,8 @@ def takes_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         table = parse_changes(changes) | {f"inputs.{role}.features": [] for role in without}
         if epochs is not None:
             table["training.epochs"] = epochs
+        if precision is not None:
+            table["training.precision"] = precision
         command(RecipeOptions(store, runs, table, jobs, device), **rest)
 
     for option in reversed(OPTIONS):

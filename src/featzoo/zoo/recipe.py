@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from featzoo import plugins
 from featzoo.config import build, read_toml
+from featzoo.devices import Precision
 from featzoo.errors import InvalidOption, UnknownName, suggestion
 from featzoo.zoo.target import Target
 
@@ -90,11 +91,11 @@ class Training:
         group_by_length: Batch clips of similar length (in shuffled pools), which reduces padding.
         checkpoint_seconds: Seconds between the checkpoints from which a run can be resumed.
         device_cache: Keep train and dev on the device and pad there, without copying in the loop. `auto` does so on
-            a GPU if they take at most a quarter of its free memory. The numbers are the same.
+            a GPU if they take at most a tenth of its memory. The numbers are the same.
         gradient_checkpointing: The layers of an encoder keep only their inputs and are computed again for the
             gradients: less memory, about a third more time, the same numbers.
         compile: Compile the layers of an encoder for training. Evaluation is never compiled.
-        precision: `no` is 32 bit; `bf16`, `fp16` are automatic mixed precision in training.
+        precision: `fp32`; `bf16` and `fp16`: mixed precision in training; `auto`: bf16 on a GPU that has it, else fp32.
         seed: Seed of weights, order and dropout.
     """
 
@@ -115,17 +116,16 @@ class Training:
     device_cache: bool | Literal["auto"] = "auto"
     gradient_checkpointing: bool = False
     compile: bool = False
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Precision = "auto"
     checkpoint_seconds: float = 60.0
     seed: int = 1111
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.epochs < 1:
             raise ValueError(f"batch_size and epochs must be at least 1; got {self.batch_size} and {self.epochs}")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average must be in [0, 1); got {self.average}")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup must be in [0, 1); got {self.warmup}")
+        for name in ("average", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
         if not 0 <= self.end <= 1:
             raise ValueError(f"end must be in [0, 1]; got {self.end}")
         numbers = (self.clip, self.patience, self.plateau, self.weight_decay, self.checkpoint_seconds)

@@ -22,7 +22,8 @@ from featzoo.zoo.data.load import load_split
 from featzoo.zoo.head import make_head
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.run import train_recipe
-from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything
+from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.loop import accelerator_on, seed_everything
 from featzoo.zoo.training.loop import train as fit
 from zoo.conftest import SMALL, fill, make_clips, sets_for
 
@@ -86,7 +87,7 @@ def test_every_head_trains_on_what_is_there(damaged, head):
     dev, test = (load_split(store, recipe, name, statistics=first.statistics) for name in ("valid", "test"))
     seed_everything(1)
     made = make_head(recipe.head, recipe.options, first.specs, 1)
-    fit(made, first, dev, recipe.training, accelerator_on("cpu", "no"))
+    fit(made, first, dev, recipe.training, accelerator_on("cpu", "fp32"))
     losses, pred = evaluate(made, test, size, torch.device("cpu"), made.stages[-1])
     assert np.isfinite([*losses.values(), *pred.ravel()]).all()
     if damage is missing:

@@ -258,7 +258,7 @@ def test_a_resumed_training_keeps_its_memory(name, small_store, tmp_path):
     dev = load_split(store, recipe, "valid", statistics=first.statistics)
 
     def fit(on_epoch, checkpoint):
-        accelerator = accelerator_on("cpu", "no")
+        accelerator = accelerator_on("cpu", "fp32")
         seed_everything(1)
         head = make_head(name, recipe.options, first.specs, 1)
         return head, train(head, first, dev, recipe.training, accelerator, on_epoch, checkpoint=checkpoint)
@@ -291,7 +291,7 @@ def test_training_tells_the_head_the_rows_of_each_batch(small_store, monkeypatch
         return losses(outputs, targets, stage)
 
     monkeypatch.setattr(head, "losses", watched)
-    train(head, first, dev, recipe.training, accelerator_on("cpu", "no"))
+    train(head, first, dev, recipe.training, accelerator_on("cpu", "fp32"))
     truth = torch.from_numpy(first.targets).float()
     assert all(torch.equal(truth[rows], targets) for rows, targets in told)
     assert head.memory["met_text"].tolist() == [3] * len(first)

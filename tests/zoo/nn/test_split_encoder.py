@@ -15,7 +15,8 @@ from featzoo.zoo.head import make_head
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.split_encoder import SplitEncoder, set_up_encoders
 from featzoo.zoo.recipe import Training
-from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from zoo.heads.test_psa_mf import specs
 from zoo.heads.test_psa_mf import split as clips
 
@@ -100,7 +101,7 @@ def test_compiled_layers_give_the_same_numbers(tiny_bert):
         settings = Training(
             batch_size=2, epochs=2, learning_rates={"main": 1e-3, "encoder": 1e-3}, compile=wanted, patience=0
         )
-        results.append(train(head, clips(), clips(seed=1), settings, accelerator_on("cpu", "no")))
+        results.append(train(head, clips(), clips(seed=1), settings, accelerator_on("cpu", "fp32")))
         if wanted:
             _, compiled = evaluate(head, clips(seed=1), 2, CPU, "main")
             set_up_encoders(head, Training(), CPU)

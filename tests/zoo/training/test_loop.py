@@ -20,7 +20,8 @@ from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.schedule import Schedule
 from zoo.conftest import SMALL, fill, make_clips, sets_for
 
@@ -121,7 +122,7 @@ def test_stages_run_in_order_and_dev_is_only_evaluated(splits):
     _, first, dev = splits
     head, rates = Probe(), {"main": 0.1}
     result = train(
-        head, first, dev, Training(batch_size=10, epochs=1, learning_rates=rates), accelerator_on("cpu", "no")
+        head, first, dev, Training(batch_size=10, epochs=1, learning_rates=rates), accelerator_on("cpu", "fp32")
     )
     for stage, seen in (("first", head.seen[:4]), ("second", head.seen[4:])):
         assert sorted(size for _, training, size in seen[:3] if training) == [4, 10, 10]
@@ -180,7 +181,7 @@ def test_the_criterion_of_the_recipe_chooses_the_epoch(metrics, stage, chosen, n
     split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
     settings = Training(batch_size=3, epochs=4, learning_rates={"main": 0.0})
     result = train(
-        Table(EPOCHS, stage), split, split, settings, accelerator_on("cpu", "no"), criterion=criterion_of(metrics)
+        Table(EPOCHS, stage), split, split, settings, accelerator_on("cpu", "fp32"), criterion=criterion_of(metrics)
     )  # fmt: skip
     assert result.best.epoch == chosen
     assert (result.best.chosen_by, result.best.score) == (name, pytest.approx(score, abs=1e-4))
@@ -192,7 +193,7 @@ def test_a_dev_split_of_one_class_cannot_choose():
     split = Split("valid", tuple("abcdefgh"), features, truth, {"audio": InputSpec(1)}, Statistics({}, {}), Counts(8))
     settings = Training(epochs=1, learning_rates={"main": 0.0})
     with pytest.raises(FeatzooError, match=r"dev cannot choose an epoch: target 1 .* all 8 labels are 1"):
-        train(Table(EPOCHS), split, split, settings, accelerator_on("cpu", "no"), criterion=criterion_of("binary"))
+        train(Table(EPOCHS), split, split, settings, accelerator_on("cpu", "fp32"), criterion=criterion_of("binary"))
 
 
 @pytest.mark.parametrize("grouped", [True, False])
@@ -250,7 +251,7 @@ def test_bf16_trains_near_32_bit(splits):
     """Mixed precision: products have 8 bits, so terms differ by about 2^-8 of themselves; weights keep their 32."""
     recipe, first, dev = splits
     found = {}
-    for precision in ("no", "bf16"):
+    for precision in ("fp32", "bf16"):
         accelerator = accelerator_on("cpu", precision)
         seed_everything(0)
         head = make_head("psa-mf", recipe.options, first.specs, 1)
@@ -264,7 +265,7 @@ def test_bf16_trains_near_32_bit(splits):
         # Dev is judged in 32 bit.
         assert products == {torch.float32, torch.bfloat16 if precision == "bf16" else torch.float32}
         assert {p.dtype for p in head.parameters()} == {torch.float32}
-    for plain, mixed in zip(found["no"].epochs, found["bf16"].epochs, strict=True):
+    for plain, mixed in zip(found["fp32"].epochs, found["bf16"].epochs, strict=True):
         assert mixed.losses != plain.losses
         assert mixed.losses == pytest.approx(plain.losses, rel=0.02)
         assert mixed.dev_mae == pytest.approx(plain.dev_mae, rel=0.02)
@@ -298,7 +299,7 @@ def test_a_training_on_kept_layers_is_the_same_training(splits, frozen, monkeypa
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:99", "cpu0"])
 def test_unknown_devices(device):
     with pytest.raises(InvalidOption, match=f"device '{device}'"):
-        accelerator_on(device, "no")
+        accelerator_on(device, "fp32")
 
 
 def test_batches_move_whole():

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from featzoo.devices import facts_of, settings_for
 from featzoo.zoo.data.padding import Ragged, has_gaps, pad, ragged
 from featzoo.zoo.head import Padded
 from featzoo.zoo.input_spec import InputSpec
@@ -67,12 +68,26 @@ class Batch:
     targets: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
-        inputs = {
-            role: Padded(*(tensor.to(device, non_blocking=True) for tensor in padded))
-            for role, padded in self.inputs.items()
-        }
-        return Batch(self.ids, inputs, self.targets.to(device, non_blocking=True))
+        """The same on another device; a GPU copies it while the host continues."""
+        if device == self.targets.device:
+            return self
+        inputs = {role: _moved(padded, device) for role, padded in self.inputs.items()}
+        return Batch(self.ids, inputs, to_device(self.targets, device))
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The same tensor on a device, copied without waiting: to a GPU through pinned memory."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def _moved(padded: Padded, device: torch.device) -> Padded:
+    values, mask = to_device(padded.values, device), to_device(padded.mask, device)
+    if padded.observed.data_ptr() != padded.mask.data_ptr():
+        return Padded(values, mask, to_device(padded.observed, device))
+    # A view of the mask, which would be copied once for each column.
+    return Padded(values, mask, mask if values.dim() == 2 else mask[:, :, None].expand(values.shape))
 
 
 @dataclass(frozen=True)
@@ -177,7 +192,7 @@ class HeldSplit(Split):
     def batch(self, rows: Sequence[int] | Array) -> Batch:
         """The clips `rows`, with the same numbers as in the original split, without waiting for the device."""
         chosen = np.asarray(rows, dtype=np.int64)
-        numbers = torch.from_numpy(chosen).to(self.on_device.device, non_blocking=True)  # (B,)
+        numbers = to_device(torch.from_numpy(chosen), self.on_device.device)  # (B,)
         inputs = {role: values.padded(chosen, numbers) for role, values in self.held.items()}
         return Batch(tuple(self.ids[i] for i in chosen), inputs, self.on_device[numbers])
 
@@ -187,13 +202,12 @@ def held(splits: Sequence[Split], choice: bool | Literal["auto"], device: torch.
 
     Args:
         splits: The splits for training and validation.
-        choice: `auto` keeps them on a GPU if they take at most a quarter of its free memory.
+        choice: `auto` keeps them on a GPU if they take at most a tenth of its memory (`devices.settings_for`).
         device: The head's device.
     """
     wanted = choice is True
     if choice == "auto" and device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        wanted = sum(split.device_bytes() for split in splits) <= free / 4
+        wanted = sum(split.device_bytes() for split in splits) <= settings_for(facts_of(device)).cache_bytes
     return [split.held_on(device) if wanted else split for split in splits]
 
 

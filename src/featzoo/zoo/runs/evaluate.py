@@ -20,7 +20,8 @@ from featzoo.zoo.runs.compare import Interval, intervals
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.units import Units, units_of
-from featzoo.zoo.training.loop import accelerator_on, evaluate
+from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
+from featzoo.zoo.training.loop import accelerator_on
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ def evaluate_run(
     opened = FeatureStore(store or folder.store)
     loaded = load_split(opened, recipe, split, folder.sets(opened, roles_for_losses(recipe.head)), folder.statistics)
     train_split = _train_split(opened, folder)
-    accelerator = accelerator_on(device, "no")
+    accelerator = accelerator_on(device, "fp32")
     head = folder.head().to(accelerator.device)
     with _threads(folder.environment.get("threads") if accelerator.device.type == "cpu" else None):
-        _, pred = evaluate(head, loaded, recipe.training.batch_size, accelerator.device, head.stages[-1])
+        size = evaluation_batch(recipe.training.batch_size, accelerator.device)
+        _, pred = evaluate(head, loaded, size, accelerator.device, head.stages[-1])
     values = measure(recipe, train_split, loaded, pred)
     target = recipe.target
     score = measure_of(target.metrics, pred, loaded.targets, target.outputs, train_split.labels, loaded.ids)

@@ -12,6 +12,7 @@ import torch
 
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
+from featzoo.devices import float32_products
 from featzoo.errors import InvalidClips
 from featzoo.extraction.driver import Outcome, extract_all
 from featzoo.media.discovery import find_clips
@@ -20,6 +21,7 @@ from featzoo.zoo.data.load import load_clips
 from featzoo.zoo.data.split import Split
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.target import Target
+from featzoo.zoo.training.evaluation import evaluation_batch
 from featzoo.zoo.training.loop import accelerator_on
 
 Sets = Mapping[str, FeatureSet | None]
@@ -130,11 +132,12 @@ def _prediction(target: Target, clip_id: str, output: list[float] | None, missin
 
 def _apply(folder: RunFolder, clips: Split, device: str) -> dict[str, list[float]]:
     """Clip id to the head's K outputs: numbers, or probabilities of classes."""
-    accelerator, recipe = accelerator_on(device, "no"), folder.recipe
+    accelerator, recipe = accelerator_on(device, "fp32"), folder.recipe
     head = folder.head().to(accelerator.device)
     values = {}
-    with torch.inference_mode():
-        for rows, batch in clips.batches(recipe.training.batch_size):
+    size = evaluation_batch(recipe.training.batch_size, accelerator.device)
+    with torch.inference_mode(), float32_products(accelerator.device):
+        for rows, batch in clips.batches(size):
             outputs = head.objective.values(head(batch.to(accelerator.device).inputs)["prediction"])  # (B, K)
             for row, output in zip(rows, outputs.double().cpu().tolist(), strict=True):
                 values[clips.ids[row]] = output

@@ -30,7 +30,8 @@ from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
 from featzoo.zoo.training.class_weights import objective_of
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.progress import TrainingProgress
 
 
@@ -130,14 +131,16 @@ def _train(
     used = {name for split in splits.values() for name in split.ids}
     duplicates = [str(pair) for pair in across_splits({k: v for k, v in store.records().items() if k in used})]
     environment = files.environment(str(accelerator.device), store.path) | {"duplicates": duplicates}
+    environment["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     writer = RunWriter(path, recipe, head, splits, describe(chosen), environment)
     first = accelerator.is_main_process
     if first and not resumed:
         writer.begin()
     checkpoint = Checkpoint(path / STATE, recipe.training.checkpoint_seconds)
     trained = _fit(writer, chosen, accelerator, checkpoint, resumed)
+    size = evaluation_batch(recipe.training.batch_size, accelerator.device)
     predicted = {
-        name: evaluate(head, split, recipe.training.batch_size, accelerator.device, head.stages[-1])[1]
+        name: evaluate(head, split, size, accelerator.device, head.stages[-1])[1]
         for name, split in splits.items()
         if name != "train"
     }

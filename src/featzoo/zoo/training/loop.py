@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,15 +18,16 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
 from torch import Tensor
 
-from featzoo.devices import choose_devices
+from featzoo.devices import Precision, choose_devices, facts_of, float32_products, settings_for
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
-from featzoo.zoo.data.split import Array, Split, held
-from featzoo.zoo.head import Head
+from featzoo.zoo.data.split import Array, Split, held, to_device
+from featzoo.zoo.head import Head, Outputs
 from featzoo.zoo.nn.split_encoder import set_up_encoders
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
 from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss, mean_error
+from featzoo.zoo.training.evaluation import evaluate
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.schedule import Schedule
 from featzoo.zoo.training.weight_average import WeightAverage
@@ -60,6 +62,7 @@ def train(
     Raises:
         FeatzooError: If the loss or dev's score is not finite.
         InvalidOption: If a learning rate is missing or not used, or encoders cannot run with the settings.
+        FeatzooError: If a batch does not fit in the device's memory.
     """
     head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
     head.to(accelerator.device)
@@ -146,7 +149,9 @@ class _Training:
         at, own, started = stage.progress, stage.settings, time.perf_counter()
         before = sum(self.steps[epoch.stage] for epoch in self.result.epochs)
         step = partial(_told, self.on_step, before, self.most)
-        losses = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
+        tf32 = settings_for(facts_of(self.accelerator.device), own.precision).tf32
+        with _memory_errors(own, self.accelerator.device), float32_products(self.accelerator.device, tf32=tf32):
+            losses = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
         with at.average.in_place():
             # One score for all processes, because digits, and so the epoch to stop at, can differ between devices.
             dev_losses, prediction = of_first(
@@ -180,6 +185,18 @@ def _told(on_step: Callable[[int, int], None], before: int, total: int, done: in
     on_step(before + done, total)
 
 
+@contextmanager
+def _memory_errors(settings: Training, device: torch.device) -> Iterator[None]:
+    """Name the settings that need less memory. Smaller batches would change the result, so none is made smaller."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise FeatzooError(
+            f"a batch of {settings.batch_size} clips does not fit in the memory of {device}: lower "
+            "training.batch_size, or set training.gradient_checkpointing=true for a head with an encoder"
+        ) from error
+
+
 def _stalled(at: Progress, settings: Training) -> bool:
     return bool(settings.patience) and at.number - at.best_number >= settings.patience
 
@@ -200,11 +217,10 @@ def _one_epoch(
     for done, rows in enumerate(batches, start=1):
         share = _share(rows, accelerator.process_index, accelerator.num_processes)
         batch = train.batch(share).to(accelerator.device)
-        head.see(torch.from_numpy(share))
+        head.see(to_device(torch.from_numpy(share), accelerator.device))
         with accelerator.autocast():
             outputs = model(batch.inputs)
-        terms = head.losses({k: _full(v) for k, v in outputs.items()}, batch.targets, stage)
-        loss = torch.stack(list(terms.values())).sum()
+        loss, terms = losses_of(head, outputs, batch.targets, stage)
         at.optimizer.zero_grad()
         accelerator.backward(loss)
         if settings.clip:
@@ -218,39 +234,18 @@ def _one_epoch(
     return {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
 
 
-@torch.no_grad()
-def evaluate(
-    head: Head, split: Split, batch_size: int, device: torch.device, stage: str
-) -> tuple[dict[str, float], Array]:
-    """Mean loss terms, and (N, K) float64 numbers or probabilities in the split's order; in 32 bit, without dropout.
-
-    The same weights, split and batch size give the same digits, because the batches are always the same.
-    """
-    head.eval()
-    terms: dict[str, list[Tensor]] = {}
-    predicted: list[Tensor] = []
-    order: list[Array] = []
-    for rows, batch in split.batches(batch_size):
-        batch = batch.to(device)
-        outputs = head(batch.inputs)
-        for name, term in head.losses(outputs, batch.targets, stage).items():
-            terms.setdefault(name, []).append(term)
-        predicted.append(head.objective.values(outputs["prediction"]))
-        order.append(rows)
-    # Read together at the end, so that device and host do not wait for each other before.
-    found = torch.cat(predicted).cpu().double().numpy()  # (N, K)
-    predictions = np.empty_like(found)
-    predictions[np.concatenate(order)] = found
-    means = {name: torch.stack(values).tolist() for name, values in terms.items()}
-    losses = {
-        name: sum(mean * len(rows) for mean, rows in zip(values, order, strict=True)) / len(split)
-        for name, values in means.items()
-    }
-    return {**losses, "total": sum(losses.values())}, predictions
+def losses_of(head: Head, outputs: Outputs, targets: Tensor, stage: str) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a batch, the sum of the head's terms, and the terms; in 32 bit whatever the forward pass ran in."""
+    terms = head.losses({name: _full(value) for name, value in outputs.items()}, targets, stage)
+    return torch.stack(list(terms.values())).sum(), terms
 
 
-def accelerator_on(device: str, precision: str) -> Accelerator:
+def accelerator_on(device: str, precision: Precision) -> Accelerator:
     """An Accelerator on a device in the form of `choose_devices`; with several GPUs, each process gets a separate one.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: The precision of training; `auto` chooses it for the device.
 
     Raises:
         InvalidOption: If the device does not exist here.
@@ -267,7 +262,10 @@ def accelerator_on(device: str, precision: str) -> Accelerator:
         # The layers of a modality that is missing in a whole batch have no gradient.
         DistributedDataParallelKwargs(find_unused_parameters=True),
     ]
-    return Accelerator(cpu=chosen == ["cpu"], mixed_precision=precision, kwargs_handlers=handlers)
+    mixed = settings_for(facts_of(chosen[0]), precision).precision
+    return Accelerator(
+        cpu=chosen == ["cpu"], mixed_precision="no" if mixed == "fp32" else mixed, kwargs_handlers=handlers
+    )
 
 
 def seed_everything(seed: int) -> None:

@@ -22,8 +22,9 @@ from featzoo.zoo.recipe import find_recipe, recipes
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.checkpoint import Checkpoint
+from featzoo.zoo.training.evaluation import evaluate
 from featzoo.zoo.training.frozen_features import for_stage
-from featzoo.zoo.training.loop import accelerator_on, evaluate, seed_everything, train
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "emotional_stability")
 SMALL = {"backbone": "none", "hidden": 8, "fused": 8, "embedding": 4, "siamese": 8}
@@ -364,7 +365,7 @@ def test_a_resumed_training_gives_the_same_weights(store_path, tmp_path, stop_at
     dev = load_split(store, recipe, "valid", statistics=first.statistics)
 
     def fit(on_epoch, checkpoint):
-        accelerator = accelerator_on("cpu", "no")
+        accelerator = accelerator_on("cpu", "fp32")
         seed_everything(1)
         head = make_head("siamese", recipe.options, first.specs, 5)
         return head, train(head, first, dev, recipe.training, accelerator, on_epoch, checkpoint=checkpoint)
@@ -389,7 +390,7 @@ def test_the_siamese_stage_is_judged_by_its_loss_and_stages_have_their_own_setti
     dev = load_split(store, recipe, "valid", statistics=first.statistics)
     seed_everything(1)
     head, steps = make_head("siamese", recipe.options, first.specs, 5), []
-    accelerator = accelerator_on("cpu", "no")
+    accelerator = accelerator_on("cpu", "fp32")
     found = train(head, first, dev, recipe.training, accelerator, on_step=lambda done, most: steps.append((done, most)))
     by_stage = {stage: [e for e in found.epochs if e.stage == stage] for stage in head.stages}
     assert [len(epochs) for epochs in by_stage.values()] == [2, 1, 2, 2, 4, 2]

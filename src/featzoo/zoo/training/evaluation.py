@@ -1,0 +1,48 @@
+"""A head's losses and predictions on a split, in 32 bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featzoo.devices import facts_of, float32_products, settings_for
+from featzoo.zoo.data.split import Array, Split
+from featzoo.zoo.head import Head
+
+
+@torch.no_grad()
+def evaluate(
+    head: Head, split: Split, batch_size: int, device: torch.device, stage: str
+) -> tuple[dict[str, float], Array]:
+    """Mean loss terms, and (N, K) float64 numbers or probabilities in the split's order; in 32 bit, without dropout.
+
+    The same weights, split and batch size give the same digits, because the batches are always the same.
+    """
+    head.eval()
+    terms: dict[str, list[Tensor]] = {}
+    predicted: list[Tensor] = []
+    order: list[Array] = []
+    with float32_products(device):
+        for rows, batch in split.batches(batch_size):
+            batch = batch.to(device)
+            outputs = head(batch.inputs)
+            for name, term in head.losses(outputs, batch.targets, stage).items():
+                terms.setdefault(name, []).append(term)
+            predicted.append(head.objective.values(outputs["prediction"]))
+            order.append(rows)
+    # Read together at the end, so that device and host do not wait for each other before.
+    found = torch.cat(predicted).cpu().double().numpy()  # (N, K)
+    predictions = np.empty_like(found)
+    predictions[np.concatenate(order)] = found
+    means = {name: torch.stack(values).tolist() for name, values in terms.items()}
+    losses = {
+        name: sum(mean * len(rows) for mean, rows in zip(values, order, strict=True)) / len(split)
+        for name, values in means.items()
+    }
+    return {**losses, "total": sum(losses.values())}, predictions
+
+
+def evaluation_batch(batch_size: int, device: torch.device) -> int:
+    """The batch size of a final evaluation, for which a GPU has more room than in training."""
+    return batch_size * settings_for(facts_of(device)).evaluation
