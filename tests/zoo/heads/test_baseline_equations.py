@@ -394,12 +394,12 @@ def test_mmims_scores_are_cosines_of_what_the_fusion_predicts(tiny_bert):
         vector = head.parts["audio"](inputs["audio"])
         parts = [head.encoder(inputs["text"]), vector, head.parts["vision"](inputs["vision"])]
         fused = head.fuse(torch.cat(parts, dim=1))
-    rows = [0, 1, 3, 4, 5]  # clip 2 has no sound
+    assert out["there_audio"].tolist() == [True, True, False, True, True, True]  # clip 2 has no sound
     guessed = (fused @ head.predict["audio"].weight.T + head.predict["audio"].bias).detach()
-    for a, i in enumerate(rows):
-        for b, j in enumerate(rows):
+    for i in (0, 1, 3, 4, 5):
+        for j in (0, 1, 3, 4, 5):
             cosine = float(guessed[i] @ vector[j] / guessed[i].norm() / vector[j].norm())
-            assert float(out["scores_audio"][a, b]) == pytest.approx(cosine, abs=1e-5)
+            assert float(out["scores_audio"][i, j]) == pytest.approx(cosine, abs=1e-5)
 
 
 def test_gaussians_are_those_of_torch():
@@ -412,6 +412,11 @@ def test_gaussians_are_those_of_torch():
     assert float(gaussian_entropy(t(samples))) == pytest.approx(float(expected), rel=1e-5)  # float32 inside
     assert float(gaussian_entropy(t(samples[:1]))) == 0.0
     assert math.isfinite(float(gaussian_entropy(t(samples[:2]))))
+    for count in (0, 1, 2, 9):
+        chosen = torch.arange(30) % 3 == 1
+        chosen &= chosen.cumsum(0) <= count
+        alone = float(gaussian_entropy(t(samples)[chosen]))
+        assert float(gaussian_entropy(t(samples), chosen)) == pytest.approx(alone, rel=1e-5)
 
 
 def test_mmims_q_learns_from_l_q_alone(tiny_bert):

@@ -6,7 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from featzoo.zoo.nn.losses import absolute_error, half_distance, info_nce, masked_mean
+from featzoo.zoo.nn.losses import (
+    absolute_error,
+    central_moment_discrepancy,
+    half_distance,
+    info_nce,
+    masked_mean,
+    orthogonality,
+    predictive_nce,
+)
 from zoo.oracles import h
 
 
@@ -77,3 +85,41 @@ def test_the_literal_weight_drives_views_apart(weight, aligned):
         optimizer.step()
     cosine = F.cosine_similarity(a, b, dim=-1).mean().item()
     assert cosine > 0.8 if aligned else cosine < -0.8
+
+
+def some_there(count):
+    """(9,) bool with this many true, not side by side."""
+    there = torch.zeros(9, dtype=torch.bool)
+    there[torch.arange(9)[::2].tolist()[:count]] = True
+    return there
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_contrastive_losses_by_mask_are_those_of_the_items_that_exist(count):
+    logits = 4 * torch.randn(9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    there = some_there(count)
+    for loss in (info_nce, predictive_nce):
+        masked, indexed = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+        by_mask, by_index = loss(masked, there), loss(indexed[there][:, there])
+        (by_mask + by_index).backward()
+        torch.testing.assert_close(by_mask, by_index, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(masked.grad, indexed.grad, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_distances_by_mask_are_those_of_the_clips_that_exist(count):
+    a, b = torch.rand(2, 9, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    there, other = some_there(count), some_there(3)
+    pairs = [
+        (lambda a, b: orthogonality(a, b, there), lambda a, b: orthogonality(a[there], b[there])),
+        (
+            lambda a, b: central_moment_discrepancy(a, b, 5, there, other),
+            lambda a, b: central_moment_discrepancy(a[there], b[other]),
+        ),
+    ]
+    for by_mask, by_index in pairs:
+        masked, indexed = a.clone().requires_grad_(), a.clone().requires_grad_()
+        found, expected = by_mask(masked, b), by_index(indexed, b)
+        (found + expected).backward()
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(masked.grad, indexed.grad, atol=1e-6, rtol=1e-6)

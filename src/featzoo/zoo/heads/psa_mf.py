@@ -145,7 +145,8 @@ class PsaMf(Head):
         layers = len(self.encoder.layers)
         states |= enumerate(self.encoder.run(joined, mask, self.text_layers, layers), self.text_layers + 1)
         pooled = self._pool(last, text)  # (B, H)
-        outputs = {f"clm_{m}": _pairs(self.match[m], pooled, pseudo[m], there[:, i]) for i, m in enumerate(MODALITIES)}
+        outputs: Outputs = {f"clm_{m}": self.match[m](pooled, pseudo[m]) for m in MODALITIES}  # (B, B) each
+        outputs |= {f"there_{m}": there[:, i] for i, m in enumerate(MODALITIES)}
         # A state below the first is in the inputs, pooled.
         aligned = self._pool(states[self.align], text) if self.align in states else inputs[ALIGNED].values[:, 0]
         outputs |= self._align(aligned, vector, given.mask[:, 0])
@@ -205,7 +206,7 @@ class PsaMf(Head):
         sentiment, personality = self.align_sentiment(text), self.align_personality(vector)  # (B, h)
         distance = half_distance(sentiment, personality, given)
         return {
-            "ccl": _pairs(self.align_match, sentiment, personality, given),
+            "ccl": self.align_match(sentiment, personality),  # (B, B)
             "distance": distance,
             "ps": self.align_out(self.align_target(text)),  # (B, K)
             "aligned": given,
@@ -237,11 +238,12 @@ class PsaMf(Head):
             far, near = 1 - 2 * distance, 2 * distance
         error = masked_mean(self.objective.each(outputs["ps"], targets), outputs["aligned"])
         task = self.objective.terms(outputs["prediction"], targets, l1=absolute_error)
+        matched = [info_nce(outputs[f"clm_{m}"], outputs[f"there_{m}"]) for m in MODALITIES]
         return {
             **{name: l1 * term for name, term in task.items()},
-            "l_ccl": ccl * far * info_nce(outputs["ccl"]),
+            "l_ccl": ccl * far * info_nce(outputs["ccl"], outputs["aligned"]),
             "l_ps": ps * near * error,
-            "l_clm": clm * sum((info_nce(outputs[f"clm_{m}"]) for m in MODALITIES), torch.zeros_like(distance)),
+            "l_clm": clm * torch.stack(matched).sum(),
         }
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -287,9 +289,3 @@ def _dropped(given: Padded, share: float) -> Padded:
     """The same modality with some clips' steps masked out."""
     kept = torch.rand(len(given.mask), device=given.mask.device) >= share  # (B,)
     return given._replace(mask=given.mask & kept[:, None])
-
-
-def _pairs(unit: nn.Module, left: Tensor, right: Tensor, there: Tensor) -> Tensor:
-    """Logits among the clips where both views exist: (B', B')."""
-    logits: Tensor = unit(left[there], right[there])
-    return logits

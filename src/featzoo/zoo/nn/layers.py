@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from featzoo.zoo.nn.recurrent import run_recurrent
 
 
 class MaskedLSTM(nn.Module):
@@ -39,19 +40,7 @@ class MaskedLSTM(nn.Module):
         Returns:
             (B, T, H) and (B, H), 0 past the end of a sequence and for an empty one.
         """
-        length = mask.sum(dim=1)  # (B,)
-        # Packing does not allow empty sequences: they get one step, and their results are masked.
-        # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
-        kind = values.device.type
-        if kind == "cpu":
-            values = values.to(next(self.lstm.parameters()).dtype)
-        packed = pack_padded_sequence(values, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
-        with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
-            out, (last, _) = self.lstm(packed)
-        steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
-        present = (length > 0)[:, None].to(steps.dtype)  # (B, 1)
-        state = torch.cat([last[-2], last[-1]], dim=1) if self.lstm.bidirectional else last[-1]  # (B, H)
-        return steps * mask[:, :, None].to(steps.dtype), state * present
+        return run_recurrent(self.lstm, values, mask)
 
 
 class MaskedAttention(nn.Module):

@@ -7,42 +7,46 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def info_nce(logits: Tensor) -> Tensor:
+def info_nce(logits: Tensor, there: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE: the mean of the cross entropies of rows and of columns, with the diagonal as target.
 
     Args:
         logits: (B, B) scaled similarities of B items in one view to the same B items in another.
+        there: (B,) bool, the items that exist in both views; the others are left out. None for all.
 
     Returns:
-        A scalar; 0 for B = 0 (nothing to align) and B = 1 (nothing to distinguish).
+        A scalar; 0 without items (nothing to align) and with one (nothing to distinguish).
 
     Reference:
         Radford et al. 2021 (CLIP), figure 3.
     """
-    if logits.shape[0] == 0:
-        return logits.sum() * 0.0
-    right = torch.arange(len(logits), device=logits.device)  # (B,)
-    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
+    return (predictive_nce(logits, there) + predictive_nce(logits.T, there)) / 2
 
 
-def predictive_nce(logits: Tensor) -> Tensor:
+def predictive_nce(logits: Tensor, there: Tensor | None = None) -> Tensor:
     """InfoNCE in one direction: the mean cross entropy of the rows, with the diagonal as target.
 
     Args:
         logits: (B, B) scores of B predictions (rows) for B items (columns).
+        there: (B,) bool, the items that exist; the others are left out. None for all.
 
     Returns:
-        A scalar; 0 for B = 0 and B = 1.
+        A scalar; 0 without items and with one.
 
     Reference:
         van den Oord, Li, Vinyals 2018, equation 4.
     """
     if logits.shape[0] == 0:
         return logits.sum() * 0.0
-    return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+    right = torch.arange(len(logits), device=logits.device)  # (B,)
+    if there is None:
+        return F.cross_entropy(logits, right)
+    # A mask instead of an index: the number of items need not be known, so the device is not waited for.
+    kept = logits.masked_fill(~(there[:, None] & there), torch.finfo(logits.dtype).min)  # (B, B)
+    return masked_mean(F.cross_entropy(kept, right, reduction="none"), there)
 
 
-def orthogonality(a: Tensor, b: Tensor) -> Tensor:
+def orthogonality(a: Tensor, b: Tensor, there: Tensor | None = None) -> Tensor:
     """The overlap of two representations of the same clips: the mean square of the entries of A^T B.
 
     Columns are centred over the batch, then rows scaled to length 1.
@@ -50,6 +54,7 @@ def orthogonality(a: Tensor, b: Tensor) -> Tensor:
     Args:
         a: (B, D).
         b: (B, E).
+        there: (B,) bool, the clips that have both; the others are left out. None for all.
 
     Returns:
         ||A^T B||_F^2 / (D E), a scalar; 0 for fewer than two clips.
@@ -57,19 +62,22 @@ def orthogonality(a: Tensor, b: Tensor) -> Tensor:
     Reference:
         Bousmalis et al. 2016 (domain separation networks), equation 5, over the number of entries.
     """
-    if len(a) < 2:
-        return (a.sum() + b.sum()) * 0.0
-    a, b = (F.normalize(x - x.mean(dim=0), dim=1) for x in (a, b))  # (B, D), (B, E)
-    return (a.T @ b).square().mean()  # (D, E) to a scalar
+    weights = torch.ones_like(a[:, 0]) if there is None else there.to(a.dtype)  # (B,)
+    a, b = (F.normalize((x - _mean(x, weights)) * weights[:, None], dim=1) for x in (a, b))  # (B, D), (B, E)
+    return (a.T @ b).square().mean() * (weights.sum() > 1)  # (D, E) to a scalar
 
 
-def central_moment_discrepancy(x: Tensor, y: Tensor, moments: int = 5) -> Tensor:
+def central_moment_discrepancy(
+    x: Tensor, y: Tensor, moments: int = 5, x_there: Tensor | None = None, y_there: Tensor | None = None
+) -> Tensor:
     """The difference of two distributions on [0, 1]^D: distances of means and of central moments of order 2 to K.
 
     Args:
         x: (B, D) samples of one.
         y: (C, D) samples of the other.
         moments: K.
+        x_there: (B,) bool, the samples that exist; the others are left out. None for all.
+        y_there: (C,), the same for the other.
 
     Returns:
         A scalar; 0 if either has no sample.
@@ -77,14 +85,20 @@ def central_moment_discrepancy(x: Tensor, y: Tensor, moments: int = 5) -> Tensor
     Reference:
         Zellinger et al. 2017, definition 2, with b - a = 1.
     """
-    if not (len(x) and len(y)):
-        return (x.sum() + y.sum()) * 0.0
-    means = x.mean(dim=0), y.mean(dim=0)  # (D,)
+    of_x, of_y = (
+        torch.ones_like(z[:, 0]) if there is None else there.to(z.dtype) for z, there in ((x, x_there), (y, y_there))
+    )  # (B,), (C,)
+    means = _mean(x, of_x), _mean(y, of_y)  # (D,)
     x, y = x - means[0], y - means[1]
     total: Tensor = torch.linalg.vector_norm(means[0] - means[1])
     for order in range(2, moments + 1):
-        total = total + torch.linalg.vector_norm((x**order).mean(dim=0) - (y**order).mean(dim=0))
-    return total
+        total = total + torch.linalg.vector_norm(_mean(x**order, of_x) - _mean(y**order, of_y))
+    return total * ((of_x.sum() > 0) & (of_y.sum() > 0))
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of the rows of (B, D): (D,); 0 if all weights are 0."""
+    return (values * weights[:, None]).sum(dim=0) / weights.sum().clamp(min=1.0)
 
 
 def half_distance(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:

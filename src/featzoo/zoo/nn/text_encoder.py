@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
@@ -14,7 +13,7 @@ from featzoo.zoo.head import Head, Inputs, Padded, Role, groups
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.split_encoder import pretrained, untrained
-from featzoo.zoo.nn.text_windows import Folded, folded, framed
+from featzoo.zoo.nn.text_windows import Folded, folded, framed, single
 
 CONFIG = "encoder.json"
 ROLES = {
@@ -104,7 +103,7 @@ class TextEncoder(nn.Module):
             there = text.mask[:, :1]  # (B, 1)
             vector = self(text)[:, None]  # (B, 1, H)
             return Padded(vector, there, there[:, :, None].expand(vector.shape))
-        read = self.windows(text) if self.window else Folded(text, torch.ones_like(text.mask[:, :1]))
+        read = self.windows(text) if self.window else single(text)
         return read.unfolded(self.states(read.text, frozen)[-1])
 
     def distilled(self, inputs: Inputs) -> Inputs | None:

@@ -15,28 +15,32 @@ class Folded(NamedTuple):
 
     Attributes:
         text: (P, W) token ids or (P, W, H) hidden states, one window per row.
-        there: (B, N) bool: the text of each window and its place in the text, row by row.
+        owner: (P,) the row of each window's text in the batch.
+        place: (P,) the number of each window in its text.
+        shape: B texts and N places for windows in each.
     """
 
     text: Padded
-    there: Tensor
+    owner: Tensor
+    place: Tensor
+    shape: tuple[int, int]
 
     def unfolded(self, states: Tensor) -> Padded:
         """(P, W, H) hidden states, the windows of a text one after the other: (B, N * W, H)."""
-        count, size = self.there.shape[1], states.shape[1]
-        values = states.new_zeros(*self.there.shape, *states.shape[1:])  # (B, N, W, H)
+        at, size = (self.owner, self.place), states.shape[1]
+        values = states.new_zeros(*self.shape, *states.shape[1:])  # (B, N, W, H)
         mask = torch.zeros(*values.shape[:3], dtype=torch.bool, device=values.device)  # (B, N, W)
-        values[self.there], mask[self.there] = states, self.text.mask
+        values, mask = values.index_put(at, states), mask.index_put(at, self.text.mask)
         values, mask = values.flatten(1, 2), mask.flatten(1, 2)  # (B, N * W, H), (B, N * W)
         values = values * mask[:, :, None]
-        return Padded(values, mask, mask[:, :, None].expand(len(values), count * size, values.shape[2]))
+        return Padded(values, mask, mask[:, :, None].expand(len(values), self.shape[1] * size, values.shape[2]))
 
     def average(self, vectors: Tensor) -> Tensor:
         """(P, H) vectors of windows to (B, H) of texts, with windows weighted by their tokens; 0 without windows."""
+        texts = self.shape[0]
         tokens = self.text.mask.sum(dim=1).to(vectors.dtype)  # (P,)
-        owner = self.there.nonzero()[:, 0]  # (P,)
-        total = vectors.new_zeros(len(self.there), vectors.shape[1]).index_add(0, owner, vectors * tokens[:, None])
-        count = vectors.new_zeros(len(self.there)).index_add(0, owner, tokens)  # (B,)
+        total = vectors.new_zeros(texts, vectors.shape[1]).index_add(0, self.owner, vectors * tokens[:, None])
+        count = vectors.new_zeros(texts).index_add(0, self.owner, tokens)  # (B,)
         return total / count.clamp(min=1.0)[:, None]  # (B, H)
 
 
@@ -54,7 +58,10 @@ def framed(text: Padded, size: int) -> Padded:
     inner = (steps - 2).clamp(min=0)  # (B,)
     windows = torch.where(steps > 2, (inner + size - 3) // (size - 2), 1)  # (B,)
     length = torch.where(steps > 2, inner + 2 * windows, steps)  # (B,)
-    place = torch.arange(max(1, int(length.max())), device=length.device)  # (T',)
+    # As long as the windows of a text of T tokens, one of which is in the batch; asking for it would wait for a GPU.
+    longest = text.mask.shape[1]
+    whole = longest - 2 + 2 * ((longest + size - 5) // (size - 2)) if longest > 2 else longest
+    place = torch.arange(max(1, whole), device=length.device)  # (T',)
     mask = place < length[:, None]  # (B, T')
     within = place % size  # (T',)
     source = (place // size * (size - 2) + within).expand(mask.shape)  # (B, T')
@@ -81,11 +88,18 @@ def folded(text: Padded, size: int, drawn: int = 0) -> Folded:
     there = mask.any(dim=2) | first  # (B, N); an encoder reads at least one window, if an empty one
     if drawn:
         there = there & _some(there, drawn)
-    values, mask = values[there], mask[there]  # (P, W, ...), (P, W)
-    longest = max(1, int(mask.sum(dim=1).max()))  # short texts need not be padded to a whole window
-    values, mask = values[:, :longest], mask[:, :longest]
+    # The only place where the device is waited for: windows that do not exist would cost more to encode.
+    owner, place = there.nonzero(as_tuple=True)  # (P,) each
+    longest = size if there.shape[1] > 1 else min(size, max(1, text.mask.shape[1]))  # a short text is one short window
+    values, mask = values[owner, place, :longest], mask[owner, place, :longest]  # (P, W, ...), (P, W)
     observed = mask if values.dim() == 2 else mask[:, :, None].expand(values.shape)
-    return Folded(Padded(values, mask, observed), there)
+    return Folded(Padded(values, mask, observed), owner, place, (there.shape[0], there.shape[1]))
+
+
+def single(text: Padded) -> Folded:
+    """Texts that are read at once, as one window each."""
+    owner = torch.arange(len(text.mask), device=text.mask.device)  # (B,)
+    return Folded(text, owner, torch.zeros_like(owner), (len(text.mask), 1))
 
 
 def _some(there: Tensor, count: int) -> Tensor:

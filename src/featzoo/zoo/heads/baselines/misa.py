@@ -125,18 +125,13 @@ class Misa(EncoderHead):
         task, sim, diff, recon = self.options.weights
         there = {m: outputs[f"there_{m}"] for m in MODALITIES}
         pairs = list(combinations(MODALITIES, 2))
+        shared = {m: outputs[f"shared_{m}"] for m in MODALITIES}  # (B, d)
+        private = {m: outputs[f"private_{m}"] for m in MODALITIES}  # (B, d)
         similar = [
-            central_moment_discrepancy(
-                outputs[f"shared_{a}"][there[a]], outputs[f"shared_{b}"][there[b]], self.options.moments
-            )
-            for a, b in pairs
+            central_moment_discrepancy(shared[a], shared[b], self.options.moments, there[a], there[b]) for a, b in pairs
         ]
-        different = [
-            orthogonality(outputs[f"private_{m}"][there[m]], outputs[f"shared_{m}"][there[m]]) for m in MODALITIES
-        ]
-        for a, b in pairs:
-            both = there[a] & there[b]
-            different.append(orthogonality(outputs[f"private_{a}"][both], outputs[f"private_{b}"][both]))
+        different = [orthogonality(private[m], shared[m], there[m]) for m in MODALITIES]
+        different += [orthogonality(private[a], private[b], there[a] & there[b]) for a, b in pairs]
         rebuilt = [_distance(outputs[f"whole_{m}"], outputs[f"decoded_{m}"], there[m]) for m in MODALITIES]
         (error,) = self.objective.terms(outputs["prediction"], targets, task=squared_error).values()
         return {

@@ -103,14 +103,15 @@ class Mmim(EncoderHead):
         self.out = nn.Linear(options.fusion, targets)
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """`prediction` (B, K), log densities (B,), scores (B', B'), and what entropies are estimated from."""
+        """`prediction` (B, K), log densities (B,), scores (B, B), and what entropies are estimated from."""
         vectors = {"text": self.encoder(inputs["text"])} | {m: self.parts[m](inputs[m]) for m in HEARD_AND_SEEN}
         there = {m: inputs[m].mask.any(dim=1) for m in MODALITIES}  # (B,)
         fused = self.fuse(torch.cat([vectors[m] for m in MODALITIES], dim=1))  # (B, fusion)
         outputs: Outputs = {"prediction": self.out(fused)}
         for m in MODALITIES:
-            guessed = F.normalize(self.predict[m](fused[there[m]]), dim=1)  # (B', D)
-            outputs[f"scores_{m}"] = guessed @ F.normalize(vectors[m][there[m]], dim=1).T  # (B', B')
+            guessed = F.normalize(self.predict[m](fused), dim=1)  # (B, D)
+            outputs[f"scores_{m}"] = guessed @ F.normalize(vectors[m], dim=1).T  # (B, B)
+            outputs[f"there_{m}"] = there[m]
         text = vectors["text"]
         for m in HEARD_AND_SEEN:
             outputs[f"both_{m}"] = there["text"] & there[m]
@@ -123,14 +124,14 @@ class Mmim(EncoderHead):
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
         """task (mean absolute error), l_cpc, l_ba and l_q; the entropy is part of l_ba only in training."""
-        cpc = sum((predictive_nce(outputs[f"scores_{m}"]) for m in MODALITIES), targets.new_zeros(()))
+        cpc = torch.stack([predictive_nce(outputs[f"scores_{m}"], outputs[f"there_{m}"]) for m in MODALITIES]).sum()
         bound, guess = targets.new_zeros(()), targets.new_zeros(())
         for m in HEARD_AND_SEEN:
             both = outputs[f"both_{m}"]
             bound = bound + masked_mean(outputs[f"ba_{m}"], both)
             guess = guess + masked_mean(outputs[f"q_{m}"], both)
             if self.training:
-                bound = bound + self._entropy(m, outputs[f"vector_{m}"][both], targets[both].mean(dim=1))
+                bound = bound + self._entropy(m, outputs[f"vector_{m}"], targets.mean(dim=1).sign() * both)
         return {
             "task": absolute_error(outputs["prediction"], targets),
             "l_cpc": self.options.alpha * cpc,
@@ -138,16 +139,26 @@ class Mmim(EncoderHead):
             "l_q": -guess,
         }
 
-    def _entropy(self, modality: str, values: Tensor, labels: Tensor) -> Tensor:
-        """H of (B', D) values from this and earlier batches; 0 until the history is full. Adds to the history."""
+    def _entropy(self, modality: str, values: Tensor, side: Tensor) -> Tensor:
+        """H of (B, D) values from this and earlier batches; 0 until the history is full. Adds to the history.
+
+        Args:
+            modality: The name in the history.
+            values: (B, D).
+            side: (B,) sign of each clip's label; 0 leaves it out.
+        """
+        history = self.options.history
+        kept = [(f"{modality}_values_{age}", f"{modality}_side_{age}") for age in range(history)]
+        each = [
+            (values, side),
+            *([self.memory[n].to(values) for n in names] for names in kept if names[0] in self.memory),
+        ]
         total = values.new_zeros(())
-        for side, chosen in (("positive", labels > 0), ("negative", labels < 0)):
-            names = [f"{modality}_{side}_{age}" for age in range(self.options.history)]
-            now, earlier = values[chosen], [self.memory[n].to(values) for n in names if n in self.memory]
-            if len(earlier) == len(names):
-                total = total + gaussian_entropy(torch.cat([now, *earlier])) / 2
-            kept = [now.detach(), *earlier][: len(names)]
-            self.memory |= dict(zip(names, kept, strict=False))
+        if len(each) == history + 1:
+            samples, sides = (torch.cat(parts) for parts in zip(*each, strict=True))  # (N, D), (N,)
+            total = (gaussian_entropy(samples, sides > 0) + gaussian_entropy(samples, sides < 0)) / 2
+        for names, pair in zip(kept, each, strict=False):
+            self.memory |= {name: part.detach() for name, part in zip(names, pair, strict=True)}
         return total
 
     def prepare(self, targets: Tensor) -> None:
@@ -180,20 +191,22 @@ def log_density(values: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return -(squared + log_variance + math.log(2 * math.pi)).sum(dim=1) / 2  # (B,)
 
 
-def gaussian_entropy(samples: Tensor, ridge: float = 1e-4) -> Tensor:
+def gaussian_entropy(samples: Tensor, chosen: Tensor | None = None, ridge: float = 1e-4) -> Tensor:
     """Entropy in nats of the Gaussian with the samples' covariance, log det(2 pi e S) / 2.
 
     Args:
         samples: (N, D).
+        chosen: (N,) bool, the samples that count; None for all.
         ridge: Added to every variance, so that few samples do not give minus infinity.
 
     Returns:
         A scalar; 0 for fewer than two samples.
     """
-    if len(samples) < 2:
-        return samples.sum() * 0.0
-    centred = (samples - samples.mean(dim=0)).float()  # (N, D)
-    width = samples.shape[1]
-    covariance = centred.T @ centred / len(samples) + ridge * torch.eye(width, device=samples.device)  # (D, D)
+    # By weights instead of an index: their number need not be known, so the device is not waited for.
+    weights = torch.ones_like(samples[:, 0]) if chosen is None else chosen.to(samples.dtype)  # (N,)
+    count, width = weights.sum().clamp(min=1.0), samples.shape[1]
+    mean = (samples * weights[:, None]).sum(dim=0) / count  # (D,)
+    centred = ((samples - mean) * weights[:, None]).float()  # (N, D)
+    covariance = centred.T @ centred / count + ridge * torch.eye(width, device=samples.device)  # (D, D)
     entropy: Tensor = (torch.logdet(covariance) + width * math.log(2 * math.pi * math.e)) / 2
-    return entropy
+    return entropy * (weights.sum() > 1)

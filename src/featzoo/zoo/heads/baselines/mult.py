@@ -143,7 +143,7 @@ class Transformer(nn.Module):
         return normed
 
     def _embedded(self, steps: Tensor) -> Tensor:
-        scaled = math.sqrt(steps.shape[2]) * steps + positions(steps.shape[1], steps.shape[2]).to(steps)  # (B, T, D)
+        scaled = math.sqrt(steps.shape[2]) * steps + positions(steps.shape[1], steps.shape[2], steps.device).to(steps)
         return F.dropout(scaled, self.dropout, self.training)
 
 
@@ -170,13 +170,13 @@ class Layer(nn.Module):
         return stepped
 
 
-def positions(steps: int, width: int) -> Tensor:
+def positions(steps: int, width: int, device: torch.device | None = None) -> Tensor:
     """(T, D) sinusoidal position embeddings: sines in the first half of the columns, cosines in the second.
 
     Reference:
         Vaswani et al. 2017, section 3.5, columns reordered.
     """
     half = (width + 1) // 2
-    rate = torch.exp(-math.log(10000.0) * torch.arange(half) / half)  # (D / 2,)
-    angle = torch.arange(steps)[:, None] * rate[None]  # (T, D / 2)
+    rate = torch.exp(-math.log(10000.0) * torch.arange(half, device=device) / half)  # (D / 2,)
+    angle = torch.arange(steps, device=device)[:, None] * rate[None]  # (T, D / 2)
     return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width]  # (T, D)

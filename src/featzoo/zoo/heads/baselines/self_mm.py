@@ -145,16 +145,16 @@ class SelfMM(EncoderHead):
             moves = (epoch > 1) & outputs[f"there_{m}"][:, None] & made.isfinite()
             memory[f"label_{m}"][rows] = torch.where(moves, after, before)
         for name in self.widths:
-            here = rows[outputs[f"there_{name}"]]
-            memory[f"feature_{name}"][here] = outputs[f"feature_{name}"][outputs[f"there_{name}"]].float()
-            memory[f"met_{name}"][here] += 1
+            there, features, met = outputs[f"there_{name}"], memory[f"feature_{name}"], memory[f"met_{name}"]
+            features[rows] = torch.where(there[:, None], outputs[f"feature_{name}"].float(), features[rows])
+            met[rows] = met[rows] + there
 
     def _ratio(self, name: str, feature: Tensor) -> Tensor:
         """alpha of (B, D) features: (B, K); NaN without clips on both sides."""
-        met = self.memory[f"met_{name}"] > 0
-        kept, labels = self.memory[f"feature_{name}"][met], self.memory[f"label_{name}"][met]  # (N', D), (N', K)
+        met = self.memory[f"met_{name}"][:, None] > 0  # (N, 1)
+        kept, labels = self.memory[f"feature_{name}"], self.memory[f"label_{name}"]  # (N, D), (N, K)
         to_positive, to_negative = (
-            torch.linalg.vector_norm(feature[:, None] - _centre(kept, side), dim=2)  # (B, K)
+            torch.linalg.vector_norm(feature[:, None] - _centre(kept, side & met), dim=2)  # (B, K)
             for side in (labels > 0, labels < 0)
         )
         ratio: Tensor = (to_negative - to_positive) / (to_positive + 1e-8)

@@ -64,8 +64,9 @@ def read_text(encoder: TextEncoder, text: Padded, positions: Padded | None, bins
     # The index in the text of each token of each window; positions and masks are indexed in the same way.
     number = torch.arange(text.mask.shape[1], device=text.mask.device).expand(text.mask.shape)  # (B, T)
     read = encoder.windows(Padded(number, text.mask, text.mask))
-    owner = read.there.nonzero()[:, 0]  # (P,)
-    ids, where, keys = (each[owner].gather(1, read.text.values) for each in (text.values, where, keys))  # (P, W) each
+    ids, where, keys = (
+        each[read.owner].gather(1, read.text.values) for each in (text.values, where, keys)
+    )  # (P, W) each
     own = _read(encoder, Padded(ids, read.text.mask, read.text.mask), where, keys & read.text.mask, bins)
     # A window of only special tokens has no attention on words: its share is not counted.
     shares = read.average(own.shares)  # (B, M)

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from featzoo.weights.imports import torchvision_module
 from featzoo.zoo.head import Padded
 from featzoo.zoo.heads.siamese.augmentation import augment, centre_crop, random_crop
 from featzoo.zoo.nn.layers import masked_average
+from featzoo.zoo.nn.recurrent import run_recurrent
 
 LAYERS = {"resnet50": (3, 4, 6, 3), "resnet18": (2, 2, 2, 2), "resnet10": (1, 1, 1, 1)}
 
@@ -76,10 +76,12 @@ class FrameNetwork(nn.Module):
         clips, steps, _ = given.values.shape
         frames = given.values.view(clips, steps, self.height, self.width, 3) / 255  # (B, T, H, W, 3)
         frames = augment(random_crop(frames, self.crop)) if self.training else centre_crop(frames, self.crop)
-        true = frames[given.mask].permute(0, 3, 1, 2)  # (F, 3, crop, crop)
+        # Waits for the device: the batch norm must not see padding.
+        at = given.mask.nonzero(as_tuple=True)  # (F,) clips and (F,) steps
+        true = frames[at].permute(0, 3, 1, 2)  # (F, 3, crop, crop)
         seen = given.values.new_zeros(clips, steps, self.depth)  # (B, T, 2048)
         if len(true):
-            seen[given.mask] = self.backbone(2 * true - 1).to(seen.dtype)
+            seen = seen.index_put(at, self.backbone(2 * true - 1).to(seen.dtype))
         out: Tensor = self.dense(self.dropout(masked_average(seen, given.mask)))  # (B, Q)
         return out
 
@@ -124,10 +126,7 @@ class TextNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
-        # Packing does not allow empty sequences: they get one step, and the head masks their vectors.
-        length = given.mask.sum(dim=1).clamp(min=1).cpu()  # (B,)
-        packed = pack_padded_sequence(self.dropout(given.values), length, batch_first=True, enforce_sorted=False)
-        steps, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=given.mask.shape[1])
+        steps, _ = run_recurrent(self.gru, self.dropout(given.values), given.mask)  # (B, T, Q)
         score = torch.tanh(self.score(steps)).squeeze(2)  # (B, T)
         # Not -inf, because a softmax over nothing is NaN.
         weight = score.masked_fill(~given.mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)

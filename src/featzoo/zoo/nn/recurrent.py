@@ -1,0 +1,79 @@
+"""LSTMs and GRUs over the true steps of padded sequences, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+def run_recurrent(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a network over the true steps of each sequence.
+
+    Args:
+        rnn: The network, with `batch_first=True`.
+        values: (B, T, D), T > 0.
+        mask: (B, T) bool, true steps first.
+
+    Returns:
+        The last layer's output at every step, (B, T, H), and its state after the last step that it reads, (B, H); both
+        have twice the width if `rnn` is bidirectional. They are 0 past the end of a sequence and for an empty one.
+    """
+    steps, last = (_packed if values.device.type == "cpu" else _padded)(rnn, values, mask)
+    present = mask.any(dim=1, keepdim=True).to(steps.dtype)  # (B, 1)
+    return steps * mask[:, :, None].to(steps.dtype), last * present
+
+
+def _packed(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """On the CPU: only true steps are computed."""
+    # Packing does not allow empty sequences: they get one step, and their results are masked.
+    length = mask.sum(dim=1).clamp(min=1)  # (B,)
+    # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
+    values = values.to(next(rnn.parameters()).dtype)
+    packed = pack_padded_sequence(values, length, batch_first=True, enforce_sorted=False)
+    with torch.autocast("cpu", enabled=False):
+        out, state = rnn(packed)
+    steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
+    last = state[0] if isinstance(state, tuple) else state  # (layers * directions, B, H)
+    return steps, torch.cat([last[-2], last[-1]], dim=1) if rnn.bidirectional else last[-1]
+
+
+def _padded(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """On a GPU: packing would need the lengths on the host, which waits for the device; padding is computed too."""
+    length = mask.sum(dim=1, keepdim=True)  # (B, 1)
+    step = torch.arange(mask.shape[1], device=mask.device)  # (T,)
+    # Each index is used once, so gradients do not depend on the order in which the device adds them.
+    backwards = torch.where(mask, length - 1 - step, step)  # (B, T)
+    end = (length - 1).clamp(min=0)  # (B, 1)
+    last = []
+    for layer in range(rnn.num_layers):
+        forward = _one_way(rnn, layer, "", values)  # (B, T, H)
+        each, last = [forward], [_at(forward, end)[:, 0]]
+        if rnn.bidirectional:
+            reverse = _one_way(rnn, layer, "_reverse", _at(values, backwards))  # (B, T, H)
+            each, last = [forward, _at(reverse, backwards)], [*last, _at(reverse, end)[:, 0]]
+        values = torch.cat(each, dim=2)  # (B, T, 1 or 2 H)
+        if layer < rnn.num_layers - 1:
+            values = F.dropout(values, rnn.dropout, rnn.training)
+    return values, torch.cat(last, dim=1)  # (B, T, 1 or 2 H), (B, 1 or 2 H)
+
+
+def _one_way(rnn: nn.LSTM | nn.GRU, layer: int, way: str, values: Tensor) -> Tensor:
+    """The (B, T, H) of one layer in one direction, from the first step to the last."""
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    weights = [getattr(rnn, f"{kind}_l{layer}{way}") for kind in kinds]
+    start = values.new_zeros(1, len(values), rnn.hidden_size)  # (1, B, H)
+    lstm = isinstance(rnn, nn.LSTM)
+    kernel: Callable[..., Any] = torch.lstm if lstm else torch.gru
+    hidden: Any = (start, start) if lstm else start
+    out: Tensor = kernel(values, hidden, weights, True, 1, 0.0, rnn.training, False, True)[0]
+    return out
+
+
+def _at(values: Tensor, steps: Tensor) -> Tensor:
+    """The steps (B, S) of (B, T, D): (B, S, D)."""
+    return values.gather(1, steps[:, :, None].expand(-1, -1, values.shape[2]))
