@@ -30,6 +30,8 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB
 @STORE
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 is one for each core.")
 @DEVICE
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True,
+              help="Precision of models that have the option; bf16 and fp16 make separate sets.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what is missing, stale, cached or failed; compute nothing.")
 @click.option("--retry", is_flag=True, help="Try clips again that are known to fail.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one clip may take.")
@@ -68,7 +70,9 @@ def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **giv
 
     if given["extractors"] and given["recipe"]:
         raise click.UsageError("give -x or --for, not both")
-    names = ("sources", "extractors", "recipe", "pattern", "rank", "world", "encoding")
+    if given["recipe"] and given["precision"] not in ("auto", "fp32"):
+        raise click.UsageError("a recipe names its features, with their precision: give --precision with -x")
+    names = ("sources", "extractors", "recipe", "pattern", "rank", "world", "encoding", "precision")
     chosen = {name: given.pop(name) for name in names}
     options = ExtractOptions(memory=memory_bytes(memory) if memory else None, **given)
     if run(Selection(**chosen), store, options, dry_run=dry_run, verbose=verbose):

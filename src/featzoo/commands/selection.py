@@ -20,6 +20,7 @@ from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, MissingWei
 from featzoo.extraction.plan import runnable
 from featzoo.extraction.shares import share
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
+from featzoo.extractors.precision import with_precision
 from featzoo.media.clip import Clip
 from featzoo.media.discovery import find_clips
 from featzoo.wording import count, some
@@ -40,6 +41,7 @@ class Selection:
         pattern: Pattern of the clip ids to extract.
         rank: Number of this process's share of the clips, from 0.
         world: Number of shares.
+        precision: auto, fp32, bf16 or fp16; see `extractors.precision.with_precision`.
         encoding: Encoding of transcripts and tables that do not say theirs; detected if None.
     """
 
@@ -51,6 +53,7 @@ class Selection:
     rank: int | None = None
     world: int | None = None
     encoding: str | None = None
+    precision: str = "auto"
 
 
 def select_clips(selection: Selection, path: Path) -> list[Clip]:
@@ -143,7 +146,7 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
             extractor = make_extractor(request)
             extractor.prepare()
             chosen[extractor.key] = extractor
-        return list(chosen.values())
+        return with_precision(list(chosen.values()), selection.precision)
     if selection.recipe:
         return _for_recipe(selection.recipe, path, clips, selection.changes)
     extractors, left_out = runnable(usual_extractors(), clips)
@@ -152,7 +155,7 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
         echo(f"not run: {', '.join(names)}: {short}")
     if not extractors:
         raise FeatzooError("no extractor can run here: `feat doctor` shows what to install")
-    return extractors
+    return with_precision(extractors, selection.precision)
 
 
 def _for_recipe(name: str, path: Path, clips: Sequence[Clip], changes: Mapping[str, Any]) -> list[Extractor]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from featzoo.devices import float32_products
 from featzoo.errors import ClipError, FeatzooError
 from featzoo.extractors.contract import ModelExtractor
 from featzoo.sequence import FeatureSequence, concatenate
+
+LOG = logging.getLogger(__name__)
 
 
 class Window:
@@ -80,12 +85,26 @@ class Window:
         self._hand_on()
 
     def _take(self, waiting: Sequence[tuple[str, Any]]) -> None:
-        with self._guard([name for name, _ in waiting]):
-            encoded = self._extractor.encode([sample for _, sample in waiting], self._device)
+        with self._guard([name for name, _ in waiting]), float32_products(self._device):
+            encoded = self._encoded([sample for _, sample in waiting])
         if len(encoded) != len(waiting):
             raise ValueError(f"encode gave {len(encoded)} sequences for {len(waiting)} samples")
         for (clip_id, _), part in zip(waiting, encoded, strict=True):
             self._parts.setdefault(clip_id, []).append(part)
+
+    def _encoded(self, samples: Sequence[Any]) -> list[FeatureSequence]:
+        """The samples' features; batches that do not fit in the device's memory are halved, from then on."""
+        while True:
+            try:
+                return self._extractor.encode(samples, self._device)
+            except RuntimeError as error:
+                smaller = halved(self._extractor) if type(error).__name__ == "OutOfMemoryError" else None
+                if smaller is None:
+                    raise
+            self._extractor = smaller
+            _free_memory()
+            said = "%s: a batch does not fit in the memory of %s: continuing with batches of half the size"
+            LOG.warning(said, smaller.label, self._device)
 
     def _hand_on(self) -> None:
         waiting = {clip_id for clip_id, _ in self._waiting}
@@ -105,3 +124,20 @@ class Window:
                 raise  # a problem of the machine or the store, not of this clip
             self.drop(clip_id)
             self._fail(clip_id, error)
+
+
+def halved(extractor: ModelExtractor) -> ModelExtractor | None:
+    """The same extractor, with the same features, in batches of half the size; None if they are the smallest."""
+    for option, smallest in (("batch_size", 2), ("batch_seconds", 2.0)):
+        size = getattr(extractor, option, 0)
+        if size >= smallest:
+            half: dict[str, Any] = {option: size // 2 if option == "batch_size" else size / 2}
+            return dataclasses.replace(extractor, **half)
+    return None
+
+
+def _free_memory() -> None:
+    """Give what torch keeps for later tensors back to the device."""
+    import torch
+
+    torch.cuda.empty_cache()

@@ -12,7 +12,8 @@ import numpy as np
 
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
 from featzoo.extractors.audio.speech_pieces import Piece, convolutions, normalised, pieces
-from featzoo.extractors.contract import UNKEYED, ModelExtractor
+from featzoo.extractors.contract import UNKEYED, UNLESS_DEFAULT, ModelExtractor
+from featzoo.extractors.precision import Precision, placed
 from featzoo.media.audio import resample
 from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
@@ -39,6 +40,7 @@ class Speech(ModelExtractor):
         context_seconds: Sound that a window sees on either side and whose frames are dropped.
         channel: The `mix` of all channels (stereo: their mean; surround sound: as ffmpeg mixes it), the `first`, or the
             number of one, from 1.
+        precision: The network's precision: fp32, or bf16 or fp16 (much faster on GPUs).
         batch_seconds: Sound per forward pass, padding included; does not change the features.
 
     Reference:
@@ -67,6 +69,7 @@ class Speech(ModelExtractor):
     window_seconds: float = 30.0
     context_seconds: float = 1.0
     channel: Channel = "mix"
+    precision: Precision = field(default="fp32", metadata=UNLESS_DEFAULT)
     batch_seconds: float = field(default=32.0, metadata=UNKEYED)
 
     def __post_init__(self) -> None:
@@ -154,11 +157,11 @@ class Speech(ModelExtractor):
         for row, piece in enumerate(batch):
             sound[row, : lengths[row]] = torch.from_numpy(piece.samples)
             mask[row, : lengths[row]] = 1
-        encoder = _encoder(self.model, self.name, device, self.digests()["weights"])
+        encoder = _encoder(self.model, self.name, device, self.precision, self.digests()["weights"])
         masks = {"attention_mask": mask.to(device)} if min(lengths) < max(lengths) else {}
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")  # WavLM's own two masks
-            found = encoder(sound.to(device), **masks, output_hidden_states=True)
+            found = encoder(sound.to(device, encoder.dtype), **masks, output_hidden_states=True)
             # transformers 4 and 5 differ in whether the last of hidden_states has had the final norm.
             states = (*found.hidden_states[:-1], found.last_hidden_state)
             weights = self.layer_weights or (1 / len(self.layers),) * len(self.layers)
@@ -241,11 +244,11 @@ def _batches(lengths: Sequence[int], limit: float, padded: bool) -> Iterator[lis
 
 
 @cache
-def _encoder(model: str, extractor: str, device: str, _digest: str) -> Any:
+def _encoder(model: str, extractor: str, device: str, precision: Precision, _digest: str) -> Any:
     """The encoder in eval mode, loaded once per process unless its files change."""
     folder = locate(model, extractor)
     try:
         encoder = transformers_module().AutoModel.from_pretrained(str(folder), local_files_only=True)
     except OSError as error:
         raise MissingWeights(f"no weights of '{model}' in {folder}: {error}") from error
-    return encoder.eval().to(device)
+    return placed(encoder, device, precision)

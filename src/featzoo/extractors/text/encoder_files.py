@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from featzoo.digests import SETTLED_SECONDS
 from featzoo.errors import MissingWeights
+from featzoo.extractors.precision import Precision, placed
 from featzoo.weights.imports import transformers_module
 from featzoo.weights.locate import TOKENIZER_FILES, WEIGHT_FILES, folder_digest, locate
 
@@ -88,7 +89,7 @@ def load_tokenizer(model: str, _digest: str) -> TextTokenizer:
 
 
 @cache
-def load_encoder(model: str, device: str, _digest: str) -> Any:
+def load_encoder(model: str, device: str, precision: Precision, _digest: str) -> Any:
     """The encoder in eval mode, loaded once per process and again if its files change.
 
     Raises:
@@ -101,4 +102,4 @@ def load_encoder(model: str, device: str, _digest: str) -> Any:
         raise MissingWeights(f"no weights of '{model}' in {folder}: {error}") from error
     if getattr(encoder.config, "is_encoder_decoder", False):
         encoder = encoder.get_encoder()
-    return encoder.eval().to(device)
+    return placed(encoder, device, precision)

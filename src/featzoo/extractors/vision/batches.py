@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from featzoo.devices import float32_products
+from featzoo.extractors.precision import DTYPES, Precision
 from featzoo.extractors.vision.faces import BOX, Faces, crop, shrunk
 from featzoo.media.picture import Frame
 from featzoo.sequence import Array, FeatureSequence
 
-Precision = Literal["fp32", "bf16", "fp16"]
-# torch's names of the precisions.
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 # Frames of a long clip are passed on in groups of this size, so that memory stays bounded.
 PIECE = 32
 
@@ -123,8 +122,7 @@ def through(
     mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (preparation.mean, preparation.std))
     pictures = _joined([sample.images for sample in samples], pinned=device != "cpu")
     found = []
-    # Without this, cuDNN would round the factors of float32 convolutions to TF32's 10 bits.
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), float32_products(device):
         for batch in pictures.split(batch_size):
             scaled = batch.to(device, non_blocking=True).float().mul_(preparation.scale).sub_(mean).div_(std)
             if scaled.ndim == 4:

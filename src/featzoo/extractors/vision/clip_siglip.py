@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
-from featzoo.extractors.vision.batches import Pictures, Precision, Preparation, pieces, sequences, through
+from featzoo.extractors.precision import Precision
+from featzoo.extractors.vision.batches import Pictures, Preparation, pieces, sequences, through
 from featzoo.extractors.vision.preprocessing import (
     PREPROCESSOR,
     Demands,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from featzoo.extractors.contract import UNKEYED, UNLESS_DEFAULT, ModelExtractor
-from featzoo.extractors.vision.batches import Pictures, Precision, face_cutter, pieces, sequences, through
+from featzoo.extractors.precision import Precision
+from featzoo.extractors.vision.batches import Pictures, face_cutter, pieces, sequences, through
 from featzoo.extractors.vision.faces import Faces
 from featzoo.extractors.vision.torchvision_networks import (
     build,

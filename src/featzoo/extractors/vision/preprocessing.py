@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.errors import InvalidOption, MissingWeights
-from featzoo.extractors.vision.batches import DTYPES, Precision, Preparation
+from featzoo.extractors.precision import Precision, placed
+from featzoo.extractors.vision.batches import Preparation
 from featzoo.sequence import Array
 from featzoo.weights.imports import check, require, transformers_module
 from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate, read_settings
@@ -191,7 +192,8 @@ def loaded(kind: str, folder: Path, device: str, precision: Precision, **setting
     Raises:
         MissingWeights: If the weights cannot be read or are incomplete.
     """
-    torch, transformers = require("torch", "vision"), transformers_module()
+    require("torch", "vision")
+    transformers = transformers_module()
     try:
         model, found = getattr(transformers, kind).from_pretrained(
             str(folder), local_files_only=True, output_loading_info=True, **settings
@@ -201,7 +203,7 @@ def loaded(kind: str, folder: Path, device: str, precision: Precision, **setting
     if found["missing_keys"]:  # transformers would initialise them randomly
         names = sorted(found["missing_keys"])
         raise MissingWeights(f"{folder} lacks {len(names)} of the weights of {kind}, {names[0]} among them")
-    return model.eval().to(device, getattr(torch, DTYPES[precision]))
+    return placed(model, device, precision)
 
 
 def averaged(found: Any, layers: tuple[int, ...]) -> Any:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from featzoo.errors import InvalidOption, suggestion
-from featzoo.extractors.vision.batches import DTYPES, Precision, Preparation
+from featzoo.extractors.precision import Precision, placed
+from featzoo.extractors.vision.batches import Preparation
 from featzoo.weights.imports import require, torchvision_module
 from featzoo.weights.locate import locate_checkpoint, locate_file
 
@@ -113,7 +114,7 @@ def load_network(
     network = build(model, file is not None, seed, size)
     if file is not None:
         _fill(network, model, file)
-    network.eval().to(device, getattr(torch, DTYPES[precision]), memory_format=torch.channels_last)
+    placed(network, device, precision).to(memory_format=torch.channels_last)
     return up_to(network, layer)
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from featzoo.extractors.contract import UNKEYED, ModelExtractor
-from featzoo.extractors.vision.batches import Pictures, Precision, Preparation, sequences, through
+from featzoo.extractors.precision import Precision
+from featzoo.extractors.vision.batches import Pictures, Preparation, sequences, through
 from featzoo.extractors.vision.preprocessing import (
     PREPROCESSOR,
     Demands,
