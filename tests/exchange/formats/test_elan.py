@@ -68,7 +68,15 @@ def test_the_clips_of_a_recording_are_written_as_tiers_without_overlaps(tmp_path
     store.record(
         [
             Clip("a", media, 1.0, 2.0, (Word("so", 0.0, 0.4), Word("good", 0.4, 1.0)), labels={"valence": 1.5}),
-            Clip("b", media, 1.5, 3.0, (Word("bad", 0.2, 0.9), Word("word")), labels={"valence": -2.0}),
+            Clip(
+                "b",
+                media,
+                1.5,
+                3.0,
+                (Word("bad", 0.2, 0.9), Word("word")),
+                labels={"valence": -2.0},
+                categories={"emotion": "joy"},
+            ),
             Clip("text", words=(Word("no"), Word("media"))),
         ]
     )
@@ -83,6 +91,7 @@ def test_the_clips_of_a_recording_are_written_as_tiers_without_overlaps(tmp_path
         "words 2": [(1700, 2400, "bad")],
         "valence": [(1000, 2000, "1.5")],
         "valence 2": [(1500, 3000, "-2")],
+        "emotion": [(1500, 3000, "joy")],
     }
     assert read.media_descriptors[0]["MEDIA_URL"].endswith("talk.wav")
     with pytest.raises(StoreError, match="exists"):

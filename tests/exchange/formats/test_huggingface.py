@@ -13,7 +13,7 @@ from featzoo.exchange.formats.huggingface import export_huggingface, import_hugg
 from featzoo.media.transcripts import words_of
 
 CLIPS = [
-    Clip("a", split="train", labels={"mood": 0.5}, words=words_of("so fine")),
+    Clip("a", split="train", labels={"mood": 0.5}, categories={"emotion": "joy"}, words=words_of("so fine")),
     Clip("b", split="valid", labels={"mood": -1.0, "joy": 2.0}),
     Clip("c", split="valid"),
 ]
@@ -40,7 +40,10 @@ def test_files_are_called_as_load_dataset_finds_splits_by(folder, tmp_path):
     table = parquet.read_table(folder / valid)
     assert table.schema.field("features").type == pa.list_(pa.list_(pa.float32(), 3))
     assert table.column("clip").to_pylist() == ["b", "c"]
-    assert table.column("labels").to_pylist() == [{"joy": 2.0, "mood": -1.0}, {"joy": None, "mood": None}]
+    assert table.column("labels").to_pylist() == [
+        {"emotion": None, "joy": 2.0, "mood": -1.0},
+        {"emotion": None, "joy": None, "mood": None},
+    ]
     np.testing.assert_array_equal(table.column("features")[1].as_py(), FeatureStore(tmp_path / "s")["x"]["c"].features)
     card = (folder / "README.md").read_text()
     assert f"split: validation\n    path: {valid}" in card
@@ -77,6 +80,7 @@ def test_splits_labels_and_words_come_back(folder, tmp_path):
     found = FeatureStore(tmp_path / "t").clips()
     for clip in CLIPS:
         assert (found[clip.id].split, found[clip.id].labels) == (clip.split, clip.labels)
+        assert found[clip.id].categories == clip.categories
         assert found[clip.id].text == clip.text
 
 

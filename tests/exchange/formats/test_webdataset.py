@@ -36,7 +36,7 @@ def tar(tmp_path):
     store = FeatureStore.create(tmp_path / "s")
     clips = {CLIP: FeatureSequence(np.arange(6.0).reshape(3, 2), np.arange(6.0).reshape(3, 2), ("a", "b"))}
     store.add("x", {**clips, "two": np.ones((1, 2))}, names=["a", "b"])
-    store.record([Clip(CLIP, split="test", labels={"mood": 0.5})])
+    store.record([Clip(CLIP, split="test", labels={"mood": 0.5}, categories={"emotion": "joy"})])
     export_webdataset(tmp_path / "s", "x", tmp_path / "x.tar")
     return tmp_path / "x.tar"
 
@@ -52,7 +52,7 @@ def test_webdatasets_rule_of_keys_finds_every_member(tar):
         members = {extension: file.extractfile(f"{keys[0]}.{extension}").read() for _, extension in found[:3]}
     np.testing.assert_array_equal(np.load(io.BytesIO(members["features.npy"])), np.arange(6.0).reshape(3, 2))
     about = json.loads(members["json"])
-    assert (about["clip"], about["split"], about["labels"]) == (CLIP, "test", {"mood": 0.5})
+    assert (about["clip"], about["split"], about["labels"]) == (CLIP, "test", {"mood": 0.5, "emotion": "joy"})
 
 
 def test_the_package_reads_it(tar):

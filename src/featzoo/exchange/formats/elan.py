@@ -147,6 +147,8 @@ def _annotations(media: Path, clips: Sequence[Clip]) -> Any:
     }
     for label in dict.fromkeys(label for clip in clips for label in clip.labels):
         rows[label] = [(c.start, _end(c, last), f"{c.labels[label]:g}") for c in clips if label in c.labels]
+    for label in dict.fromkeys(label for clip in clips for label in clip.categories):
+        rows[label] = [(c.start, _end(c, last), c.categories[label]) for c in clips if c.categories.get(label)]
     for name, given in rows.items():
         for lane, placed in enumerate(_lanes(given)):
             tier = name if not lane else f"{name} {lane + 1}"

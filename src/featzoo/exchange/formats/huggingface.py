@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,12 @@ def export_huggingface(store_path: Path, request: str, folder: Path, dry_run: bo
 def _write(found: FeatureSet, splits: dict[str, list[Clip]], description: Description, folder: Path) -> None:
     (folder / "data").mkdir(parents=True)
     files = {split: f"data/{split}-00000-of-00001.parquet" for split in splits}
-    labels = sorted({label for clips in splits.values() for clip in clips for label in clip.labels})
-    schema = _schema(description, labels)
+    schema = _schema(description, _label_types([clip for clips in splits.values() for clip in clips]))
     for split, clips in splits.items():
         with parquet.ParquetWriter(folder / files[split], schema, compression="zstd") as writer:
             by_id = {clip.id: clip for clip in clips}
             for block in blocks(found, by_id, description.row_bytes):
-                writer.write_table(_table(found, [by_id[clip] for clip in block], schema, labels))
+                writer.write_table(_table(found, [by_id[clip] for clip in block], schema))
     lines = "\n".join(f"  - split: {split}\n    path: {place}" for split, place in files.items())
     row = ", ".join(map(str, description.row))
     names = ", ".join(f"`{name}`" for name in description.names)
@@ -107,17 +106,30 @@ def _write(found: FeatureSet, splits: dict[str, list[Clip]], description: Descri
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _schema(description: Description, labels: Sequence[str]) -> pa.Schema:
+def _label_types(clips: Sequence[Clip]) -> dict[str, pa.DataType]:
+    """Label to its type, by name: numbers, or text where a clip has a name."""
+    found = {name: pa.float64() for clip in clips for name in clip.labels}
+    found |= {name: pa.string() for clip in clips for name in clip.categories}
+    return dict(sorted(found.items()))
+
+
+def _labels(clip: Clip, types: pa.StructType) -> dict[str, float | str]:
+    """A clip's labels; a number in a column of names is text."""
+    numbers = {name: f"{v:g}" if types.field(name).type == pa.string() else v for name, v in clip.labels.items()}
+    return {**numbers, **clip.categories}
+
+
+def _schema(description: Description, labels: Mapping[str, pa.DataType]) -> pa.Schema:
     row = pa.from_numpy_dtype(np.dtype(description.dtype))
     for size in reversed(description.row):
         row = pa.list_(row, size)
     fields = [("clip", pa.string()), ("split", pa.string()), ("text", pa.string())]
-    fields += [("labels", pa.struct([(label, pa.float64()) for label in labels]))] if labels else []
+    fields += [("labels", pa.struct(list(labels.items())))] if labels else []
     fields += [("features", pa.list_(row)), ("intervals", pa.list_(pa.list_(pa.float64(), 2)))]
     return pa.schema(fields, {KEY.encode(): description.text().encode()})
 
 
-def _table(found: FeatureSet, clips: Sequence[Clip], schema: pa.Schema, labels: Sequence[str]) -> pa.Table:
+def _table(found: FeatureSet, clips: Sequence[Clip], schema: pa.Schema) -> pa.Table:
     sequences = [found[clip.id] for clip in clips]
     offsets = pa.array(np.cumsum([0, *map(len, sequences)]), pa.int32())
     columns = {
@@ -127,8 +139,9 @@ def _table(found: FeatureSet, clips: Sequence[Clip], schema: pa.Schema, labels: 
         "features": pa.ListArray.from_arrays(offsets, nested(np.concatenate([each.features for each in sequences]))),
         "intervals": pa.ListArray.from_arrays(offsets, nested(np.concatenate([each.intervals for each in sequences]))),
     }
-    if labels:
-        columns["labels"] = pa.array([dict(clip.labels) for clip in clips], schema.field("labels").type)
+    if "labels" in schema.names:
+        types = schema.field("labels").type
+        columns["labels"] = pa.array([_labels(clip, types) for clip in clips], types)
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
@@ -137,8 +150,8 @@ def import_huggingface(folder: Path, store_path: Path, name: str | None = None, 
 
     Args:
         folder: Folder with .parquet files of columns `clip` and `features` (lists of rows), and optionally
-            `intervals`, `split`, `labels` (numbers by name) and `text`. Without `split`, files called `train-...`,
-            `validation-...` or `test-...` give it.
+            `intervals`, `split`, `labels` (numbers or names, by label) and `text`. Without `split`, files called
+            `train-...`, `validation-...` or `test-...` give it.
         store_path: The store; created if missing.
         name: Name of the set; by default the name in the files, or the folder's.
         dry_run: Only report what would be imported.
@@ -173,10 +186,11 @@ def _clips(file: Path) -> Iterator[Clip]:
         given: Any = row["split"] if "split" in said else named
         split = split_name(given) or given
         kept = {str(key): float(value) for key, value in labels.items() if isinstance(value, int | float)}
+        names = {str(key): value for key, value in labels.items() if isinstance(value, str)}
         words = words_of(row.get("text") or "")
-        if split or kept or words:
+        if split or kept or names or words:
             kept = {label: value for label, value in kept.items() if not math.isnan(value)}
-            yield Clip(str(row["clip"]), split=split, labels=kept, words=words)
+            yield Clip(str(row["clip"]), split=split, labels=kept, categories=names, words=words)
 
 
 def _entries(files: Sequence[Path], description: Description | None) -> Iterator[tuple[str, Callable[[], Rows]]]:

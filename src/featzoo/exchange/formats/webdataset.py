@@ -55,7 +55,7 @@ def _write(found: FeatureSet, clips: dict[str, Clip], description: str, path: Pa
         for number, clip_id in enumerate(found):
             sequence, clip = found[clip_id], clips.get(clip_id, Clip(clip_id))
             about: dict[str, Any] = {"clip": clip_id, "names": list(sequence.names)}
-            about |= {"split": clip.split, "labels": dict(clip.labels), "text": clip.text}
+            about |= {"split": clip.split, "labels": {**clip.labels, **clip.categories}, "text": clip.text}
             about |= {KEY: json.loads(description)} if number == 0 else {}
             key = quote(clip_id, safe="").replace(".", "%2E")
             _member(file, f"{key}.features.npy", _bytes(sequence.features))
