@@ -1,6 +1,7 @@
 """A training on classes: what is printed, recorded, evaluated, compared and predicted."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.predict import _prediction
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.target import Target
-from zoo.conftest import fill, make_clips, sets_for
+from zoo.conftest import SMALL, fill, make_clips, sets_for
 
 NAMES = ("angry", "calm", "happy")
 CHANGES = {
@@ -93,6 +94,14 @@ def test_the_printed_table_has_the_classes(run):
     assert "intervals over 4 speakers: too few for an interval to be trusted" in said.output
     assert "stored metrics: equal to the last digit" in said.output
     assert [line.split()[0] for line in said.output.splitlines() if line.startswith(NAMES)] == list(NAMES)
+
+
+def test_psa_mf_learns_classes(store, tmp_path):
+    changes = {key: value for key, value in CHANGES.items() if key.startswith("target.")} | SMALL
+    run = train_recipe("psa-mf", store, tmp_path, changes, "cpu")
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert set(json.loads(lines[0])["losses"]) == {"ce", "l_ccl", "l_ps", "l_clm", "total"}
+    assert evaluate_run(run.path, device="cpu").metrics == pytest.approx(run.metrics["test"], rel=0, abs=0, nan_ok=True)
 
 
 def test_several_classes_at_once_are_probabilities(store, tmp_path):
