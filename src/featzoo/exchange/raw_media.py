@@ -28,22 +28,32 @@ def link_media(clips: Sequence[Clip], folder: Path, parts: bool = False) -> tupl
     Raises:
         InvalidClips: If the folder does not exist, or two files match one clip.
     """
-    if not folder.is_dir():
-        raise InvalidClips(f"the media folder does not exist: {folder}")
     root = folder.resolve()
     files: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in VIDEOS | SOUNDS:
-            above = path.relative_to(root.parent).parts[:-1]
-            folders = _parts(above) if parts else {above[-1]}
-            for key in [*(f"{name}/{path.stem}" for name in folders), path.stem]:
-                files.setdefault(key, []).append(path)
+    for path in media_below(folder):
+        above = path.relative_to(root.parent).parts[:-1]
+        folders = _parts(above) if parts else {above[-1]}
+        for key in [*(f"{name}/{path.stem}" for name in folders), path.stem]:
+            files.setdefault(key, []).append(path)
     linked = [_linked(clip, files, parts) for clip in clips]
     without = [clip.id for clip in linked if clip.path is None]
     notes = [f"media: {len(linked) - len(without)} of {len(linked)} clips are linked to files below {folder}"]
     if without:
         notes.append(f"warning: {count(len(without), 'clip')} without a file there: {some(without)}")
     return linked, notes
+
+
+def media_below(folder: Path) -> list[Path]:
+    """All video and sound files below a folder as absolute paths, sorted, without hidden ones.
+
+    Raises:
+        InvalidClips: If the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise InvalidClips(f"the media folder does not exist: {folder}")
+    root = folder.resolve()
+    files = (path for path in root.rglob("*") if path.suffix.lower() in VIDEOS | SOUNDS)
+    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _parts(folders: Sequence[str]) -> set[str]:

@@ -320,6 +320,13 @@ def test_cut_files_come_before_recordings_and_videos_before_sounds(tmp_path):
     assert notes[0].startswith("media: 3 of 5 clips")
 
 
+def test_hidden_files_are_not_linked(tmp_path):
+    """macOS writes `._v_1.mp4` beside `v_1.mp4` on other file systems."""
+    touch(tmp_path, "v_1.mp4", "._v_1.mp4", ".cache/v_1.mp4")
+    linked, _ = link_media([Clip("v$_$1"), Clip("._v$_$1")], tmp_path)
+    assert [clip.path for clip in linked] == [tmp_path / "v_1.mp4", None]
+
+
 def test_two_files_for_one_clip_are_refused(tmp_path):
     touch(tmp_path, "a/v_1.mp4", "b/v_1.mkv")
     with pytest.raises(InvalidClips, match=r"'v\$_\$1' matches .*a/v_1\.mp4 and .*b/v_1\.mkv"):
