@@ -7,6 +7,7 @@ import click
 from featzoo.commands.exchange_formats import EXPORT_FORMATS, IMPORT_FORMATS
 from featzoo.commands.exchange_pickles import EXPORT_PICKLES, IMPORT_PICKLES
 from featzoo.commands.import_corpora import CORPORA
+from featzoo.commands.import_speech import SPEECH
 from featzoo.commands.import_texts import TEXTS
 from featzoo.commands.options import Commands
 
@@ -22,6 +23,7 @@ def export() -> None:
 
 
 import_.add_section("Corpora", *CORPORA)
+import_.add_section("Corpora of emotional speech", *SPEECH)
 import_.add_section("Texts with personality labels", *TEXTS)
 import_.add_section("Feature files", *IMPORT_FORMATS, *IMPORT_PICKLES)
 export.add_section("Feature files", *EXPORT_FORMATS, *EXPORT_PICKLES)

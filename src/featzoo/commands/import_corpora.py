@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from featzoo.commands.options import DRY_RUN, FOLDER, STORE, print_account
-
-MEDIA = click.option("--media", type=FOLDER, metavar="DIR", help="Link the clips to the media files below DIR.")
+from featzoo.commands.options import DRY_RUN, FOLDER, MEDIA, STORE, print_account
 
 
 @click.command()

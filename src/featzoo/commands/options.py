@@ -59,6 +59,7 @@ ENCODING = click.option(
 TRUST = click.option(
     "--trust", is_flag=True, help="Import the classes (module:Class) that RUN names; they are remembered as trusted."
 )
+MEDIA = click.option("--media", type=FOLDER, metavar="DIR", help="Link the clips to the media files below DIR.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 
 
