@@ -21,7 +21,6 @@ from featzoo.untrusted import parse_json
 from featzoo.vocabulary import GROUPS
 from featzoo.zoo.data.feature_choice import Chosen, checked_record, same_sets
 from featzoo.zoo.input_spec import InputSpec
-from featzoo.zoo.objective import Objective
 from featzoo.zoo.recipe import Recipe, read
 from featzoo.zoo.runs.recorded_extractors import rebuild
 from featzoo.zoo.runs.trust import check_trust, classes_named
@@ -181,6 +180,7 @@ class RunFolder:
             FeatzooError: If a file is damaged, or the weights are not those of the head.
         """
         from featzoo.zoo.head import make_head
+        from featzoo.zoo.objective import Objective
         from featzoo.zoo.runs.trained_weights import load_trained, read_asset
 
         self.check_trust()

@@ -13,7 +13,6 @@ import torch
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
 from featzoo.devices import float32_products
-from featzoo.errors import InvalidClips
 from featzoo.extraction.driver import Outcome, extract_all
 from featzoo.media.discovery import find_clips
 from featzoo.zoo.data.feature_choice import Chosen
@@ -98,8 +97,6 @@ def predict(
     folder = RunFolder.open_finished(run, trust)
     extractors = folder.extractors(without)
     clips = find_clips(*sources, encoding=encoding).clips
-    if not clips:
-        raise InvalidClips(f"no clip in {', '.join(map(str, sources))}")
     ids = sorted(clip.id for clip in clips)
     with ExitStack() as stack:
         place = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featzoo-"))) / "features"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from featzoo.wording import count
-from featzoo.zoo.data.split import Array
 from featzoo.zoo.metrics.binary import languages_of, rows_of
+from featzoo.zoo.metrics.classification import Array
 
 # With fewer units, even a difference of the same sign in each of them has a two-sided probability above .05 by chance:
 # 2 / 2^5 = .06.
