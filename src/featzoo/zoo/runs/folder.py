@@ -8,26 +8,23 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
 from featzoo.extractors.contract import Extractor
 from featzoo.untrusted import parse_json
-from featzoo.vocabulary import GROUPS
 from featzoo.zoo.data.feature_choice import Chosen, checked_record, same_sets
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import Recipe, read
+from featzoo.zoo.runs.epoch_log import read_epochs
+from featzoo.zoo.runs.predictions import RecordedPredictions, recorded_predictions
 from featzoo.zoo.runs.recorded_extractors import rebuild
 from featzoo.zoo.runs.trust import check_trust, classes_named
 
 if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
-    from featzoo.sequence import Array
     from featzoo.zoo.data.split import Statistics
     from featzoo.zoo.head import Head
     from featzoo.zoo.metrics.regression import Metrics
@@ -36,23 +33,6 @@ if TYPE_CHECKING:
 RECIPE, WEIGHTS, STATISTICS = "recipe.toml", "weights.safetensors", "statistics.safetensors"
 FEATURES, ENVIRONMENT, METRICS, LOG = "features.json", "environment.json", "metrics.json", "metrics.jsonl"
 PREDICTIONS, STATE = "predictions.csv", "resume.pt"
-
-
-@dataclass(frozen=True)
-class RecordedPredictions:
-    """The predictions of one split that a run recorded.
-
-    Attributes:
-        ids: N clip ids.
-        truth: (N, K) targets, or (N, 1) class numbers.
-        pred: (N, K) predictions.
-        groups: Column of groups (`speaker`, ...) to the N names of the clips.
-    """
-
-    ids: tuple[str, ...]
-    truth: Array
-    pred: Array
-    groups: Mapping[str, tuple[str, ...]]
 
 
 class RunFolder:
@@ -155,14 +135,31 @@ class RunFolder:
         with self._reading(METRICS):
             return float(self._summary["seconds"])
 
+    @cached_property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The epochs so far; see `read_epochs`."""
+        return read_epochs(self.path / LOG)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, from 1."""
+        with self._reading(METRICS):
+            return int(self._summary["best_epoch"])
+
+    @property
+    def constants(self) -> dict[str, dict[str, Metrics]]:
+        """Split to the metrics of constant predictions, by name."""
+        with self._reading(METRICS):
+            return {
+                split: {name: _floats(one) for name, one in values.items() if name != "head"}
+                for split, values in self._summary["splits"].items()
+            }
+
     @property
     def metrics(self) -> dict[str, Metrics]:
         """Split to the head's metrics; NaN where one does not exist."""
         with self._reading(METRICS):
-            return {
-                split: {key: float("nan") if value is None else float(value) for key, value in values["head"].items()}
-                for split, values in self._summary["splits"].items()
-            }
+            return {split: _floats(values["head"]) for split, values in self._summary["splits"].items()}
 
     def check_trust(self) -> None:
         """Check that the user trusts the classes that the run imports. Needed before any of them is imported.
@@ -239,17 +236,8 @@ class RunFolder:
         rows = [row for row in self._predicted if row.get("split") == split]
         if not rows:
             raise FeatzooError(f"{self.path} has no predictions of split '{split}'")
-        target = self.recipe.target
         with self._reading(PREDICTIONS):
-            if target.kind == "class":
-                truth = np.array([[target.classes.index(row["truth"])] for row in rows])  # (N, 1)
-                pred = np.array([[float(row[f"p.{name}"]) for name in target.classes] for row in rows])  # (N, C)
-            else:
-                ends = [f".{name}" for name in target.columns] if len(target.columns) > 1 else [""]
-                truth = np.array([[float(row[f"truth{end}"]) for end in ends] for row in rows])  # (N, K)
-                pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
-            groups = {column: tuple(row[column] for row in rows) for column in GROUPS if rows[0].get(column)}
-            return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred, groups)
+            return recorded_predictions(rows, self.recipe.target)
 
     @cached_property
     def _predicted(self) -> list[dict[str, str]]:
@@ -281,6 +269,11 @@ class RunFolder:
         except (ValueError, TypeError, LookupError, AttributeError, csv.Error) as error:
             met = f"{type(error).__name__}: {error}"
             raise FeatzooError(f"{self.path / name} is damaged, or not as featzoo writes it ({met})") from error
+
+
+def _floats(values: Mapping[str, float | None]) -> Metrics:
+    """Metrics from JSON, which has null for NaN."""
+    return {key: float("nan") if value is None else float(value) for key, value in values.items()}
 
 
 def load_head(run: Path, trust: bool = False) -> Head:
