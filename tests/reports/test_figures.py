@@ -39,7 +39,7 @@ def test_text_is_escaped_for_plotly() -> None:
 
 
 def test_nan_and_infinities_become_null() -> None:
-    assert figures.numbers([1 / 3, np.nan, np.inf]) == [0.33333, None, None]
+    assert figures.numbers([1 / 3, np.nan, np.inf]) == [0.333333, None, None]
 
 
 @pytest.mark.parametrize("values", [np.linspace(0, 1, 77) ** 2, np.arange(-30, 31) / 10, np.repeat([1, 2, 5], 9)])

@@ -36,3 +36,25 @@ def report(store: Path | None, named: Path | None, place: Path, media: bool) -> 
         raise click.UsageError("give STORE or --store, not both")
     facts = store_report(store or named or Path("features"), place, media)
     echo(f"{place}: {count(len(facts.clips), 'clip')}, {count(len(facts.sets), 'feature set')}")
+
+
+@click.command(name="report")
+@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@click.option("--split", default="", help="train, valid (dev) or test; default: test, or valid without a test split.")
+@TO
+@MEDIA
+def report_runs(runs: tuple[Path, ...], split: str, place: Path, media: bool) -> None:
+    """Write an HTML page on one or more runs.
+
+    It shows metrics with intervals, curves, predictions, errors by true value and group, and the worst clips. Several
+    runs that predict the same labels are shown side by side. The page is a single file that needs no network; by
+    default it holds frames and sound of 12 clips.
+
+    \b
+    zoo report runs/psa-mf-2026-11-20-1a2b3c
+    zoo report runs/psa-mf-... runs/mult-... --to both.html
+    """
+    from featzoo.reports.run_report import run_report
+
+    found = run_report(runs, place, split, media)
+    echo(f"{place}: {count(len(found.runs), 'run')}, {count(len(found.runs[0].ids), 'clip')} of {found.split}")

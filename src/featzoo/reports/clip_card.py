@@ -48,7 +48,8 @@ def clip_card(
         more = " …" if len(words) > WORDS else ""
         parts.append(element("blockquote", isolated(" ".join(words[:WORDS]) + more)))
     if store is not None:
-        parts += [page.figure(_timeline(one), f"{key} along time") for key, one in _sequences(store, clip.id)]
+        timelines = [page.figure(_timeline(one), f"{key} along time") for key, one in _sequences(store, clip.id)]
+        parts += [element("details", element("summary", "Features along time"), *timelines)] if timelines else []
     return element("article", *parts, css="clip")
 
 
@@ -152,14 +153,20 @@ def _timeline(sequence: FeatureSequence) -> figures.Figure:
     times = figures.numbers(sequence.intervals[edges].mean(axis=1))
     names: Sequence[str] = sequence.names
     if len(names) > COLUMNS:
-        filled = np.nan_to_num(values - _mean(values))
-        left, strength, _ = np.linalg.svd(filled, full_matrices=False)
-        values = (left * strength)[:, :COMPONENTS]
+        values = _components(values)
         names = [f"component {number + 1}" for number in range(values.shape[1])]
     centred = values - _mean(values)
     deviation = np.sqrt(_mean(centred**2))
     scaled = centred / np.where(deviation > 0, deviation, 1)
     return figures.heat_map(scaled.T, times, names, "seconds", "", diverging=True)
+
+
+def _components(values: Array) -> Array:
+    """The first principal components along time, from the small matrix of products of the rows."""
+    filled = np.nan_to_num(values - _mean(values))
+    strength, vectors = np.linalg.eigh(filled @ filled.T)  # ascending
+    scores: Array = vectors[:, ::-1] * np.sqrt(strength[::-1].clip(0))
+    return scores[:, :COMPONENTS]
 
 
 def _mean(values: Array) -> Array:

@@ -31,11 +31,11 @@ def plain(text: object) -> str:
 
 
 def numbers(values: npt.ArrayLike) -> list[Any]:
-    """Numbers with five digits, which keeps the file small; null for NaN and infinities."""
+    """Numbers with six digits, which keeps the file small; null for NaN and infinities."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim > 1:
         return [numbers(row) for row in array]
-    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in array.tolist()]
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in array.tolist()]
 
 
 def bars(categories: Sequence[str], series: Mapping[str, npt.ArrayLike], x: str, stacked: bool = True) -> Figure:
@@ -110,7 +110,7 @@ def lines(
             }
         )  # fmt: skip
         if marked and name in marked:
-            at = [[value] for value in marked[name]]
+            at = [numbers([value]) for value in marked[name]]
             ring = {"size": 11, "color": "rgba(0,0,0,0)", "line": {"color": colour, "width": 2}}
             traces.append(
                 {
@@ -175,7 +175,8 @@ def heat_map(
         trace |= {"zmin": -2.5, "zmax": 2.5}
     if text is not None:
         trace |= {"text": [[plain(cell) for cell in row] for row in text], "texttemplate": "%{text}"}
-    layout = _layout(x, y, height=int(min(620, 100 + max(12 if diverging else 34, 120 / max(1, len(ys))) * len(ys))))
+    row = 9 if diverging else 34
+    layout = _layout(x, y, height=int(min(620, 90 + max(row * len(ys), 120))))
     layout["yaxis"] |= {"type": "category", "autorange": "reversed", "tickfont": {"size": 10}}
     if not positions:
         layout["xaxis"] |= {"type": "category"}

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import time
 from dataclasses import dataclass, field
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from featzoo import __version__
@@ -22,6 +22,9 @@ class Page:
     Attributes:
         title: Title of the page.
         subtitle: What it reports on.
+
+    Raises:
+        ModuleNotFoundError: If plotly is not installed.
     """
 
     title: str
@@ -29,6 +32,9 @@ class Page:
     _body: list[Html] = field(default_factory=list)
     _sections: list[str] = field(default_factory=list)
     _figures: list[Figure] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _package("plotly")  # raises now, not after everything has been computed
 
     def section(self, title: str, *content: object) -> None:
         """Begin a section, which the table of contents lists."""
@@ -51,11 +57,7 @@ class Page:
         return Html(f"<figure><figcaption>{escape(caption)}</figcaption>{place}</figure>")
 
     def html(self) -> str:
-        """The whole file.
-
-        Raises:
-            ModuleNotFoundError: If plotly is not installed.
-        """
+        """The whole file."""
         style = _asset("page.css")
         scripts = [_plotly(), _asset("page.js")] if self._figures else []
         allowed = " ".join(map(_hash, scripts)) or "'none'"
@@ -82,7 +84,6 @@ class Page:
 
         Raises:
             StoreError: If it cannot be written.
-            ModuleNotFoundError: If plotly is not installed.
         """
         write(place, self.html())
 
@@ -94,13 +95,21 @@ class Page:
 
 
 def _asset(name: str) -> str:
-    return (resources.files("featzoo.reports") / "assets" / name).read_text(encoding="utf-8")
+    return (_package("featzoo.reports") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _plotly() -> str:
-    """Plotly's script, from its Python package; the package itself is not imported, which takes long."""
-    script = (resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    """Plotly's script, from its Python package."""
+    script = (_package("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
     return script.replace("</script", "<\\/script")
+
+
+def _package(name: str) -> Path:
+    """The folder of a package, which is not imported: importing plotly takes long."""
+    found = find_spec(name)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+    return Path(found.origin).parent
 
 
 def _hash(script: str) -> str:

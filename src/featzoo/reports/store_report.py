@@ -38,8 +38,8 @@ def store_report(path: Path, place: Path, media: bool = True) -> StoreFacts:
         ModuleNotFoundError: If plotly is not installed.
     """
     store = FeatureStore(path)
-    facts = store_facts(store)
     page = Page(f"Feature store {path.resolve().name}", str(path.resolve()))
+    facts = store_facts(store)
     _overview(page, facts)
     _coverage(page, facts)
     _failures(page, facts)
@@ -184,7 +184,7 @@ def _to_check(page: Page, facts: StoreFacts) -> None:
     if wordless and len(wordless) < len(facts.clips):
         groups["no transcript"] = wordless
     groups |= {
-        f"transcript: {kind}": sorted({name for name, clip in facts.clips.items() if kind in _remarks(clip)})
+        f"remark: {kind}": sorted({name for name, clip in facts.clips.items() if kind in _remarks(clip)})
         for kind in dict.fromkeys(kind for clip in facts.clips.values() for kind in _remarks(clip))
     }
     if not groups:
