@@ -19,7 +19,8 @@ from featzoo.commands.printing import echo
 def plot(clip: str, feature_sets: tuple[str, ...], store: Path, columns: str, picture: Path | None) -> None:
     """Draw a clip's timeline with its features.
 
-    Waveform, frames, words and FEATURE_SETS (default: all that hold CLIP) share one time axis.
+    Waveform, frames, words and FEATURE_SETS (default: all that hold CLIP) share one time axis. Frames show the face's
+    box and its likeliest action units where the store holds `faces` or `action-units`.
 
     \b
     feat plot clip01.mp4

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from featzoo.cache.store import FeatureStore
+from featzoo.commands.filmstrip import Shot, draw_shots, take_shots
 from featzoo.durable import replacing
 from featzoo.errors import ClipError, InvalidOption, MissingFeatures, suggestion
 from featzoo.media.clip import Clip
@@ -17,8 +18,6 @@ from featzoo.sequence import Array, FeatureSequence
 
 # Lines in one panel; a set with more columns is drawn as a heat map, unless columns are named.
 LINES = 4
-# Frames in the filmstrip.
-SHOTS = 8
 
 
 def draw_timeline(
@@ -49,7 +48,8 @@ def draw_timeline(
         _check(columns, sequences)
         sequences = {key: s for key, s in sequences.items() if set(columns) & set(s.names)}
     place = picture or Path(re.sub(r"[^\w.-]+", "_", clip_id) + ".png")
-    _draw(clips[clip_id], sequences, columns, place)
+    shots = take_shots(clips[clip_id], _sequences(store, clip_id, ()).values())
+    _draw(clips[clip_id], shots, sequences, columns, place)
     return place
 
 
@@ -67,13 +67,19 @@ def _check(columns: Sequence[str], sequences: dict[str, FeatureSequence]) -> Non
             raise InvalidOption(f"no column '{name}' in {', '.join(sequences) or 'any set'}{suggestion(name, known)}")
 
 
-def _draw(clip: Clip, sequences: dict[str, FeatureSequence], columns: Sequence[str] | None, place: Path) -> None:
+def _draw(
+    clip: Clip,
+    shots: Sequence[Shot],
+    sequences: dict[str, FeatureSequence],
+    columns: Sequence[str] | None,
+    place: Path,
+) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    sound, shots = _sound(clip), _shots(clip)
+    sound = _sound(clip)
     seconds = _duration(clip, sound, shots, sequences)
     groups = [(key, each) for key, sequence in sequences.items() for each in _panels(sequence, columns)]
     heights = [
@@ -91,7 +97,7 @@ def _draw(clip: Clip, sequences: dict[str, FeatureSequence], columns: Sequence[s
     if sound:
         _waveform(next(panels), sound)
     if shots:
-        _filmstrip(next(panels), shots, seconds)
+        draw_shots(next(panels), shots, seconds)
     if clip.words:
         _words(next(panels), clip, seconds)
     for key, group in groups:
@@ -112,15 +118,8 @@ def _sound(clip: Clip) -> tuple[Array, int] | None:
     return sound.samples[0], sound.rate
 
 
-def _shots(clip: Clip) -> list[Any]:
-    try:
-        return list(clip.frames(count=SHOTS, size=(90, 120)))
-    except ClipError:
-        return []
-
-
 def _duration(
-    clip: Clip, sound: tuple[Array, int] | None, shots: Sequence[Any], sequences: dict[str, FeatureSequence]
+    clip: Clip, sound: tuple[Array, int] | None, shots: Sequence[Shot], sequences: dict[str, FeatureSequence]
 ) -> float:
     ends = [s.intervals[-1, 1] for s in sequences.values() if len(s) and s.timed]
     ends += [len(sound[0]) / sound[1]] if sound else []
@@ -139,16 +138,6 @@ def _waveform(axis: Any, sound: tuple[Array, int]) -> None:
     axis.fill_between(time, cut.min(axis=1), cut.max(axis=1), color="#33658a", linewidth=0.4)
     axis.set_ylabel("sound", fontsize=8)
     axis.set_yticks([])
-
-
-def _filmstrip(axis: Any, shots: Sequence[Any], seconds: float) -> None:
-    width = seconds / len(shots)
-    for number, shot in enumerate(shots):
-        axis.imshow(shot.image, extent=(number * width, (number + 1) * width, 0, 1), aspect="auto")
-    axis.set_xlim(0, seconds)
-    axis.set_ylim(0, 1)
-    axis.set_yticks([])
-    axis.set_ylabel("frames", fontsize=8)
 
 
 def _words(axis: Any, clip: Clip, seconds: float) -> None:
