@@ -13,7 +13,8 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException
 
 from featzoo import plugins
 from featzoo.testing.head_trial import Trial
-from featzoo.zoo.head import Head, InputSpec, NoOptions, Padded, Role, make_head
+from featzoo.zoo.head import Head, NoOptions, Padded, Role, make_head
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.training.loop import losses_of
 
