@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from featzoo.cache.store import FeatureStore
     from featzoo.errors import ClipError, FeatzooError
     from featzoo.extraction.driver import extract_all
+    from featzoo.extraction.extract import extract
     from featzoo.extractors.contract import UNKEYED, Extractor, ModelExtractor, make_extractor
     from featzoo.media.clip import Clip
     from featzoo.media.discovery import find_clips
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role
     from featzoo.zoo.input_spec import InputSpec
     from featzoo.zoo.runs.folder import load_head
+    from featzoo.zoo.runs.predict import predict
+    from featzoo.zoo.runs.run import train_recipe as train
 
 _PLACES = {
     "UNKEYED": "extractors.contract",
@@ -32,17 +35,20 @@ _PLACES = {
     "FeatureStore": "cache.store",
     "FeatzooError": "errors",
     "Head": "zoo.head",
-    "InputSpec": "zoo.head",
+    "InputSpec": "zoo.input_spec",
     "Inputs": "zoo.head",
     "ModelExtractor": "extractors.contract",
     "Outputs": "zoo.head",
     "Padded": "zoo.head",
     "Role": "zoo.head",
     "Word": "media.transcripts",
+    "extract": "extraction.extract",
     "extract_all": "extraction.driver",
     "find_clips": "media.discovery",
     "load_head": "zoo.runs.folder",
     "make_extractor": "extractors.contract",
+    "predict": "zoo.runs.predict",
+    "train": "zoo.runs.run:train_recipe",
 }
 
 __all__ = [
@@ -61,14 +67,22 @@ __all__ = [
     "Padded",
     "Role",
     "Word",
+    "extract",
     "extract_all",
     "find_clips",
     "load_head",
     "make_extractor",
+    "predict",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'featzoo' has no attribute '{name}'")
-    return getattr(import_module(f"featzoo.{_PLACES[name]}"), name)
+    module, _, other = _PLACES[name].partition(":")
+    return getattr(import_module(f"featzoo.{module}"), other or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

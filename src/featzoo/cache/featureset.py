@@ -9,21 +9,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featzoo import documents
 from featzoo.cache.failures import Failure, Failures
 from featzoo.cache.index import Place, SetIndex
 from featzoo.cache.index_file import SUFFIX
 from featzoo.cache.owner import Owner
-from featzoo.cache.shard import FORMAT, Entry, Layout, VanishedShard, check_id, newer
+from featzoo.cache.set_document import read_set
+from featzoo.cache.shard import Entry, Layout, VanishedShard, check_id
 from featzoo.cache.shard_reader import Mapped, notes_of, read_header
 from featzoo.cache.shard_writer import write_shard
-from featzoo.errors import DamagedFile, DamagedShard, MissingFeatures, StoreError, suggestion
-from featzoo.extractors.contract import spec_digest
+from featzoo.errors import DamagedShard, MissingFeatures, StoreError, suggestion
 from featzoo.sequence import Array, FeatureSequence
+from featzoo.wording import count
+
+if TYPE_CHECKING:
+    import pandas
+
+    from featzoo.extractors.pooling import Pooling
 
 # Number of attempts to find a clip again after another process has packed its shard.
 TRIES = 3
@@ -92,6 +97,15 @@ class FeatureSet:
 
     def __contains__(self, clip_id: object) -> bool:
         return clip_id in self.index
+
+    def __repr__(self) -> str:
+        return f"FeatureSet({self.key!r}: {count(len(self), 'clip')}, {count(len(self.names), 'column')})"
+
+    def to_pandas(self, pool: Pooling | None = "mean", labels: bool = True) -> pandas.DataFrame:
+        """A frame of the features; see `frame.frame_of`."""
+        from featzoo.cache.frame import frame_of
+
+        return frame_of(self, pool, labels)
 
     def holds(self, clip_id: str, source: str | None = None) -> bool:
         """Whether a clip is stored, with this `source` if it is given."""
@@ -261,33 +275,6 @@ class FeatureSet:
     def failures(self) -> list[Failure]:
         """All recorded failures, by clip."""
         return self._failures.all()
-
-
-def read_set(folder: Path) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
-    """Name, digest, spec and provenance of a set.
-
-    Raises:
-        MissingFeatures: If the folder is not a set.
-        NewerFormat: If a later featzoo wrote it.
-        DamagedFile: If its `set.json` is damaged.
-    """
-    place = folder / "set.json"
-    try:
-        document = documents.read(place, unchecked=("name", "digest", "spec", "provenance"))
-        version = document.get("format", FORMAT)
-        if isinstance(version, int) and version > FORMAT:
-            raise newer(place, version)
-        name, digest = str(document["name"]), str(document["digest"])
-        spec, provenance = dict(document["spec"]), dict(document["provenance"])
-        dict(spec.get("options", {}))
-        tuple(spec.get("reads", ()))
-    except FileNotFoundError as error:
-        raise MissingFeatures(f"{folder} is not a feature set (no set.json)") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFile(f"{place} is damaged: {error}") from error
-    if (spec_digest(spec), f"{name}-{digest[:8]}") != (digest, folder.name):
-        raise DamagedFile(f"{place} is damaged: its name, digest and spec do not match each other")
-    return name, digest, spec, provenance
 
 
 # Number of shards that stay mapped between reads.

@@ -69,7 +69,7 @@ def merge_stores(store: FeatureStore | None, other: FeatureStore, dry_run: bool 
         raise StoreError(f"{other.path} cannot be merged into itself")
     records = _merge_records(store, other, dry_run)
     for theirs in other.sets():
-        ours = store.find(theirs.key) if store else None
+        ours = store.find(theirs.key) if store is not None else None
         if store is not None and not dry_run:
             ours = store.open_set(theirs.name, theirs.spec, theirs.provenance)
         yield _Merge(ours, theirs, records, dry_run).run()
@@ -80,7 +80,7 @@ def merge_stores(store: FeatureStore | None, other: FeatureStore, dry_run: bool 
 def _merge_records(store: FeatureStore | None, other: FeatureStore, dry_run: bool) -> dict[str, Record]:
     """Copy the tables of clips, and return the newest record of every clip."""
     theirs = {place.name: place for place in tables(other.path / "clips")}
-    ours = {place.name: place for place in tables(store.path / "clips")} if store else {}
+    ours = {place.name: place for place in tables(store.path / "clips")} if store is not None else {}
     records = read_records([place for _, place in sorted({**theirs, **ours}.items())])
     if store is not None and not dry_run:
         try:
@@ -198,10 +198,10 @@ class _Merge:
     def _take_failures(self) -> None:
         for failure in self.theirs.failures():
             ours = self.ours
-            if ours and (ours.holds(failure.clip, failure.source) or ours.failure(failure.clip)):
+            if ours is not None and (ours.holds(failure.clip, failure.source) or ours.failure(failure.clip)):
                 continue
             self.report.failures += 1
-            if ours and not self.dry_run:
+            if ours is not None and not self.dry_run:
                 ours.fail(failure.clip, failure.source, failure.reason, failure.message, failure.retry)
 
 

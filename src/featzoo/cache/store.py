@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from featzoo import documents, plugins
+from featzoo import documents
 from featzoo.cache.catalogue import Catalogue
 from featzoo.cache.clip_table import Record
 from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.marker import read_marker, write_marker
 from featzoo.cache.owner import Verify
+from featzoo.cache.set_requests import matching
 from featzoo.cache.shard import FORMAT, Entry
 from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
 from featzoo.durable import probe, refused
-from featzoo.errors import MissingFeatures, MissingPackage, MissingWeights, StoreError
+from featzoo.errors import MissingFeatures, StoreError
 from featzoo.extractors.contract import (
-    COMMON_OPTIONS,
-    made_by,
-    make_extractor,
     spec_digest,
-    unkeyed_options,
-    unwritten_defaults,
 )
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
@@ -114,60 +110,29 @@ class FeatureStore:
     def find(self, request: str) -> FeatureSet | None:
         """The feature set for a request (a key, or a name or `module:Class` with options); None if no set matches.
 
-        A pooled or converted set matches only if the request names those options, or if no other set matches. Options
-        that are not in the key, such as a path to weights, are not compared, but the digests of the weights are: a set
-        matches only if it was made with the same weights, and no set matches if they are not on this machine.
+        See `set_requests.matching` for what matches.
 
         Raises:
             StoreError: If several sets match.
             InvalidOption: If the extractor does not have such options.
         """
-        sets = self.sets()
-        for found in sets:
-            if found.key == request:
-                return found
-        wanted = plugins.parse(request)
-        name, cls = made_by(wanted.name)
-        bare = bool(wanted.options) and (bool(cls) or "." not in name)
-        unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
-        unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
-        # A name or a path may choose weights, a number (such as the batch size) does not.
-        self._check_unread(request, name, bare)
-        leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
-        try:
-            digests = make_extractor(request).digests() if leads else None
-        except (MissingWeights, MissingPackage):
-            return None
-        fitting = [
-            found
-            for found in sets
-            if (found.name.split(".")[0] if bare else found.name) == (name or found.name)
-            # Sets from before 0.2.0 do not record their class, so the name must suffice.
-            and (not cls or found.provenance.get("class", cls if name else "") == cls)
-            and all(
-                {**unwritten, **found.options}.get(key) == value
-                for key, value in wanted.options.items()
-                if key not in unkeyed
-            )
-            and digests in (None, found.spec.get("digests", {}))
-        ]
+        fitting = matching(request, self.sets(), self.bad)
         if len(fitting) > 1:
-            unasked = COMMON_OPTIONS - wanted.options.keys()
-            fitting = [found for found in fitting if not unasked & found.options.keys()] or fitting
-        if len(fitting) > 1:
-            raise self._several(request, fitting)
+            keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
+            raise StoreError(f"{self.path} holds {len(fitting)} sets that match '{request}': name one of {keys}")
         return fitting[0] if fitting else None
 
-    def _check_unread(self, request: str, name: str, bare: bool) -> None:
-        """Refuse a request that a set might match whose `set.json` cannot be read."""
-        for place, error in self.bad.items():
-            label = place.parent.name.rpartition("-")[0]
-            if place.parent.name == request or (label.split(".")[0] if bare else label) == (name or label):
-                raise error
+    def __iter__(self) -> Iterator[str]:
+        return (found.key for found in self.sets())
 
-    def _several(self, request: str, fitting: Sequence[FeatureSet]) -> StoreError:
-        keys = "; ".join(f"{found.key} ({found.describe()})" for found in fitting)
-        return StoreError(f"{self.path} holds {len(fitting)} sets that match '{request}': name one of {keys}")
+    def __len__(self) -> int:
+        return len(self.sets())
+
+    def __contains__(self, request: str) -> bool:
+        return self.find(request) is not None
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.path)!r}: {', '.join(self) or 'empty'})"
 
     def __getitem__(self, request: str) -> FeatureSet:
         found = self.find(request)

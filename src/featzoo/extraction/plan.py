@@ -102,7 +102,7 @@ def make_plan(store: FeatureStore | None, extractors: Sequence[Extractor], clips
     states: dict[str, dict[str, tuple[State, str]]] = {}
     sources: dict[str, dict[str, str]] = {}
     for extractor in extractors:
-        found = store.find(extractor.key) if store else None
+        found = store.find(extractor.key) if store is not None else None
         if found is not None:
             found.index.refresh()
         key = extractor.key

@@ -74,10 +74,7 @@ def import_csd(
     refuse_stand_in(path, InvalidClips)
     try:
         with h5py.File(path, "r", locking=False) as file:
-            name_of_root = next(iter(file.keys()), None)
-            root = None if name_of_root is None else group_in(file, name_of_root)
-            if root is None or "data" not in root:
-                raise InvalidClips(f"{path} is not a .csd file: it has no root group with 'data'")
+            name_of_root, root = _root(file, path)
             metadata = read_metadata(group_in(root, "metadata")) if "metadata" in root else {}
             own_name = str(metadata.get("root name") or name_of_root).lower()
             label = name or re.sub(r"[^a-z0-9.]+", "-", own_name).strip("-")
@@ -100,6 +97,14 @@ def import_csd(
         raise InvalidClips(f"{path} cannot be read as HDF5 (a truncated download?): {error}") from error
     except (ValueError, MemoryError) as error:
         raise InvalidClips(f"{path} is not a .csd file: {error}") from error
+
+
+def _root(file: h5py.File, path: Path) -> tuple[str, h5py.Group]:
+    name = next(iter(file.keys()), None)
+    root = None if name is None else group_in(file, name)
+    if name is None or root is None or "data" not in root:
+        raise InvalidClips(f"{path} is not a .csd file: it has no root group with 'data'")
+    return name, root
 
 
 def _is_text(data: h5py.Group, name: str) -> bool:

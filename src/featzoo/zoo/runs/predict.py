@@ -65,10 +65,10 @@ class Predicted:
 
 
 def predict(
-    run: Path,
-    sources: Sequence[Path],
+    run: str | Path,
+    sources: str | Path | Sequence[str | Path],
     *,
-    store: Path | None = None,
+    store: str | Path | None = None,
     without: Sequence[str] = (),
     jobs: int = -1,
     device: str = "auto",
@@ -80,7 +80,7 @@ def predict(
 
     Args:
         run: A finished run's folder.
-        sources: Media files, folders, or manifests; transcripts lie beside the media.
+        sources: A media file, folder or manifest, or several; transcripts lie beside the media.
         store: Where to keep the features; by default they are thrown away.
         without: Roles to mask, for features that cannot be extracted here.
         jobs: Worker processes; -1 is one for each core.
@@ -94,9 +94,10 @@ def predict(
         FeatzooError: If the run is not finished, a feature set cannot be made here as it was for training, or
             there is no clip.
     """
-    folder = RunFolder.open_finished(run, trust)
+    folder = RunFolder.open_finished(Path(run), trust)
+    places = [Path(each) for each in ([sources] if isinstance(sources, str | Path) else sources)]
     extractors = folder.extractors(without)
-    clips = find_clips(*sources, encoding=encoding).clips
+    clips = find_clips(*places, encoding=encoding).clips
     ids = sorted(clip.id for clip in clips)
     with ExitStack() as stack:
         place = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featzoo-"))) / "features"
@@ -107,7 +108,7 @@ def predict(
         made = _apply(folder, _load(folder, opened, ids, sets), device)
         predictions = tuple(_prediction(folder.recipe.target, i, made.get(i), _missing(sets, i)) for i in ids)
     used = {role: one.key if one is not None else "" for role, one in extractors.items()}
-    return Predicted(run, used, predictions)
+    return Predicted(folder.path, used, predictions)
 
 
 def _load(folder: RunFolder, store: FeatureStore, ids: Sequence[str], sets: Sets) -> Split:

@@ -69,8 +69,8 @@ class Run:
 
 def train_recipe(
     name: str | Path,
-    store: Path,
-    runs: Path = Path("runs"),
+    store: str | Path,
+    runs: str | Path = Path("runs"),
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
     folder: str = "",
