@@ -10,7 +10,6 @@ from typing import Any
 
 from featzoo import plugins
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import InvalidClips
 from featzoo.extraction.driver import extract_all
 from featzoo.extractors.contract import Extractor, make_extractor
 from featzoo.media.discovery import find_clips
@@ -43,8 +42,6 @@ def extract(
     """
     given = [sources] if isinstance(sources, str | Path) else sources
     clips = find_clips(*map(Path, given)).clips
-    if not clips:
-        raise InvalidClips(f"no clip in {', '.join(map(str, given))}")
     requests = plugins.split(extractors) if isinstance(extractors, str) else extractors
     wanted = [make_extractor(each) if isinstance(each, str) else each for each in requests]
     for extractor in wanted:

@@ -45,13 +45,13 @@ def voice(seconds):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_an_hour_fits(tmp_path):
-    """What a process with 45 s holds, and for an hour more of what 30 s of sound add to it."""
+    """What a process with 24 s holds, and for an hour more of what 16 s of sound add to it."""
     path = tmp_path / "samples.f32"
-    voice(45).tofile(path)
+    voice(24).tofile(path)
     command = [sys.executable, "-c", CHILD, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     resident, short, long = map(float, done.stdout.split())
-    growth = (long - short) * 2  # MB for a minute
+    growth = (long - short) * 60 / 16  # MB for a minute
     sound = 60 * 16000 * 4 / 2**20  # the samples themselves, float32
     assert growth > sound  # one float64 array of the sound's length at least: it is measured indeed
     assert resident + 60 * (growth + sound) < HOUR_MEGABYTES

@@ -57,8 +57,7 @@ def load_split(
         raise MissingFeatures(_nothing(recipe, split, len(clips), without, left_out), list(left_out))
     features = _features(recipe, chosen, held, ids)
     specs = {role: one.spec for role, one in chosen.items()}
-    if statistics is None:
-        statistics = _statistics(recipe, split, features, specs)
+    statistics = statistics or _statistics(recipe, split, features, specs)
     counts = Counts(
         clips=len(ids),
         without_target=without,
@@ -67,8 +66,8 @@ def load_split(
         unobserved={role: n for role, arrays in features.items() if (n := _unobserved(arrays))},
         unlabelled=sum(math.isnan(targets[i][0]) for i in ids),
     )
-    found = np.array([targets[i] for i in ids])
-    return Split(split, ids, features, found, specs, statistics, counts, groups=_groups(clips, ids))
+    truth = np.array([targets[i] for i in ids])
+    return Split(split, ids, features, truth, specs, statistics, counts, groups=_groups(clips, ids))
 
 
 def load_clips(

@@ -95,9 +95,9 @@ def predict(
             there is no clip.
     """
     folder = RunFolder.open_finished(Path(run), trust)
-    places = [Path(each) for each in ([sources] if isinstance(sources, str | Path) else sources)]
     extractors = folder.extractors(without)
-    clips = find_clips(*places, encoding=encoding).clips
+    given = [sources] if isinstance(sources, str | Path) else sources
+    clips = find_clips(*map(Path, given), encoding=encoding).clips
     ids = sorted(clip.id for clip in clips)
     with ExitStack() as stack:
         place = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featzoo-"))) / "features"

@@ -135,6 +135,13 @@ def _draw_reliability(axes: Axes, predicted: Sequence[tuple[Split, Array]], colu
     axes.grid(alpha=0.3)
 
 
+# Further pictures of a card, by kind of metrics.
+CARD_PICTURES = {
+    "traits": ["![Distribution of predictions beside the truth](traits.png)"],
+    "class": ["![Confusion matrix](confusion.png)"],
+}
+
+
 def card(
     name: str,
     recipe: Recipe,
@@ -157,12 +164,8 @@ def card(
         trained: What training gave.
         environment: What `records.environment` gave.
     """
-    pictures = {
-        "traits": ["![Distribution of predictions beside the truth](traits.png)"],
-        "class": ["![Confusion matrix](confusion.png)"],
-    }.get(recipe.target.metrics, [])
-    summary = _summary(recipe, head, trained)
-    parts = [f"# {name}", summary, "![Curves and predictions](curves.png)", *pictures, "## Results"]
+    parts = [f"# {name}", _summary(recipe, head, trained), "![Curves and predictions](curves.png)"]
+    parts += [*CARD_PICTURES.get(recipe.target.metrics, ()), "## Results"]
     for split, values in metrics.items():
         constants = {key: value for key, value in values.items() if key != "head"}
         table = format_metrics(values["head"], constants)
