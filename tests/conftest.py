@@ -275,10 +275,30 @@ def make_speech(folder, kind="hubert", norm="group", seed=0, normalise=True, **s
     return folder
 
 
+def make_whisper(folder, seed=0):
+    """A Whisper of 3 encoder layers, width 16, random weights, with its preprocessor's settings."""
+    import torch
+
+    from featzoo.weights.imports import transformers_module
+
+    transformers = transformers_module()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        small = transformers.WhisperConfig(
+            d_model=16, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
+            decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=100, pad_token_id=0, bos_token_id=1,
+            eos_token_id=2, decoder_start_token_id=1,
+        )  # fmt: skip
+        transformers.WhisperModel(small).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def random_speech(tmp_path_factory):
-    """The folder that holds tiny speech encoders by name: hubert, wavlm, wav2vec2."""
+    """The folder that holds tiny speech encoders by name: hubert, wavlm, wav2vec2, whisper."""
     folder = tmp_path_factory.mktemp("speech")
+    make_whisper(folder / "whisper")
     for kind in ("hubert", "wavlm", "wav2vec2"):
         make_speech(folder / kind, kind, norm="layer" if kind == "wavlm" else "group")
     return folder

@@ -11,7 +11,7 @@ from featzoo.errors import ClipError
 from featzoo.extractors.contract import make_extractor
 from featzoo.media.clip import Clip
 
-EXTRACTORS = ["egemaps", "praat", "spectral", "hubert", "wavlm", "wav2vec2", "covarep"]
+EXTRACTORS = ["egemaps", "praat", "spectral", "hubert", "wavlm", "wav2vec2", "covarep", "quality"]
 
 
 def surround(path, layout, count):
