@@ -8,6 +8,7 @@ import click
 
 from featzoo import __version__
 from featzoo.commands.align import align
+from featzoo.commands.audit import audit
 from featzoo.commands.augment import augment
 from featzoo.commands.care import check, gc, lock, merge, pack
 from featzoo.commands.doctor import doctor
@@ -71,7 +72,7 @@ def zoo() -> None:
 
 
 zoo.add_section("Recipes", list_recipes, show_recipe)
-zoo.add_section("Train", train, ablate, layers)
+zoo.add_section("Train", audit, train, ablate, layers)
 zoo.add_section("Evaluate and apply", evaluate, compare, report_runs, predict)
 zoo.add_section("Runs", list_runs, leaderboard, remove)
 zoo.add_section("Parallel texts", augment, probe_leakage)

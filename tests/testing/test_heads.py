@@ -17,17 +17,21 @@ from featzoo.zoo.objective import Objective
 WIDTHS = {"text": 6, "audio": 5, "vision": 3, "personality": 16, "positions": 1, "english_positions": 1, "teacher": 26}
 # Small, so that every rule is checked in a second.
 OPTIONS = {
+    "attention-pool": {"width": 8, "attention": 4, "fused": 8},
     "clad": {"bins": 8, "hidden": 8},
     "ef-lstm": {"hidden": 8, "layers": 2},
     "lf-dnn": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8, "fused": 8},
+    "linear": {},
     "lmf": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8},
     "mfn": {"text": 8, "audio": 4, "vision": 4, "memory": 8, "attention": 8, "update": 8, "retain": 8, "write": 8},
     "misa": {"hidden": 8},
+    "mlp": {"hidden": 8},
     "mmim": {"hidden": 4, "audio": 8, "vision": 8, "fusion": 8},
     "mult": {"width": 8, "heads": 2, "layers": 2, "recall_layers": 1},
     "psa-mf": {"hidden": 8, "wide": 12},
     "self-mm": {"audio": 4, "vision": 4, "text": 8, "fusion": 8},
     "siamese": {"backbone": "none", "audio_limits": False, "hidden": 8, "fused": 8, "embedding": 4, "siamese": 8},
+    "svm": {},
     "text-classification": {"hidden": 8},
     "text-regression": {},
     "tfn": {"text_hidden": 8, "text": 4, "audio": 8, "vision": 8, "fused": 8, "limits": [-3.0, 3.0]},

@@ -12,6 +12,7 @@ from featzoo.commands.options import DEVICE, ENCODING, FOLDER, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.wording import count
+from featzoo.zoo.recipe import find_recipe
 
 if TYPE_CHECKING:
     from featzoo.zoo.runs.run import Run
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 @ENCODING
 @click.option("--seed", type=int, help="Random seed; short for --set training.seed=N.")
 @click.option("--seeds", type=click.IntRange(1), help="Train N times with consecutive seeds; print mean and spread.")
+@click.option("--folds", metavar="N|leave-one-out", help="Train N folds, or one for each name in --by.")
+@click.option("--by", metavar="COLUMN", help="Keep clips with one name in this column in one split; default: speaker.")
+@click.option("--strict", is_flag=True, help="Refuse to train if `zoo audit` would find a leak.")
 @click.option("--resume", type=FOLDER, metavar="RUN", help="Resume this stopped run, instead of RECIPE.")
 @TRUST
 @takes_recipe_options
@@ -34,6 +38,9 @@ def train(
     encoding: str | None,
     seed: int | None,
     seeds: int | None,
+    folds: str | None,
+    by: str | None,
+    strict: bool,
     resume: Path | None,
     trust: bool,
 ) -> None:
@@ -44,27 +51,31 @@ def train(
 
     \b
     zoo train psa-mf
-    zoo train my-recipe.toml --store mosi --device cuda
     zoo train psa-mf --store mosi --without vision
-    zoo train psa-mf --store mosi --seeds 5
     zoo train siamese --media videos/
+    zoo train svm --store emodb --folds leave-one-out --by speaker
     zoo train --resume runs/psa-mf-2026-11-20-1a2b3c
     """
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
     if resume is not None:
-        if options.changes or media or encoding or seed is not None or seeds is not None:
+        if options.changes or media or encoding or strict or (seed, seeds, folds, by) != (None, None, None, None):
             raise click.UsageError(
-                "a resumed run keeps its recipe: no --media, --encoding, --without, --epochs, --seed, --seeds or --set"
+                "a resumed run keeps its recipe: no --media, --encoding, --without, --epochs, --seed, --seeds, "
+                "--folds, --by, --strict or --set"
             )
         _resume(resume, options.device, trust)
         return
     recipe = str(recipe)
     if seed is not None:
         options.changes["training.seed"] = seed
+    if folds is not None:
+        options.changes["split.folds"] = int(folds) if folds.isdecimal() else folds
+    if by is not None:
+        options.changes["split.by"] = by
     if media:
         _extract(recipe, media, encoding, options)
-    _train(options, recipe, seeds)
+    _train(options, recipe, seeds, strict)
 
 
 def _extract(recipe: str, sources: tuple[Path, ...], encoding: str | None, options: RecipeOptions) -> None:
@@ -77,18 +88,25 @@ def _extract(recipe: str, sources: tuple[Path, ...], encoding: str | None, optio
     run(selection, options.store, ExtractOptions(device=options.device))
 
 
-def _train(options: RecipeOptions, recipe: str, seeds: int | None) -> None:
+def _train(options: RecipeOptions, recipe: str, seeds: int | None, strict: bool) -> None:
     from featzoo.zoo.data.trainable import check_training
 
     with hint_for_missing_features(recipe, options.store):
         check_training(recipe, options.store, options.changes)
-        from featzoo.commands.trials import train_seeds
+        from featzoo.commands.trials import train_every_fold, train_seeds
         from featzoo.zoo.runs.run import train_recipe
 
-        if seeds is not None:
+        several = find_recipe(recipe, options.changes).split.all_folds
+        if strict and (several or seeds is not None):
+            raise click.UsageError("--strict checks one training: run zoo audit --strict before several of them")
+        if seeds is not None and several:
+            raise click.UsageError("give --seeds or folds, not both")
+        if several:
+            train_every_fold(options, recipe)
+        elif seeds is not None:
             train_seeds(options, recipe, seeds)
         else:
-            print_run(train_recipe(recipe, options.store, options.runs, options.changes, options.device))
+            print_run(train_recipe(recipe, options.store, options.runs, options.changes, options.device, strict=strict))
 
 
 def _resume(run: Path, device: str, trust: bool) -> None:
@@ -138,11 +156,15 @@ def print_run(run: Run) -> None:
         return
     for role, key in run.used.items():
         echo(f"{role}: {key or 'not used'}")
-    echo(f"{count(run.epochs, 'epoch')} in {run.seconds:.0f} s; best epoch on dev: {run.best_epoch}")
+    if run.epochs:
+        echo(f"{count(run.epochs, 'epoch')} in {run.seconds:.0f} s; best epoch on dev: {run.best_epoch}")
+    else:
+        echo(f"fitted in {run.seconds:.0f} s")
     for split, metrics in run.metrics.items():
         print_metrics(split, metrics, run.constant[split])
     echo(f"run: {run.path}")
-    echo(f"plots: {run.picture}")
+    if run.picture.exists():
+        echo(f"plots: {run.picture}")
 
 
 def print_metrics(

@@ -96,6 +96,31 @@ def train_seeds(options: RecipeOptions, recipe: str, seeds: int) -> None:
     _run(options, recipe, _folder(options, recipe, "seeds"), {"full model": options.changes}, seeds)
 
 
+def train_every_fold(options: RecipeOptions, recipe: str) -> None:
+    """Train every fold; print each one, and the metrics of all predictions together.
+
+    Raises:
+        FeatzooError: If recipe, features, labels, weights or device do not allow it.
+    """
+    from featzoo.zoo.metrics.tables import format_metrics, text_table
+    from featzoo.zoo.runs.folds import train_folds
+
+    columns = SHOWN[find_recipe(recipe, options.changes).target.metrics]
+
+    def tell(trial: Trial) -> None:
+        scores = "  ".join(f"{key} {trial.metrics['test'][key]:.4f}" for key in columns)
+        echo(f"{trial.variant}: {scores}  ({'kept' if trial.kept else f'{trial.seconds:.0f} s'})", err=True)
+
+    folder = _folder(options, recipe, "folds")
+    found = train_folds(recipe, options.store, folder, options.changes, options.device, options.jobs, tell)
+    echo_lines(text_table(found.table))
+    echo_lines(f"\ntest of all folds, {sum(found.clips)} clips")
+    echo_lines(format_metrics(found.metrics, found.constant, found.intervals))
+    few = "" if found.units.enough else ": too few for an interval to be trusted"
+    echo(f"intervals over {found.units}{few}")
+    echo(f"runs: {found.path}")
+
+
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=FOLDER)
 @click.option("--against", "others", multiple=True, required=True, type=FOLDER, help="A run of side B; repeatable.")
@@ -153,9 +178,11 @@ def _run(
     def tell(trial: Trial) -> None:
         nonlocal done
         done += 1
-        scores = "  ".join(f"{key} {trial.metrics['valid'][key]:.4f}" for key in columns)
+        split = "valid" if "valid" in trial.metrics else "test"
+        named = "dev" if split == "valid" else split
+        scores = "  ".join(f"{key} {trial.metrics[split][key]:.4f}" for key in columns)
         took = "kept" if trial.kept else f"{trial.seconds:.0f} s"
-        echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: dev {scores}  ({took})", err=True)
+        echo(f"{done}/{total}  {trial.variant}, seed {trial.seed}: {named} {scores}  ({took})", err=True)
 
     with hint_for_missing_features(recipe, options.store):
         trials = run_trials(recipe, options.store, folder, wanted, numbers, options.device, options.jobs, tell)

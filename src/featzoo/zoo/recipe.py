@@ -11,6 +11,7 @@ from featzoo import plugins
 from featzoo.config import build, read_toml
 from featzoo.devices import Precision
 from featzoo.errors import InvalidOption, UnknownName, suggestion
+from featzoo.zoo.split_rule import SplitRule
 from featzoo.zoo.target import Target
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -163,6 +164,7 @@ class Recipe:
         description: One line.
         inputs: Role to its source.
         target: The labels that the head predicts.
+        split: Which clips are train, dev and test.
         options: The head's options that differ from its defaults.
         training: How the head is trained.
         name: The recipe's own name; its file's stem.
@@ -176,6 +178,7 @@ class Recipe:
     description: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
+    split: SplitRule = field(default_factory=SplitRule)
     name: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
     ablations: Mapping[str, Ablation] = field(default_factory=dict)

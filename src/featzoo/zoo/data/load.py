@@ -13,6 +13,7 @@ import numpy as np
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures, suggestion
 from featzoo.vocabulary import GROUPS, SPLITS, split_name
 from featzoo.zoo.data.feature_choice import Chosen, choose
+from featzoo.zoo.data.folds import with_splits
 from featzoo.zoo.data.labels import targets_of, with_classes
 from featzoo.zoo.data.neighbours import member, siblings
 from featzoo.zoo.data.split import Array, Counts, Split, Statistics, statistics_of
@@ -47,7 +48,7 @@ def load_split(
     """
     split = split_name(split) or split
     chosen = choose(store, recipe) if chosen is None else chosen
-    every = store.clips()
+    every = with_splits(store.clips(), recipe)
     clips = _of_split(every, split)
     recipe = with_classes(recipe, every)
     targets, without = targets_of(clips, recipe, split == "train")
@@ -67,7 +68,7 @@ def load_split(
         unlabelled=sum(math.isnan(targets[i][0]) for i in ids),
     )
     truth = np.array([targets[i] for i in ids])
-    return Split(split, ids, features, truth, specs, statistics, counts, groups=_groups(clips, ids))
+    return Split(split, ids, features, truth, specs, statistics, counts, groups=_groups(clips, ids, recipe.split.by))
 
 
 def load_clips(
@@ -141,7 +142,8 @@ def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
         there = ", ".join(f"{name or 'without a split'}: {n}" for name, n in named.items()) or "none"
         raise MissingFeatures(
             f"the store holds no {split} clip (clips: {there}). A manifest or labels.csv with a column "
-            "`split` of train, valid and test gives them: feat extract manifest.csv"
+            "`split` of train, valid and test gives them: feat extract manifest.csv. zoo train --by speaker makes "
+            "splits by speaker"
         )
     return found
 
@@ -165,9 +167,10 @@ def chooses(dev: Split, recipe: Recipe) -> Split:
     return replace(dev, ids=ids, features=features, targets=dev.targets[rows], groups=groups)
 
 
-def _groups(clips: Mapping[str, Clip], ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The columns of groups that every clip has, such as its speaker."""
-    found = {column: tuple(clips[i].categories.get(column, "") for i in ids) for column in GROUPS}
+def _groups(clips: Mapping[str, Clip], ids: Sequence[str], by: str) -> dict[str, tuple[str, ...]]:
+    """The columns of groups that every clip has, such as its speaker, and `by`, by which the recipe splits."""
+    columns = dict.fromkeys((*GROUPS, by))
+    found = {column: tuple(clips[i].categories.get(column, "") for i in ids) for column in columns}
     return {column: names for column, names in found.items() if all(names)}
 
 

@@ -54,8 +54,15 @@ def lacking(store: FeatureStore, recipe: Recipe, clips: Mapping[str, Clip]) -> l
     return [
         *roles,
         *(f"label {name}" for name in recipe.target.columns if name not in labels),
-        *(f"{name} clips" for name in ("train", "valid") if name not in splits),
+        *(f"{name} clips" for name in _needed_splits(recipe) if name not in splits),
     ]
+
+
+def _needed_splits(recipe: Recipe) -> tuple[str, ...]:
+    """The splits that the store's clips must have."""
+    if not recipe.split.published:
+        return ()
+    return ("train", "valid") if recipe.split.dev else ("train",)
 
 
 def _holds(store: FeatureStore, request: str) -> bool:

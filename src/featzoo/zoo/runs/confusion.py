@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,25 +25,35 @@ def confusion_csv(predicted: Predicted, classes: Sequence[str]) -> str:
         predicted: Splits and the (N, C) probabilities of their clips.
         classes: C names.
     """
+    return matrices_csv({split.name: Classified.of(pred, split.targets, classes) for split, pred in predicted})
+
+
+def matrices_csv(found: Mapping[str, Classified]) -> str:
+    """A row for each true class of each name; the columns are numbers of clips by predicted class."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["split", "truth", *classes])
-    for split, pred in predicted:
-        for name, counts in zip(classes, Classified.of(pred, split.targets, classes).confusion(), strict=True):
-            writer.writerow([split.name, name, *counts.tolist()])
+    writer.writerow(["split", "truth", *next(iter(found.values())).classes])
+    for title, one in found.items():
+        for name, counts in zip(one.classes, one.confusion(), strict=True):
+            writer.writerow([title, name, *counts.tolist()])
     return out.getvalue()
 
 
 def confusion_picture(predicted: Predicted, classes: Sequence[str]) -> bytes:
     """A PNG: a matrix for each split, with the number of clips and the percentage of the true class in each cell."""
+    return matrices_picture({split.name: Classified.of(pred, split.targets, classes) for split, pred in predicted})
+
+
+def matrices_picture(found: Mapping[str, Classified]) -> bytes:
+    """A PNG with a matrix for each name."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    side = max(3.6, 0.7 * len(classes) + 1.6)
-    figure = Figure(figsize=(side * len(predicted), side), layout="constrained")
-    for axes, (split, pred) in zip(figure.subplots(1, len(predicted), squeeze=False)[0], predicted, strict=True):
-        draw_confusion(axes, Classified.of(pred, split.targets, classes))
-        axes.set(title=f"{split.name}, {len(split)} clips")
+    side = max(3.6, 0.7 * len(next(iter(found.values())).classes) + 1.6)
+    figure = Figure(figsize=(side * len(found), side), layout="constrained")
+    for axes, (title, one) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+        draw_confusion(axes, one)
+        axes.set(title=f"{title}, {len(one.truth)} clips")
     out = io.BytesIO()
     FigureCanvasAgg(figure).print_png(out)
     return out.getvalue()

@@ -164,8 +164,7 @@ def card(
         trained: What training gave.
         environment: What `records.environment` gave.
     """
-    parts = [f"# {name}", _summary(recipe, head, trained), "![Curves and predictions](curves.png)"]
-    parts += [*CARD_PICTURES.get(recipe.target.metrics, ()), "## Results"]
+    parts = [f"# {name}", _summary(recipe, head, trained), *_pictures(recipe, trained), "## Results"]
     for split, values in metrics.items():
         constants = {key: value for key, value in values.items() if key != "head"}
         table = format_metrics(values["head"], constants)
@@ -173,6 +172,7 @@ def card(
     parts += ["## Features", _sets(recipe, sets), "## Clips", _counts(counts)]
     if environment.get("duplicates"):
         parts.append(f"Different splits have the same content: {some(environment['duplicates'], 10)}.")
+    parts += _audit(environment.get("audit", ()))
     parts += ["## The method", f"```\n{inspect.getdoc(type(head)) or ''}\n```"]
     versions = ", ".join(f"{key} {value}" for key, value in environment["versions"].items())
     parts += [
@@ -184,13 +184,26 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
+def _pictures(recipe: Recipe, trained: Trained) -> list[str]:
+    """The pictures in the run's folder; a head that was fitted has no curves."""
+    curves = ["![Curves and predictions](curves.png)"] if trained.epochs else []
+    return [*curves, *CARD_PICTURES.get(recipe.target.metrics, ())]
+
+
+def _audit(lines: Sequence[str]) -> list[str]:
+    """The section on what train shares with the other splits; none in runs of older versions."""
+    return ["## Audit", "\n".join(f"- {line}" for line in lines)] if lines else []
+
+
 def _summary(recipe: Recipe, head: Head, trained: Trained) -> str:
     best = trained.best.epoch if trained.best else 0
     total = sum(p.numel() for p in head.parameters())
     learning = sum(p.numel() for p in _trained(head, recipe))
+    about = f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
+    if not trained.epochs:
+        return f"{about}{total:,} parameters, fitted to the train split. The test split took no part in any choice."
     return (
-        f"{recipe.description or recipe.head}. Predicts {', '.join(recipe.target.columns)}. "
-        f"{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
+        f"{about}{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
         f"the weights are those of epoch {best}, which has {_chosen(trained, recipe)}. "
         "The test split took no part in any choice."
     )

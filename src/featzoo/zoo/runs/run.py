@@ -14,23 +14,27 @@ from accelerate import Accelerator
 
 from featzoo.cache.duplicates import across_splits
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, MissingFeatures
+from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures
 from featzoo.wording import count, some
 from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe
+from featzoo.zoo.data.folds import with_groups, with_splits
 from featzoo.zoo.data.labels import with_classes
 from featzoo.zoo.data.load import chooses, load_split
 from featzoo.zoo.data.split import Counts, Split
-from featzoo.zoo.head import Head, make_head
+from featzoo.zoo.fitted_head import FittedHead
+from featzoo.zoo.head import Head, find_head, make_head
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.recipe import Recipe, find_recipe
-from featzoo.zoo.runs.folder import STATE, RunFolder
+from featzoo.zoo.runs.audit import audit_splits
+from featzoo.zoo.runs.folder import STATE, WEIGHTS, RunFolder
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
 from featzoo.zoo.training.class_weights import objective_of
 from featzoo.zoo.training.epoch_choice import criterion_of
 from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
+from featzoo.zoo.training.fitting import fit
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.progress import TrainingProgress
 
@@ -74,6 +78,7 @@ def train_recipe(
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
     folder: str = "",
+    strict: bool = False,
 ) -> Run:
     """Train a recipe's head on a store's train split, keep the epoch that is best on dev, and score dev and test.
 
@@ -84,6 +89,7 @@ def train_recipe(
         overrides: Dotted recipe field to value, such as `training.epochs` to 3.
         device: auto, cpu, cuda, cuda:N or mps.
         folder: The run's folder in `runs`; by default recipe, date and a random suffix.
+        strict: Refuse to train if the audit finds that train shares something with dev or test.
 
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
@@ -91,9 +97,20 @@ def train_recipe(
     recipe = find_recipe(name, overrides)
     opened = FeatureStore(Path(store))
     chosen = choose(opened, recipe)
-    recipe = with_classes(recipe, opened.clips())
+    recipe = resolve(recipe, opened)
     path = Path(runs) / (folder or f"{recipe.name}-{date.today().isoformat()}-{uuid.uuid4().hex[:6]}")
-    return _train(recipe, opened, chosen, path, device, resumed=False)
+    return _train(recipe, opened, chosen, path, device, resumed=False, strict=strict)
+
+
+def resolve(recipe: Recipe, store: FeatureStore) -> Recipe:
+    """The recipe with what it takes from the store's clips: its classes, and the column that it splits by.
+
+    Raises:
+        FeatzooError: If labels or groups do not allow it.
+    """
+    clips = store.clips()
+    recipe = with_groups(recipe, clips)
+    return with_classes(recipe, clips if recipe.split.published else with_splits(clips, recipe))
 
 
 def resume_run(run: Path, device: str = "auto", trust: bool = False) -> Run:
@@ -120,17 +137,23 @@ def resume_run(run: Path, device: str = "auto", trust: bool = False) -> Run:
 
 
 def _train(
-    recipe: Recipe, store: FeatureStore, chosen: Mapping[str, Chosen], path: Path, device: str, resumed: bool
-) -> Run:
+    recipe: Recipe, store: FeatureStore, chosen: Mapping[str, Chosen], path: Path, device: str, resumed: bool,
+    strict: bool = False,
+) -> Run:  # fmt: skip
     started = time.perf_counter()
     accelerator = accelerator_on(device, recipe.training.precision)
-    splits = _load_splits(store, recipe, chosen)
-    chooses(splits["valid"], recipe)  # raises now, not after the folder is made
+    splits = load_splits(store, recipe, chosen)
     head = _new_head(recipe, splits["train"])
+    if "valid" in splits:
+        chooses(splits["valid"], recipe)  # raises now, not after the folder is made
     path = of_first(path)  # its name may be drawn at random
     used = {name for split in splits.values() for name in split.ids}
     duplicates = [str(pair) for pair in across_splits({k: v for k, v in store.records().items() if k in used})]
-    environment = files.environment(str(accelerator.device), store.path) | {"duplicates": duplicates}
+    audit = audit_splits(recipe, splits, store.records())
+    if strict and audit.findings:
+        raise FeatzooError(f"the audit found leaks, which --strict refuses: {'; '.join(map(str, audit.findings))}")
+    environment = files.environment(str(accelerator.device), store.path)
+    environment |= {"duplicates": duplicates, "audit": audit.lines}
     environment["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     writer = RunWriter(path, recipe, head, splits, describe(chosen), environment)
     first = accelerator.is_main_process
@@ -159,14 +182,31 @@ def _train(
     )  # fmt: skip
 
 
-def _load_splits(store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chosen]) -> dict[str, Split]:
-    """The train and dev (`valid`) split, and the test split if the store has one with labels."""
+def load_splits(store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chosen]) -> dict[str, Split]:
+    """The train split, and the dev (`valid`) and test splits that the store has with labels.
+
+    Raises:
+        MissingFeatures: If there is no train split, neither of the others, or no dev split for a head that needs it.
+        InvalidOption: If the recipe makes no dev split for a head that needs it.
+    """
+    fitted = issubclass(find_head(recipe.head), FittedHead)
+    if not fitted and not recipe.split.published and not recipe.split.dev:
+        raise InvalidOption(
+            f"head {recipe.head} chooses its epoch on dev (valid) clips, of which split.dev = 0 makes none: set "
+            "split.dev above 0"
+        )
     train_split = load_split(store, recipe, "train", chosen)
-    splits = {"train": train_split, "valid": load_split(store, recipe, "valid", chosen, train_split.statistics)}
-    try:
-        return splits | {"test": load_split(store, recipe, "test", chosen, train_split.statistics)}
-    except MissingFeatures:
-        return splits
+    splits, refusals = {"train": train_split}, []
+    for name in ("valid", "test"):
+        try:
+            splits[name] = load_split(store, recipe, name, chosen, train_split.statistics)
+        except MissingFeatures as error:
+            if name == "valid" and not fitted:
+                raise
+            refusals.append(error)
+    if len(splits) == 1:
+        raise refusals[0]
+    return splits
 
 
 def _new_head(recipe: Recipe, train_split: Split) -> Head:
@@ -191,6 +231,14 @@ def _fit(
         duplicates = writer.environment["duplicates"]
         if duplicates:
             progress.line(f"warning: the same content is in different splits: {some(duplicates)}")
+        for line in writer.environment["audit"]:
+            progress.line(f"audit: {line}")
+        if isinstance(writer.head, FittedHead):
+            settings = recipe.training
+            trained = fit(writer.head, splits["train"], settings.batch_size, settings.seed, recipe.split.by)
+            if first:
+                files.write_weights(writer.path / WEIGHTS, trained.weights)
+            return trained
         log = EpochLog(writer.path, writer.head, progress) if first else SilentLog()
         if resumed:
             log.cut(checkpoint.load())

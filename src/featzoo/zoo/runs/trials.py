@@ -17,6 +17,7 @@ import numpy as np
 from featzoo.cache.store import FeatureStore
 from featzoo.config import to_toml
 from featzoo.errors import FeatzooError, InvalidOption
+from featzoo.vocabulary import GROUPS
 from featzoo.weights.locate import locate
 from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.files import write_json
@@ -169,11 +170,23 @@ def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
 
 def _identity(recipe: Recipe, store: Path) -> str:
     """A digest of all that decides a training's result, but the code."""
-    chosen = choose(FeatureStore(store), recipe)
+    opened = FeatureStore(store)
+    chosen = choose(opened, recipe)
     digests = {role: one.features.digest if one.features else "" for role, one in chosen.items()}
     plain = dataclasses.replace(recipe, ablations={}, published={}, description="")
-    text = to_toml(plain) + json.dumps(digests, sort_keys=True)
+    text = to_toml(plain) + json.dumps(digests, sort_keys=True) + _labels(recipe, opened)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _labels(recipe: Recipe, store: FeatureStore) -> str:
+    """The clips' splits, labels and groups."""
+    columns = (*recipe.target.columns, *GROUPS, recipe.split.by)
+    return json.dumps(
+        [
+            [name, clip.split, [clip.labels.get(key) for key in columns], [clip.categories.get(key) for key in columns]]
+            for name, clip in sorted(store.clips().items())
+        ]
+    )
 
 
 def _read(plan: Planned, kept: bool) -> Trial:

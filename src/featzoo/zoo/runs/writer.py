@@ -12,6 +12,7 @@ from featzoo.durable import refused, write
 from featzoo.errors import FeatzooError
 from featzoo.zoo import files
 from featzoo.zoo.data.split import Array, Split
+from featzoo.zoo.fitted_head import FittedHead
 from featzoo.zoo.head import Head
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.recipe import Recipe
@@ -95,7 +96,8 @@ class RunWriter:
             write(path / "traits.png", trait_distributions(pred, split.targets, labels, target.columns, title))
         self.head.export(path)
         write(path / PREDICTIONS, files.predictions_csv(target, pairs))
-        write(path / "curves.png", report.curves(trained, pairs, target.outputs, target.metrics))
+        if trained.epochs:
+            write(path / "curves.png", report.curves(trained, pairs, target.outputs, target.metrics))
         if target.kind == "class":
             write(path / "confusion.csv", confusion_csv(pairs, target.classes))
             write(path / "confusion.png", confusion_picture(pairs, target.classes))
@@ -104,6 +106,8 @@ class RunWriter:
         write(path / "README.md", text)
         best = trained.best.epoch if trained.best else 0
         summary = {"best_epoch": best, "epochs": len(trained.epochs), "seconds": seconds, "splits": metrics}
+        if isinstance(self.head, FittedHead):
+            summary["choices"] = self.head.choices
         files.write_json(path / METRICS, summary)
 
 

@@ -1,0 +1,1 @@
+"""Heads for one, two or three inputs, on pooled features."""
