@@ -69,7 +69,7 @@ def test_list_groups_the_recipes_by_task() -> None:
     ]
     assert tasks == [
         "Sentiment, from -3 to 3", "Sentiment, from -1 to 1", "Apparent personality, from 0 to 1", "Other numbers",
-        "Yes or no, as probabilities",
+        "Yes or no, as probabilities", "Classes",
     ]  # fmt: skip
     assert shown.index("psa-mf.sims") > shown.index("Sentiment, from -1 to 1")
     assert "no feature store at /nowhere" in shown
