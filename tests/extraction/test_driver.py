@@ -237,7 +237,7 @@ def test_usual_extractors_that_cannot_run_are_left_out_with_the_reason(made, tmp
     assert {x.modality for x in found} == {"audio"}
     why = {request: reason for reason, requests in left_out.items() for request in requests}
     assert set(why) | can == set(usual_extractors())
-    assert "all clips are sound files" in why["frames"]
+    assert "all clips are sound files" in why["motion-energy"]
     assert "feat weights get bert-base-uncased" in why["bert"]
     assert "no weights of resnet50" in why["resnet50"]
     assert "transcript" in why["bert.minilm"]
