@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: The accepted names, as help and messages list them.
 NAMES = "auto, cpu, cuda, cuda:N or mps"
 
-#: The values of `--precision`. Recipes of 0.1 write `no` for fp32.
+#: The names of precisions. Recipes of 0.1 write `no` for fp32.
 Precision = Literal["auto", "fp32", "bf16", "fp16", "no"]
 
 # One of these is there on Linux if a driver has found a GPU that torch could use: NVIDIA's, WSL's, AMD's.

@@ -25,7 +25,9 @@ training.checkpoint_seconds = 0
 
 
 def start(program, *words, **options):
-    code = f"from featzoo.cli import {program}; {program}()"
+    # A test run in the background of a shell ignores SIGINT, and so would the command.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from featzoo.cli import {program}; {program}()"
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], text=True, env=environment,
                             stderr=subprocess.PIPE, **options)  # fmt: skip

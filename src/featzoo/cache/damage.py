@@ -1,4 +1,4 @@
-"""Damaged files of a store, and the folder to which `feat check --repair` moves them."""
+"""Damaged files of a store, and the folder to which a repair moves them."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featzoo.commands.options import FOLDER
+from featzoo.commands.printing import echo
 from featzoo.commands.recipe_options import hint_for_missing_features, parse_changes
 from featzoo.wording import count
 
@@ -36,12 +37,12 @@ def audit(store: Path, recipe: str, changes: tuple[str, ...], strict: bool) -> N
 
         found = audit_store(recipe, store, table)
     for finding in found.findings:
-        click.secho(f"LEAK  {finding}", fg="red")
+        echo(f"LEAK  {finding}", fg="red")
     if not found.findings:
-        click.echo(found.lines[0])
+        echo(found.lines[0])
     for note in found.notes:
-        click.echo(note)
+        echo(note)
     if found.findings:
-        click.echo(f"{count(len(found.findings), 'finding')}: scores on these splits can be too high")
+        echo(f"{count(len(found.findings), 'finding')}: scores on these splits can be too high")
         if strict:
             raise SystemExit(1)

@@ -142,7 +142,7 @@ def evaluate(run: Path, store: Path | None, split: str, trust: bool, device: str
     found = evaluate_run(run, store, split, device, trust)
     print_metrics(found.split, found.metrics, found.constant, found.intervals)
     few = "" if found.units.enough else ": too few for an interval to be trusted"
-    click.echo(f"intervals over {found.units}{few}")
+    echo(f"intervals over {found.units}{few}")
     if found.stored is not None:
         same = all(found.metrics[k] == v or v != v for k, v in found.stored.items())
         echo(f"stored metrics: {'equal to the last digit' if same else 'DIFFER: ' + str(dict(found.stored))}")

@@ -69,7 +69,7 @@ def test_nearly_equal_features_are_named(store):
 
 
 def test_a_training_prints_and_records_the_audit_and_strict_refuses(store, tmp_path):
-    with pytest.raises(FeatzooError, match=r"the audit found leaks, which --strict refuses: .* are also in train"):
+    with pytest.raises(FeatzooError, match=r"the audit found leaks, and strict refuses them: .* are also in train"):
         train_recipe("svm", store, tmp_path / "runs", RANDOM, "cpu", strict=True)
     run = train_recipe("svm", store, tmp_path / "runs", RANDOM, "cpu")
     card = (run.path / "README.md").read_text()

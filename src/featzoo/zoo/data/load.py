@@ -142,8 +142,8 @@ def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
         there = ", ".join(f"{name or 'without a split'}: {n}" for name, n in named.items()) or "none"
         raise MissingFeatures(
             f"the store holds no {split} clip (clips: {there}). A manifest or labels.csv with a column "
-            "`split` of train, valid and test gives them: feat extract manifest.csv. zoo train --by speaker makes "
-            "splits by speaker"
+            "`split` of train, valid and test gives them: feat extract manifest.csv. Without any, "
+            "`split.by` of a recipe makes them, by speaker for example"
         )
     return found
 

@@ -95,7 +95,7 @@ def train_folds(
     """
     recipe, clips = find_recipe(name, changes), FeatureStore(store).clips()
     if not recipe.split.all_folds:
-        raise FeatzooError(f"recipe {recipe.name} has no folds: set split.folds, or give --folds")
+        raise FeatzooError(f"recipe {recipe.name} has no folds: set split.folds")
     names = fold_names(clips, recipe)
     fixed = {**changes, "split.by": with_groups(recipe, clips).split.by}
     wanted = {f"fold {place}": {**fixed, "split.fold": place} for place in range(1, len(names) + 1)}

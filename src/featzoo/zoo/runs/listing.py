@@ -76,7 +76,7 @@ def list_run(path: Path) -> ListedRun:
         return ListedRun(path, **facts, state="damaged", detail=said)
     seconds = _seconds_since(path / LOG)
     state = "training" if seconds is not None and seconds < RECENT_SECONDS else "stopped"
-    resumable = f"; zoo train --resume {path} continues it" if state == "stopped" and (path / STATE).is_file() else ""
+    resumable = "; it can be resumed" if state == "stopped" and (path / STATE).is_file() else ""
     return ListedRun(path, **facts, state=state, detail=f"{epochs} epochs{resumable}")
 
 

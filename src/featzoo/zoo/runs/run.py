@@ -151,7 +151,7 @@ def _train(
     duplicates = [str(pair) for pair in across_splits({k: v for k, v in store.records().items() if k in used})]
     audit = audit_splits(recipe, splits, store.records())
     if strict and audit.findings:
-        raise FeatzooError(f"the audit found leaks, which --strict refuses: {'; '.join(map(str, audit.findings))}")
+        raise FeatzooError(f"the audit found leaks, and strict refuses them: {'; '.join(map(str, audit.findings))}")
     environment = files.environment(str(accelerator.device), store.path)
     environment |= {"duplicates": duplicates, "audit": audit.lines}
     environment["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
