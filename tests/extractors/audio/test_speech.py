@@ -131,8 +131,10 @@ def test_only_clips_that_may_share_a_batch_do(tmp_path, clips, norm, monkeypatch
     def spy(*key):
         def call(values, **options):
             seen.append((values.shape[0], "attention_mask" in options))
-            return real(*key)(values, **options)
+            return encoder(values, **options)
 
+        encoder = real(*key)
+        call.dtype = encoder.dtype
         return call
 
     monkeypatch.setattr(speech, "_encoder", spy)
