@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_score
 
 from featzoo.zoo.metrics.binary import binary_metrics
+from featzoo.zoo.metrics.classification import class_metrics
 from featzoo.zoo.metrics.regression import (
     regression_metrics,
     sentiment_metrics,
@@ -111,7 +112,9 @@ def test_every_metric_says_which_way_is_better():
     keys = {*sentiment_metrics([1.0], [1.0]), *trait_metrics([1.0], [1.0], [1.0]), *sims_metrics([1.0], [1.0])}
     assert set(regression_metrics([1.0], [1.0])) < keys
     probabilities = binary_metrics([[0.1], [0.1]], [[0], [0]], ["a"], ["en", "fr"])
-    assert keys | {key for key in probabilities if "." not in key} == set(HIGHER_IS_BETTER)
+    classes = class_metrics([[0.9, 0.1]], [[0.0]], ["a", "b"])
+    others = {key for key in probabilities if "." not in key} | {key.rpartition(".")[2] for key in classes}
+    assert keys | others == set(HIGHER_IS_BETTER)
 
 
 def test_recipes_and_metrics_import_no_torch():
