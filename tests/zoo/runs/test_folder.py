@@ -91,7 +91,7 @@ def test_recorded_predictions_give_the_recorded_metrics(small_run):
 def test_a_damaged_file_is_named(small_run, tmp_path, name):
     copy = shutil.copytree(small_run.path, tmp_path / "copy")
     (copy / name).write_text(json.dumps({"sets": {}})[:-1])
-    with pytest.raises(FeatzooError, match=f"{name} cannot be read"):
+    with pytest.raises(FeatzooError, match=f"{name} is damaged"):
         evaluate_run(copy, device="cpu")
 
 
