@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test test-newest test-oldest test-bare test-action-units faults fuzz lint bench check-data clean
+.PHONY: demo test test-slow test-newest test-oldest test-bare test-action-units faults fuzz lint bench check-data clean
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -17,7 +17,11 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo train psa-mf --features demo/features --runs demo/runs
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow"
+
+# Long recordings, memory, two processes, compilation: what takes over ten seconds.
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m slow
 
 # What users get: the wheel without constraints.txt, with the newest and with the lowest versions that setup.cfg allows
 # (torch and torchvision apart). Run weekly; the results are in CHANGELOG.md.

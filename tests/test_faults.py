@@ -170,6 +170,7 @@ for i in range(25):
 """
 
 
+@pytest.mark.slow
 def test_five_writers_that_pack_each_others_shards_lose_nothing(tmp_path):
     store = tmp_path / "features"
     writers = [subprocess.Popen([sys.executable, "-c", ADDER, str(store), str(me)], stderr=subprocess.PIPE, text=True)

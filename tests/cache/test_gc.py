@@ -202,6 +202,7 @@ remove_garbage(store, list(find_garbage(store, ["y"])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 def test_killed_at_any_moment_it_loses_nothing(tmp_path):
     """SIGKILL while shards are written anew and a set is deleted."""

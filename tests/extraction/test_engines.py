@@ -376,6 +376,7 @@ def ask(process, run):
     return process.stdout.readline().strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="several CUDA devices: Linux")
 def test_each_process_of_a_run_keeps_a_gpu_of_its_own(tmp_path):
     run, other = f"{tmp_path.name}-{os.getpid()}", f"{tmp_path.name}-{os.getpid()}-other"

@@ -119,6 +119,7 @@ def test_a_segment_past_sound_that_ends_before_the_pictures_is_noted(tmp_path):
     assert "the sound at 3.0" in decode_audio(path, 2.0, 8.0).notes["short"]
 
 
+@pytest.mark.slow
 def test_a_long_stereo_recording_takes_the_memory_of_one_channel(tmp_path):
     """Ten minutes of MP3 in stereo: 106 MB as one channel of float32, 212 MB as two."""
     path = tmp_path / "a.mp3"

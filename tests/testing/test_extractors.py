@@ -21,7 +21,10 @@ REQUESTS = {
     "action-units": [],  # tests/extractors/vision/test_action_units.py, where py-feat is installed
     "frames": ["frames", "frames[rate=5.0]"],
     "resnet50": ["resnet50[weights=random,count=2]"],
-    "cnn": ["cnn[model=resnet18,weights=random,count=2,layer=layer3]", "cnn[weights=random,rate=2,precision=bf16]"],
+    "cnn": [
+        "cnn[model=resnet18,weights=random,count=2,layer=layer3]",
+        "cnn[model=resnet18,weights=random,rate=2,precision=bf16]",
+    ],
     "clad-teacher": [],  # tests/zoo/heads/clad/test_head.py, with a trained run
     "clip": ["clip[model={vision}/clip]", "clip[model={vision}/clip,output=hidden,layers=[1,2],rate=3.0]"],
     "siglip": ["siglip[model={vision}/siglip,count=3]"],

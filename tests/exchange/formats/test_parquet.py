@@ -122,6 +122,7 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
     assert peaks[1] < 80 * 100 * 128 * 8 / 8  # of 8 MB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["import parquet", "import parallel", "import essays", "extract"])
 def test_a_column_that_repeats_a_value_takes_no_memory(tmp_path, command):
     """Run lengths: 200 million rows in some kilobytes."""

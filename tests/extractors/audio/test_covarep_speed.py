@@ -43,6 +43,7 @@ def voice(seconds):
     return (0.1 * sound + np.random.default_rng(0).normal(0, 1e-3, len(at))).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_an_hour_fits(tmp_path):
     """What a process with 24 s holds, and for an hour more of what 16 s of sound add to it."""

@@ -319,6 +319,7 @@ print(receipt.state, receipt.detail, peak())
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path):
     """More than a window of rows from both: 430 pictures of 147 KB would be 62 MB. (Packets: tests/media.)"""
     peaks = []

@@ -239,6 +239,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path):
     still = np.zeros((360, 640, 3), np.uint8)
     names = [str(write_video(tmp_path / f"{n}.mp4", count=n, picture=lambda _: still)) for n in (60, 400)]

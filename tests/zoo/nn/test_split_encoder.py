@@ -87,6 +87,7 @@ def test_a_head_without_an_encoder_has_nothing_to_recompute():
             set_up_encoders(head, Training(**{name: True}), CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler")
 def test_compiled_layers_give_the_same_numbers(tiny_bert):
     """32 bit: fused sums differ in the last digits, and so do the weights after some steps. Without dropout: compiled

@@ -86,6 +86,7 @@ def test_chance_is_fishers_exact_test(pairs):
     assert by_chance(said, truth) == pytest.approx(fisher_exact(table, alternative="greater").pvalue, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_chance_is_the_share_of_permutations_that_are_as_good():
     """Four thousand permutations, within three standard errors of a share."""
     rng = np.random.default_rng(0)

@@ -93,6 +93,7 @@ def whole(store, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(whole, store, tmp_path):
     """The same batches, each shared out. Gradients are then sums in another order: Adam, whose steps do not shrink with
     the gradient, turns differences of 1e-7 into some 1e-4 of the weights' steps within 9 steps."""

@@ -308,6 +308,7 @@ def world(tmp_path_factory, random_bert):
     return folder / "store", teacher, student, clips
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_on_a_teachers_outputs(world):
     _, teacher, student, _ = world
     assert teacher.metrics["valid"]["en.ba"] > 0.9

@@ -325,6 +325,7 @@ TINY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_four_parts_from_raw_frames_to_a_report(store_path, tmp_path):
     found = train_recipe("siamese", store_path, tmp_path, TINY, "cpu")
     assert found.epochs == 2 * 6
@@ -357,6 +358,7 @@ def test_every_row_of_the_papers_table_trains(name, store_path, tmp_path):
     assert found.epochs == (4 if name == "siamese-m1" else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [4, 10])
 def test_a_resumed_training_gives_the_same_weights(store_path, tmp_path, stop_at):
     """Within and between stages: the same losses in every epoch, the same weights at the end."""
