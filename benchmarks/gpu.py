@@ -1,4 +1,4 @@
-"""Everything that a GPU must show, in one script of about 8 minutes on one GPU.
+"""Everything that a GPU must show, in one script, meant for 8 minutes on one GPU.
 
     python benchmarks/gpu.py [--json gpu.json] [--steps a,b,c,d]
     python benchmarks/gpu.py --dry-run
