@@ -28,7 +28,9 @@ def start(program, *words, **options):
     # A test run in the background of a shell ignores SIGINT, and so would the command.
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{heed}; from featzoo.cli import {program}; {program}()"
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    # A limit on files would cut compiled modules short, for all later tests.
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], text=True, env=environment,
                             stderr=subprocess.PIPE, **options)  # fmt: skip
 

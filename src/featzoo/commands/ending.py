@@ -43,6 +43,14 @@ def silence_output() -> None:
     os.close(nowhere)
 
 
+def flush_output() -> None:
+    """Print what is left; where that fails, give it up, or Python would fail once more at exit, with status 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence_output()
+
+
 def of_system(error: OSError | MemoryError) -> str:
     """A sentence on an error of the operating system: what happened, where, and what to do."""
     if isinstance(error, MemoryError):

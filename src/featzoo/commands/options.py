@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.ending import Terminated, ended_by_sigterm, of_system, silence_output
+from featzoo.commands.ending import Terminated, ended_by_sigterm, flush_output, of_system, silence_output
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.devices import parse_device
@@ -122,6 +122,7 @@ class Commands(click.Group):
             ctx.exit(128 + signal.SIGPIPE)
         except (OSError, MemoryError) as error:  # the machine's fault, whatever the command was doing
             echo_lines(f"error: {of_system(error)}", err=True, fg="red")
+            flush_output()
             ctx.exit(1)
 
 
