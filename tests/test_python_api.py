@@ -22,6 +22,13 @@ def test_every_public_name_is_documented_and_listed():
     assert set(featzoo.__all__) <= set(dir(featzoo))
 
 
+def test_the_code_of_the_page_runs(examples, tmp_path):
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0].replace('"examples/clips"', repr(str(examples)))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_package_is_listed_without_importing_its_parts():
     code = "import sys, featzoo; dir(featzoo); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

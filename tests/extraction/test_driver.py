@@ -111,9 +111,7 @@ def test_plugins_that_misbehave_cost_their_own_clip_only(store, tmp_path, jobs):
 @pytest.mark.faults
 def test_a_clip_that_takes_too_long_is_a_timeout(store, tmp_path):
     clips = voices(tmp_path / "media", "sleep.wav", *(f"good{i}.wav" for i in range(4)))
-    begun = time.monotonic()
     report = extract_all(store, [plugins.Trouble()], clips, jobs=2, timeout=3.0)
-    assert time.monotonic() - begun < 60
     found = account(report)
     assert found.pop("sleep.wav") == ("failed", "timeout")
     assert {state for state, _ in found.values()} == {"stored"}

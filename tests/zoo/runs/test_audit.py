@@ -54,7 +54,7 @@ def test_a_renamed_copy_of_a_train_clip_is_named(store):
     moved = [replace(clips[name], path=path) for name, path in paths.items()]
     opened.record(moved, dict.fromkeys(paths.values(), "the same bytes"))
     assert found(store) == [
-        ("media", "the same media in two splits, 1 pair of clips: 's5-2.wav' (train) and 's0-1.wav' (test)")
+        ("media", "the same content in two splits, 1 pair of clips: 's5-2.wav' (train) and 's0-1.wav' (test)")
     ]
 
 

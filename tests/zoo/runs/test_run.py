@@ -67,8 +67,9 @@ def test_a_run_says_that_two_splits_have_the_same_content(tmp_path, small_store)
     FeatureStore(store).record(moved, dict.fromkeys(paths.values(), "the same bytes"))
     run = train_recipe("psa-mf", store, tmp_path / "runs", {**SMALL, "training.epochs": 1}, "cpu")
     said = "'train/00' (train) and 'test/01' (test)"
-    assert read_json(run.path / "environment.json")["duplicates"] == [said]
-    assert f"Different splits have the same content: {said}." in (run.path / "README.md").read_text()
+    line = f"the same content in two splits, 1 pair of clips: {said}"
+    assert line in read_json(run.path / "environment.json")["audit"]
+    assert line in (run.path / "README.md").read_text()
 
 
 def test_the_model_card_tells_what_was_used(small_run):

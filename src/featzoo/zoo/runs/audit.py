@@ -100,7 +100,7 @@ def _groups(train: Split, others: Sequence[Split]) -> Iterator[Finding]:
 
 
 def _media(splits: Mapping[str, Split], records: Mapping[str, Record]) -> Iterator[Finding]:
-    """Clips of different splits with the same media, whatever the splits in the store are."""
+    """Clips of different splits with the same media or text alone, whatever the splits in the store are."""
     split_of = {clip: name for name, split in splits.items() for clip in split.ids}
     moved = {
         name: Record(replace(record.clip, split=split_of[name]), record.media)
@@ -109,7 +109,7 @@ def _media(splits: Mapping[str, Split], records: Mapping[str, Record]) -> Iterat
     }
     found = across_splits(moved)
     if found:
-        yield Finding("media", f"the same media in two splits, {count(len(found), 'pair')} of clips: {some(found)}")
+        yield Finding("media", f"the same content in two splits, {count(len(found), 'pair')} of clips: {some(found)}")
 
 
 def _texts(splits: Mapping[str, Split], clips: Mapping[str, Clip]) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featzoo.wording import some
 from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.head import Head
 from featzoo.zoo.metrics.binary import reliability
@@ -170,8 +169,6 @@ def card(
         table = format_metrics(values["head"], constants)
         parts.append(f"{split}, {counts[split].clips} clips:\n\n```\n{table}\n```")
     parts += ["## Features", _sets(recipe, sets), "## Clips", _counts(counts)]
-    if environment.get("duplicates"):
-        parts.append(f"Different splits have the same content: {some(environment['duplicates'], 10)}.")
     parts += _audit(environment.get("audit", ()))
     parts += ["## The method", f"```\n{inspect.getdoc(type(head)) or ''}\n```"]
     versions = ", ".join(f"{key} {value}" for key, value in environment["versions"].items())

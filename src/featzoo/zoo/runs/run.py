@@ -12,7 +12,6 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from featzoo.cache.duplicates import across_splits
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures
 from featzoo.wording import count, some
@@ -147,13 +146,11 @@ def _train(
     if "valid" in splits:
         chooses(splits["valid"], recipe)  # raises now, not after the folder is made
     path = of_first(path)  # its name may be drawn at random
-    used = {name for split in splits.values() for name in split.ids}
-    duplicates = [str(pair) for pair in across_splits({k: v for k, v in store.records().items() if k in used})]
     audit = audit_splits(recipe, splits, store.records())
     if strict and audit.findings:
         raise FeatzooError(f"the audit found leaks, and strict refuses them: {'; '.join(map(str, audit.findings))}")
     environment = files.environment(str(accelerator.device), store.path)
-    environment |= {"duplicates": duplicates, "audit": audit.lines}
+    environment["audit"] = audit.lines
     environment["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     writer = RunWriter(path, recipe, head, splits, describe(chosen), environment)
     first = accelerator.is_main_process
@@ -228,9 +225,6 @@ def _fit(
         seed_everything(recipe.training.seed + accelerator.process_index)
     with TrainingProgress(recipe.training.batch_size, first) as progress:
         _announce(progress, chosen, recipe, splits)
-        duplicates = writer.environment["duplicates"]
-        if duplicates:
-            progress.line(f"warning: the same content is in different splits: {some(duplicates)}")
         for line in writer.environment["audit"]:
             progress.line(f"audit: {line}")
         if isinstance(writer.head, FittedHead):
