@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test test-slow test-newest test-oldest test-bare test-action-units faults fuzz lint bench check-data clean
+.PHONY: demo test test-slow test-newest test-oldest test-bare test-action-units faults fuzz lint bench check-data docs clean
 
 demo: $(VENV)/.demo
 	rm -rf demo
@@ -80,6 +80,11 @@ lint: $(VENV)/.test
 check-data: $(VENV)/.test
 	$(BIN)/python benchmarks/mosi.py
 	$(BIN)/python benchmarks/mosi_leak.py
+
+# The documentation as a site in build/site; a warning is an error.
+docs: $(VENV)/.demo
+	$(PIP) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extract.py

@@ -12,6 +12,7 @@ from featzoo.commands.audit import audit
 from featzoo.commands.augment import augment
 from featzoo.commands.care import check, gc, lock, merge, pack
 from featzoo.commands.doctor import doctor
+from featzoo.commands.example import example
 from featzoo.commands.exchange import export, import_
 from featzoo.commands.extract import extract
 from featzoo.commands.forget import forget
@@ -54,7 +55,7 @@ feat.add_section("Extract", extract, label, transcribe, align)
 feat.add_section("Look", list_sets, show, plot, report)
 feat.add_section("Exchange", import_, export)
 feat.add_section("Care", check, pack, forget, gc, merge, lock)
-feat.add_section("Set up", doctor, weights)
+feat.add_section("Set up", doctor, example, weights)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
