@@ -129,7 +129,8 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
     """Tell whether some runs are better than others.
 
     RUNS (side A: one run, or one for each seed) and the runs of side B predict the same clips. The clips' speakers are
-    resampled, or the clips if these have no speakers.
+    resampled for the interval, and swapped between the sides for p; clips without speakers are taken one by one. A
+    difference is clear if 0 is outside the interval and p is below .05.
 
     \b
     zoo compare runs/a-s1111 runs/a-s1112 --against runs/b-s1111 --against runs/b-s1112
@@ -138,17 +139,23 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
     from featzoo.zoo.metrics.tables import number, shown, text_table
     from featzoo.zoo.runs.compare import LEVEL, RESAMPLES
     from featzoo.zoo.runs.compare import compare as differences
+    from featzoo.zoo.runs.permutation import EXACT_UNITS, PERMUTATIONS
     from featzoo.zoo.runs.units import FEWEST
 
     split = split_name(split) or split
     found = differences(runs, others, split)
-    rows = [["metric", f"A ({len(runs)})", f"B ({len(others)})", "A - B", f"{100 * LEVEL:.0f} % interval", ""]]
+    rows = [["metric", f"A ({len(runs)})", f"B ({len(others)})", "A - B", f"{100 * LEVEL:.0f} % interval", "p", ""]]
     for key in shown(found):
         one = found[key]
         span = f"{number(one.interval[0])} to {number(one.interval[1])}"
-        rows.append([key, number(one.a), number(one.b), number(one.a - one.b), span, "clear" if one.clear else ""])
+        values = [number(value) for value in (one.a, one.b, one.a - one.b)]
+        rows.append([key, *values, span, number(one.p), "clear" if one.clear else ""])
     units = next(iter(found.values())).units
-    echo(f"{split}: means over runs; paired bootstrap over {units}, {RESAMPLES} resamples")
+    swaps = "all" if units.total <= EXACT_UNITS else f"{PERMUTATIONS:,} random"
+    echo(
+        f"{split}: means over runs; interval from a paired bootstrap over {units} ({RESAMPLES:,} resamples), p from a "
+        f"paired permutation test ({swaps} swaps)"
+    )
     echo_lines(text_table(rows))
     if not units.enough:
         echo(

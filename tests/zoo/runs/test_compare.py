@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import scipy.stats
+from click.testing import CliRunner
 
+from featzoo.cli import zoo
 from featzoo.errors import FeatzooError
 from featzoo.zoo.runs.compare import compare, intervals
+from featzoo.zoo.runs.units import units_of
 
 COLUMNS = 'head = "psa-mf"\n[target]\ncolumns = ["y"]\n[inputs]\n'
 
@@ -76,10 +79,13 @@ def test_a_real_difference_is_clear_and_noise_is_not(tmp_path, noisy):
     assert better.a - better.b == pytest.approx(np.abs(good - truth).mean() - np.abs(bad - truth).mean())
     assert better.clear
     assert better.interval[1] < 0
+    assert better.p < 0.01
     assert not compare([a], [b])["mae"].clear
+    assert compare([a], [b])["mae"].p > 0.05
     nothing = compare([a, b], [b, a])["mae"]
     assert nothing.interval == (0.0, 0.0)
     assert not nothing.clear
+    assert nothing.p == 1
 
 
 def test_pairing_narrows_the_interval(tmp_path, noisy):
@@ -100,3 +106,21 @@ def test_other_clips_are_not_comparable(tmp_path, noisy):
         compare([a], [a], "valid")
     with pytest.raises(FeatzooError, match="is not a run folder"):
         compare([tmp_path / "nothing"], [a])
+
+
+def test_clips_of_a_group_are_one_unit_where_there_are_no_speakers():
+    ids = ["a", "b", "c"]
+    assert str(units_of(ids, {"group": ("x", "x", "y")})) == "2 groups"
+    assert str(units_of(ids, {"group": ("x", "x", "y"), "speaker": ("p", "q", "r")})) == "3 speakers"
+    assert str(units_of(ids, {"group": ("x", "x", "x")})) == "3 clips"
+
+
+def test_the_table_shows_p_and_the_number_of_swaps(tmp_path, noisy):
+    truth, (good, _, bad) = noisy
+    a, b = (run_folder(tmp_path / n, pred[:8], truth[:8]) for n, pred in (("a", good), ("b", bad)))
+    done = CliRunner().invoke(zoo, ["compare", str(a), "--against", str(b)])
+    assert done.exit_code == 0, done.output
+    first, header, *rows = done.output.splitlines()
+    assert first.endswith("over 8 clips (1,000 resamples), p from a paired permutation test (all swaps)")
+    assert header.split()[-1] == "p"
+    assert all(0 < float(row.split()[7]) <= 1 for row in rows if row)

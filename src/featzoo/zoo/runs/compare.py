@@ -1,4 +1,4 @@
-"""Bootstrap intervals of a run's metrics, and of the difference between two sides."""
+"""Bootstrap intervals of a run's metrics, and the difference between two sides with its interval and probability."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from featzoo.vocabulary import split_name
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.targets import measure_of
 from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.permutation import Measure, pairs_of, permutation_test
 from featzoo.zoo.runs.units import Units, units_of
 
 RESAMPLES = 1000
 LEVEL = 0.95
+ALPHA = 0.05
 
 Interval = tuple[float, float]
 
@@ -30,18 +32,21 @@ class Difference:
         a: Mean over side A's runs.
         b: Mean over side B's runs.
         interval: Of a - b, over resampled speakers or clips; it does not cover the spread between seeds.
-        units: What was resampled.
+        p: Probability of a difference of this size by chance, from a permutation test over the same units.
+        units: Speakers or clips that were resampled and swapped.
     """
 
     a: float
     b: float
     interval: Interval
+    p: float
     units: Units
 
     @property
     def clear(self) -> bool:
-        """Whether 0 lies outside the interval, and the units are enough to tell."""
-        return self.units.enough and (self.interval[0] > 0 or self.interval[1] < 0)
+        """Whether 0 lies outside the interval, chance is unlikely (p below .05), and the units are enough to tell."""
+        outside = self.interval[0] > 0 or self.interval[1] < 0
+        return self.units.enough and outside and self.p < ALPHA
 
 
 def intervals(
@@ -68,7 +73,7 @@ def compare(
     """The paired difference between two sides of one or more runs each (seeds) on the same clips.
 
     In each resample the same speakers are drawn for every run (clips, if these have no speakers; the languages of one
-    text together), and each side's metric is its runs' mean.
+    text together), and each side's metric is its runs' mean. The permutation test swaps the sides of the same units.
 
     Args:
         a: Run folders.
@@ -104,7 +109,18 @@ def compare(
         ours, theirs = (mean(side, rows) for side in measures)
         drawn.append({key: ours[key] - theirs[key] for key in ours})
     spans = _percentiles(drawn, level)
-    return {key: Difference(means[0][key], means[1][key], spans[key], units) for key in means[0]}
+    chance = permutation_test(_pairs(a_runs, b_runs, split), units.numbers)
+    return {key: Difference(means[0][key], means[1][key], spans[key], chance[key], units) for key in means[0]}
+
+
+def _pairs(a_runs: Sequence[RunFolder], b_runs: Sequence[RunFolder], split: str) -> list[Measure]:
+    """For each pair of runs, a measure of the predictions of side A followed by those of side B."""
+    target, pairs = a_runs[0].recipe.target, []
+    for i, j in pairs_of(len(a_runs), len(b_runs)):
+        ours, theirs = a_runs[i].predictions(split), b_runs[j].predictions(split)
+        pred, truth = np.concatenate([ours.pred, theirs.pred]), np.concatenate([ours.truth, theirs.truth])
+        pairs.append(measure_of(target.metrics, pred, truth, target.outputs, ids=ours.ids + theirs.ids))
+    return pairs
 
 
 def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:

@@ -1,4 +1,4 @@
-"""The independent units of a split that a bootstrap draws: speakers, texts or clips."""
+"""The independent units of a split that a bootstrap draws and a permutation test swaps: speakers, groups or clips."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FEWEST = 6
 
 
 class Units(NamedTuple):
-    """What a bootstrap draws.
+    """What a bootstrap draws and a permutation test swaps.
 
     Attributes:
         numbers: (N,) number of each clip's unit.
-        name: speaker, text or clip.
+        name: speaker, group, session, text or clip.
     """
 
     numbers: Array
@@ -42,13 +42,16 @@ class Units(NamedTuple):
 
 
 def units_of(ids: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Units:
-    """The speakers of clips, if each has one and there are several; else texts in several languages, or clips.
+    """The speakers of clips, if each has one and there are several; else groups or sessions, texts, or clips.
+
+    Texts are units of clips that are one text in several languages.
 
     Args:
         ids: N clip ids.
         groups: Column to N names.
     """
-    speakers = groups.get("speaker", ())
-    if len(set(speakers)) > 1:
-        return Units(np.unique(list(speakers), return_inverse=True)[1], "speaker")
+    for column in ("speaker", "group", "session"):
+        names = groups.get(column, ())
+        if len(set(names)) > 1:
+            return Units(np.unique(list(names), return_inverse=True)[1], column)
     return Units(rows_of(ids), "text" if languages_of(ids) else "clip")
