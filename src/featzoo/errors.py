@@ -1,9 +1,10 @@
-"""Errors that a user can act on; the commands print them without a traceback and exit with status 1."""
+"""Errors that a user can act on; the commands print them without a traceback."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class FeatzooError(Exception):
@@ -12,9 +13,11 @@ class FeatzooError(Exception):
     Attributes:
         hint: A command line to type. Only a command that catches the error sets it, and it is printed below the
             message.
+        exit_status: Of the command; one that can finish a part of its work sets another if it has finished none.
     """
 
     hint: str = ""
+    exit_status: int = 1
 
 
 class UnknownName(FeatzooError):
@@ -75,6 +78,20 @@ class UntrustedRun(FeatzooError):
 
 class InvalidClips(FeatzooError):
     """A manifest, label file or folder of clips that cannot be read."""
+
+
+class TrainingStopped(KeyboardInterrupt):
+    """A training that Ctrl+C or SIGTERM has stopped; `resume_run` continues it. Its cause is the interrupt.
+
+    Attributes:
+        run: The run's folder.
+        saved: The number of epochs in the saved state; without any, the training starts over.
+    """
+
+    def __init__(self, run: Path, saved: int) -> None:
+        super().__init__(f"training stopped: {run}")
+        self.run = run
+        self.saved = saved
 
 
 class ClipError(FeatzooError):

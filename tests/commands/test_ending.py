@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import EXAMPLES, TESTS
 
 from featzoo import Clip, FeatureSequence, FeatureStore
+from featzoo.cli import zoo
+from featzoo.zoo.training import loop
 
 RECIPE = """
 head = "heads_for_tests:MeanHead"
@@ -109,3 +113,32 @@ def test_a_folder_of_runs_that_cannot_be_made_is_a_sentence(folder, tmp_path):
     assert status == 1
     assert said[-1].startswith(f"error: cannot write to {tmp_path / 'file' / 'runs'}")
     assert said[-1].endswith("Not a directory")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_training_prints_the_command_that_resumes_it(folder, tmp_path, monkeypatch, number):
+    """The printed command is run as it is; it gives what an uninterrupted training gives."""
+    whole, started = loop._one_epoch, []
+
+    def epoch(*arguments):
+        started.append(1)
+        if len(started) == 2:
+            os.kill(os.getpid(), number)
+        return whole(*arguments)
+
+    def run(*words):
+        return CliRunner().invoke(zoo, list(map(str, words)))
+
+    words = ["train", folder / "mine.toml", "--store", folder / "features", "--device", "cpu", "--runs"]
+    assert run(*words, tmp_path / "whole").exit_code == 0
+    monkeypatch.setattr(loop, "_one_epoch", epoch)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = run(*words, tmp_path / "with space", "--set", "training.checkpoint_seconds=1000")
+    signal.signal(signal.SIGINT, before)
+    assert done.exit_code == 128 + number, done.output
+    said, command = done.output.splitlines()[-2:]
+    assert said == "stopped: the state after epoch 2 is saved. To continue:"
+    resumed = run(*shlex.split(command)[1:])
+    assert resumed.exit_code == 0, resumed.output
+    (ours,), (theirs,) = ((tmp_path / name).glob("*/predictions.csv") for name in ("with space", "whole"))
+    assert ours.read_bytes() == theirs.read_bytes()

@@ -12,6 +12,10 @@ from types import FrameType
 from typing import NoReturn
 
 from featzoo.durable import HINTS
+from featzoo.errors import FeatzooError
+
+# The exit status of a command whose work has parts, such as clips, if not one of them is done.
+NOTHING_DONE = 3
 
 
 class Terminated(KeyboardInterrupt):
@@ -34,6 +38,22 @@ def ended_by_sigterm() -> Iterator[None]:
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise Terminated
+
+
+def status_of(interrupt: KeyboardInterrupt) -> int:
+    """The exit status of a command that was interrupted: 128 and the number of the signal."""
+    terminated = isinstance(interrupt, Terminated) or isinstance(interrupt.__cause__, Terminated)
+    return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+
+
+@contextmanager
+def nothing_done_yet() -> Iterator[None]:
+    """Give an error in the block the exit status of a command that has done nothing."""
+    try:
+        yield
+    except FeatzooError as error:
+        error.exit_status = NOTHING_DONE
+        raise
 
 
 def silence_output() -> None:

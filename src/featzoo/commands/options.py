@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.ending import Terminated, ended_by_sigterm, flush_output, of_system, silence_output
+from featzoo.commands.ending import ended_by_sigterm, flush_output, of_system, silence_output, status_of
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.devices import parse_device
@@ -66,8 +66,9 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done;
 class Commands(click.Group):
     """A group of commands that lists them by section, and prints a FeatzooError without its traceback.
 
-    A FeatzooError or an error of the system, such as a full disk, exits 1, a usage error 2. A signal exits with 128 and
-    its number, as shells report it, and so does a closed pipe.
+    A FeatzooError or an error of the system, such as a full disk, exits 1, a usage error 2, and a command that has done
+    nothing of a work with parts 3. A signal exits with 128 and its number, as shells report it, and so does a closed
+    pipe.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -106,7 +107,7 @@ class Commands(click.Group):
             hint = error.hint or _hint(error)
             if hint:
                 echo_lines(hint, err=True)
-            ctx.exit(1)
+            ctx.exit(error.exit_status)
         except ModuleNotFoundError as error:
             module = (error.name or "").partition(".")[0]
             extra = extra_with(module, self.name or "")
@@ -116,7 +117,7 @@ class Commands(click.Group):
             ctx.exit(1)
         except KeyboardInterrupt as error:
             echo_lines("\nstopped. Finished work is kept; run the same command again to continue.", err=True)
-            ctx.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
+            ctx.exit(status_of(error))
         except BrokenPipeError:  # `feat ls | head -1` has seen enough
             silence_output()
             ctx.exit(128 + signal.SIGPIPE)

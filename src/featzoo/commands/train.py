@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from featzoo.commands.ending import status_of
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
+from featzoo.errors import TrainingStopped
 from featzoo.wording import count
 from featzoo.zoo.recipe import find_recipe
 
@@ -106,7 +111,9 @@ def _train(options: RecipeOptions, recipe: str, seeds: int | None, strict: bool)
         elif seeds is not None:
             train_seeds(options, recipe, seeds)
         else:
-            print_run(train_recipe(recipe, options.store, options.runs, options.changes, options.device, strict=strict))
+            with telling_how_to_resume(options.device):
+                run = train_recipe(recipe, options.store, options.runs, options.changes, options.device, strict=strict)
+            print_run(run)
 
 
 def _resume(run: Path, device: str, trust: bool) -> None:
@@ -115,7 +122,22 @@ def _resume(run: Path, device: str, trust: bool) -> None:
     RunFolder.open(run)  # refuses a wrong folder before torch is imported
     from featzoo.zoo.runs.run import resume_run
 
-    print_run(resume_run(run, device, trust))
+    with telling_how_to_resume(device):
+        finished = resume_run(run, device, trust)
+    print_run(finished)
+
+
+@contextmanager
+def telling_how_to_resume(device: str) -> Iterator[None]:
+    """Print the command that resumes a training that is stopped in the block, and exit as an interrupted command."""
+    try:
+        yield
+    except TrainingStopped as stopped:
+        if os.environ.get("RANK", "0") == "0":  # of several processes, only the first one prints
+            state = f"the state after epoch {stopped.saved} is saved" if stopped.saved else "no epoch is saved"
+            words = ["zoo", "train", "--resume", str(stopped.run)] + (["--device", device] if device != "auto" else [])
+            echo_lines(f"\nstopped: {state}. To continue:\n{shlex.join(words)}", err=True)
+        raise SystemExit(status_of(stopped)) from None
 
 
 @click.command()

@@ -10,9 +10,11 @@ import time
 import pytest
 import torch
 
-from featzoo.errors import FeatzooError
+from featzoo.errors import FeatzooError, TrainingStopped
 from featzoo.zoo.runs.run import resume_run, train_recipe
-from featzoo.zoo.training.checkpoint import Checkpoint
+from featzoo.zoo.training import loop
+from featzoo.zoo.training.checkpoint import Checkpoint, Trained
+from featzoo.zoo.training.interruption import saves_before_stopping
 from zoo.conftest import SMALL
 
 SLOW = SMALL | {
@@ -87,6 +89,51 @@ def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, tmp_pat
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.fixture
+def signals_in_the_third_epoch(monkeypatch):
+    """Sends these signals to this process amid the third epoch of the next training."""
+    whole, count, sent = loop._one_epoch, 0, []
+
+    def epoch(*arguments):
+        nonlocal count
+        count += 1
+        for number in sent if count == 3 else ():
+            os.kill(os.getpid(), number)
+        return whole(*arguments)
+
+    monkeypatch.setattr(loop, "_one_epoch", epoch)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background ignores it
+    yield sent
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_for_the_epoch_and_saves_its_state(
+    small_store, uninterrupted, tmp_path, signals_in_the_third_epoch, capfd
+):
+    signals_in_the_third_epoch.append(signal.SIGINT)
+    changes = SLOW | {"training.checkpoint_seconds": 1000}
+    with pytest.raises(TrainingStopped) as stopped:
+        train_recipe("psa-mf", small_store, tmp_path, changes, "cpu", folder="stopped")
+    assert (stopped.value.run, stopped.value.saved) == (tmp_path / "stopped", 3)
+    assert "stopping after this epoch" in capfd.readouterr().err
+    assert resume_run(tmp_path / "stopped", "cpu").metrics == uninterrupted.metrics
+
+
+def test_a_second_signal_or_a_saved_state_stops_at_once(small_store, tmp_path, signals_in_the_third_epoch):
+    signals_in_the_third_epoch += [signal.SIGINT]
+    with pytest.raises(TrainingStopped) as stopped:  # every epoch is saved
+        train_recipe("psa-mf", small_store, tmp_path, SLOW, "cpu", folder="saved")
+    assert stopped.value.saved == 2
+    checkpoint = Checkpoint(tmp_path / "resume.pt", 1000)
+    checkpoint._offered = 1
+    with saves_before_stopping(checkpoint):
+        signal.raise_signal(signal.SIGINT)
+        assert checkpoint.stop == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_folders_that_are_not_stopped_runs_are_refused(small_store, small_run, tmp_path):
     with pytest.raises(FeatzooError, match="not a run folder"):
         resume_run(tmp_path)
@@ -113,6 +160,8 @@ def test_a_state_runs_no_code(tmp_path):
 
 def test_the_state_is_kept_no_more_often_than_asked(tmp_path):
     class State:
+        result = Trained()
+
         def state(self):
             return {"at": time.monotonic(), "own": [{}]}
 

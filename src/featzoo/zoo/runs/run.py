@@ -13,14 +13,14 @@ from typing import Any
 from accelerate import Accelerator
 
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures
+from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, TrainingStopped
 from featzoo.wording import count, some
 from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe
 from featzoo.zoo.data.folds import with_groups, with_splits
 from featzoo.zoo.data.labels import with_classes
 from featzoo.zoo.data.load import chooses, load_split
-from featzoo.zoo.data.split import Counts, Split
+from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.fitted_head import FittedHead
 from featzoo.zoo.head import Head, find_head, make_head
 from featzoo.zoo.metrics.regression import Metrics
@@ -34,8 +34,12 @@ from featzoo.zoo.training.class_weights import objective_of
 from featzoo.zoo.training.epoch_choice import criterion_of
 from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
 from featzoo.zoo.training.fitting import fit
+from featzoo.zoo.training.interruption import saves_before_stopping
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.progress import TrainingProgress
+
+# A set that stands in for features of faces, where none can be computed.
+WEAK_VISION = "motion-energy"
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def train_recipe(
 
     Raises:
         FeatzooError: If recipe, features, labels, weights or device do not allow it.
+        TrainingStopped: On Ctrl+C or SIGTERM; the state after the last epoch is saved.
     """
     recipe = find_recipe(name, overrides)
     opened = FeatureStore(Path(store))
@@ -157,17 +162,15 @@ def _train(
     if first and not resumed:
         writer.begin()
     checkpoint = Checkpoint(path / STATE, recipe.training.checkpoint_seconds)
-    trained = _fit(writer, chosen, accelerator, checkpoint, resumed)
-    size = evaluation_batch(recipe.training.batch_size, accelerator.device)
-    predicted = {
-        name: evaluate(head, split, size, accelerator.device, head.stages[-1])[1]
-        for name, split in splits.items()
-        if name != "train"
-    }
-    metrics = {name: measure(recipe, splits["train"], splits[name], pred) for name, pred in predicted.items()}
-    seconds = time.perf_counter() - started
-    if first:
-        writer.finish(trained, predicted, metrics, seconds)
+    try:
+        trained = _fit(writer, chosen, accelerator, checkpoint, resumed)
+        predicted = _predict(writer, accelerator)
+        metrics = {name: measure(recipe, splits["train"], splits[name], pred) for name, pred in predicted.items()}
+        seconds = time.perf_counter() - started
+        if first:
+            writer.finish(trained, predicted, metrics, seconds)
+    except KeyboardInterrupt as interrupt:
+        raise TrainingStopped(path, checkpoint.saved) from interrupt
     checkpoint.remove()
     accelerator.wait_for_everyone()  # until the run is written
     return Run(
@@ -236,12 +239,24 @@ def _fit(
         log = EpochLog(writer.path, writer.head, progress) if first else SilentLog()
         if resumed:
             log.cut(checkpoint.load())
-        trained = train(
-            writer.head, splits["train"], chooses(splits["valid"], recipe), recipe.training, accelerator,
-            log.epoch, progress.step, progress.read, checkpoint, criterion_of(recipe.target.metrics),
-        )  # fmt: skip
+        with saves_before_stopping(checkpoint, first):
+            trained = train(
+                writer.head, splits["train"], chooses(splits["valid"], recipe), recipe.training, accelerator,
+                log.epoch, progress.step, progress.read, checkpoint, criterion_of(recipe.target.metrics),
+            )  # fmt: skip
         log.close()
     return trained
+
+
+def _predict(writer: RunWriter, accelerator: Accelerator) -> dict[str, Array]:
+    """(N, K) predictions of dev and test."""
+    head, device = writer.head, accelerator.device
+    size = evaluation_batch(writer.recipe.training.batch_size, device)
+    return {
+        name: evaluate(head, split, size, device, head.stages[-1])[1]
+        for name, split in writer.splits.items()
+        if name != "train"
+    }
 
 
 def _announce(
@@ -251,6 +266,8 @@ def _announce(
         wanted = recipe.inputs[role].features
         among = f" (choice {wanted.index(one.request) + 1} of {len(wanted)})" if len(wanted) > 1 else ""
         progress.line(f"{role}: {one.key}{among}" if one.key else f"{role}: not used by this recipe")
+        if one.features is not None and one.features.name == WEAK_VISION:
+            progress.line(f"warning: {role} has no face features, only {one.spec.width} numbers of motion energy")
     for name, split in splits.items():
         of = split.counts
         notes = [f"{of.without_target} without a label"] if of.without_target else []

@@ -7,6 +7,7 @@ import io
 import math
 import pickle
 import random
+import signal
 import time
 import zipfile
 import zlib
@@ -151,22 +152,40 @@ class Checkpoint:
     Args:
         path: The file; the first of several processes writes it, all read it.
         seconds: Minimum time between two writes, which happen after epochs.
+
+    Attributes:
+        saved: Number of epochs after which the state was last saved, or 0.
+        stop: Number of the signal that shall stop the training after its next epoch, or None.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.path = path
         self.seconds, self._since = seconds, time.monotonic()
+        self.saved = self._offered = 0
+        self.stop: int | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether an epoch has ended since the last save."""
+        return self._offered > self.saved
 
     def offer(self, progress: Progress) -> None:
-        """Save the state, if the last one is old enough by the first process's clock."""
-        if not of_first(time.monotonic() - self._since >= self.seconds):
+        """Save the state if the last one is old enough by the first process's clock, or the training is to stop.
+
+        To stop, the signal `stop` is raised after the save.
+        """
+        self._offered = len(progress.result.epochs)
+        due, stop = of_first((time.monotonic() - self._since >= self.seconds, self.stop))
+        if not due and stop is None:
             return
         state = progress.state()
         if PartialState().is_main_process:
             out = io.BytesIO()
             torch.save(state, out)
             write(self.path, out.getvalue())
-        self._since = time.monotonic()
+        self.saved, self._since = self._offered, time.monotonic()
+        if stop is not None:
+            signal.raise_signal(stop)
 
     def load(self) -> dict[str, Any] | None:
         """The newest state; None if none has been saved.
@@ -184,6 +203,7 @@ class Checkpoint:
         except (*DAMAGED, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error) as error:
             said = str(error).partition("\n")[0]
             raise FeatzooError(f"{self.path} is damaged ({said}): delete it, and the run starts over") from error
+        self.saved = len(state.get("epochs", ()))
         now = PartialState().num_processes
         if before != now:
             raise FeatzooError(f"{self.path} is of a training by {before} processes, not {now}: go on with {before}")
