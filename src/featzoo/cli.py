@@ -24,6 +24,7 @@ from featzoo.commands.predict import predict
 from featzoo.commands.recipes import list_recipes, show_recipe
 from featzoo.commands.report import report, report_runs
 from featzoo.commands.runs import leaderboard, list_runs, remove
+from featzoo.commands.split import split
 from featzoo.commands.store import list_sets, show
 from featzoo.commands.train import evaluate, train
 from featzoo.commands.transcribe import transcribe
@@ -73,7 +74,7 @@ def zoo() -> None:
 
 
 zoo.add_section("Recipes", list_recipes, show_recipe)
-zoo.add_section("Train", audit, train, ablate, layers)
+zoo.add_section("Train", split, audit, train, ablate, layers)
 zoo.add_section("Evaluate and apply", evaluate, compare, report_runs, predict)
 zoo.add_section("Runs", list_runs, leaderboard, remove)
 zoo.add_section("Parallel texts", augment, probe_leakage)
