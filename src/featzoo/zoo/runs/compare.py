@@ -115,7 +115,8 @@ def compare(
 
 def _pairs(a_runs: Sequence[RunFolder], b_runs: Sequence[RunFolder], split: str) -> list[Measure]:
     """For each pair of runs, a measure of the predictions of side A followed by those of side B."""
-    target, pairs = a_runs[0].recipe.target, []
+    target = a_runs[0].recipe.target
+    pairs: list[Measure] = []
     for i, j in pairs_of(len(a_runs), len(b_runs)):
         ours, theirs = a_runs[i].predictions(split), b_runs[j].predictions(split)
         pred, truth = np.concatenate([ours.pred, theirs.pred]), np.concatenate([ours.truth, theirs.truth])
