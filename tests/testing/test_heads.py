@@ -18,6 +18,7 @@ WIDTHS = {"text": 6, "audio": 5, "vision": 3, "personality": 16, "positions": 1,
 # Small, so that every rule is checked in a second.
 OPTIONS = {
     "attention-pool": {"width": 8, "attention": 4, "fused": 8},
+    "boosting": {"rounds": 3},
     "clad": {"bins": 8, "hidden": 8},
     "ef-lstm": {"hidden": 8, "layers": 2},
     "lf-dnn": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8, "fused": 8},

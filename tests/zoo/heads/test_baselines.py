@@ -27,6 +27,7 @@ BASELINES = ["ef-lstm", "lf-dnn", "lmf", "mfn", "misa", "mmim", "mult", "self-mm
 WIDTH = {"text": 6, "audio": 5, "vision": 3, "personality": 16}
 # Small, and without dropout where a training step is to be compared.
 SMALL = {
+    "boosting": {"rounds": 3},
     "ef-lstm": {"hidden": 8, "layers": 2},
     "lf-dnn": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8, "fused": 8},
     "lmf": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8},

@@ -10,8 +10,8 @@ from featzoo.zoo.objective import Objective
 from zoo.heads.test_baselines import REGISTERED, SMALL, WIDTH, specs, split
 
 # psa-mf reads other roles: a whole training in tests/zoo/runs/test_classes.py.
-# linear and svm are fitted, not trained: tests/zoo/heads/test_pooled.py.
-FITTED = {"linear", "svm"}
+# These are fitted, not trained: tests/zoo/heads/test_pooled.py and test_boosting.py.
+FITTED = {"boosting", "linear", "svm"}
 HEADS = [name for name in REGISTERED if set(find_head(name).roles) <= set(WIDTH) and name not in FITTED]
 LEARN_CLASSES = [
     "attention-pool",

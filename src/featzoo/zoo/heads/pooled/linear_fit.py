@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featzoo.sequence import Array
-from featzoo.zoo.metrics.classification import class_metrics, one_hot
+from featzoo.zoo.heads.pooled.inner_folds import Part, held_out_score, inner_folds, weights_of_classes
 from featzoo.zoo.objective import Objective
 
 # Makes an estimator of scikit-learn from C and the weights of its classes.
@@ -73,8 +73,8 @@ class LinearFitter:
         rotated = features @ kept.T  # (N, R)
         weights, biases, chosen, scores = [], [], [], []
         for number, truth in enumerate(targets.T):
-            class_weights = self._class_weights(number)
-            parts = list(self._parts(truth, groups))
+            class_weights = weights_of_classes(self.objective, number)
+            parts = list(inner_folds(self.objective, truth, groups, self.folds, self.seed))
             found = tuple(self._score(rotated, truth, parts, c, class_weights) for c in self.penalties) if parts else ()
             best = self.penalties[int(np.argmax(found)) if found else len(self.penalties) // 2]
             weight, bias = self._weights(_fitted(self.make(best, class_weights), rotated, truth), truth)
@@ -84,41 +84,15 @@ class LinearFitter:
             scores.append(found)
         return LinearFit(np.concatenate(weights), np.concatenate(biases), tuple(chosen), tuple(scores))
 
-    def _class_weights(self, number: int) -> dict[float, float] | None:
-        weights = self.objective.weights
-        if not weights:
-            return None
-        if self.objective.kind == "class":
-            return {float(k): weight for k, weight in enumerate(weights)}
-        return {0.0: 1.0, 1.0: weights[number]}
-
-    def _parts(self, truth: Array, groups: Sequence[str]) -> Iterator[tuple[Array, Array]]:
-        """Rows to fit and rows to score, each group in one of the two; none for a single group."""
-        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-        number = min(self.folds, len(set(groups)))
-        if number < 2:
-            return
-        if self.objective.of_numbers:
-            yield from GroupKFold(number).split(truth, groups=groups)
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a class with fewer clips than folds
-            folds = StratifiedGroupKFold(number, shuffle=True, random_state=self.seed)
-            yield from folds.split(truth, truth, groups)
-
     def _score(
-        self, features: Array, truth: Array, parts: Sequence[tuple[Array, Array]], c: float,
+        self, features: Array, truth: Array, parts: Sequence[Part], c: float,
         class_weights: dict[float, float] | None,
     ) -> float:  # fmt: skip
         """The score of the predictions of all folds together."""
         pred = np.empty(len(truth))
         for fit, held in parts:
             pred[held] = _fitted(self.make(c, class_weights), features[fit], truth[fit]).predict(features[held])
-        if self.objective.of_numbers:
-            return -float(np.abs(pred - truth).mean())
-        names = [str(k) for k in range(int(max(truth.max(), pred.max())) + 1)]
-        return class_metrics(one_hot(pred, len(names)), truth, names)["uar"]
+        return held_out_score(self.objective, pred, truth)
 
     def _weights(self, model: Any, truth: Array) -> tuple[Array, Array]:
         """Weights and biases of all classes or their pairs, or those of one target."""
