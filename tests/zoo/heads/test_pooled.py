@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, SVR
+from sklearn.svm import SVC, SVR, LinearSVC
 
 from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Padded, make_head
@@ -53,6 +53,17 @@ def test_svm_predicts_as_scikit_learn_does(width, classes):
     new, _ = data(width=width, classes=classes, seed=1)
     theirs = make_pipeline(StandardScaler(), SVC(kernel="linear", C=C, break_ties=True)).fit(features, truth)
     head = fitted("svm", features, truth[:, None], "class", classes)
+    np.testing.assert_array_equal(predict(head, new).argmax(axis=1), theirs.predict(new))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_svm_can_separate_each_class_from_the_rest(classes):
+    features, truth = data(classes=classes)
+    new, _ = data(classes=classes, seed=1)
+    weights = np.linspace(1, 2, classes)
+    model = LinearSVC(C=C, dual=False, class_weight=dict(enumerate(weights)))
+    theirs = make_pipeline(StandardScaler(), model).fit(features, truth)
+    head = fitted("svm", features, truth[:, None], "class", classes, weights, multiclass="rest")
     np.testing.assert_array_equal(predict(head, new).argmax(axis=1), theirs.predict(new))
 
 

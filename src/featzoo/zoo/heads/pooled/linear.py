@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -62,7 +62,6 @@ class Linear(FittedHead):
     roles: ClassVar[Mapping[str, Role]] = ANY_OF_THREE
     options_class: ClassVar[type] = Options
     predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
-    pairwise: ClassVar[bool] = False
     mean: Tensor
     std: Tensor
 
@@ -76,6 +75,11 @@ class Linear(FittedHead):
         self.weight = nn.Parameter(torch.zeros(rows, width))
         self.bias = nn.Parameter(torch.zeros(rows))
         self.targets = targets
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether there is a linear function for each pair of classes."""
+        return False
 
     def rows(self, targets: int) -> int:
         """The number of linear functions for K targets."""
@@ -114,7 +118,7 @@ class Linear(FittedHead):
         std = np.where(std > 1e-6 * np.abs(mean), std, np.inf)  # rounding errors of constant columns
         options = self.options
         fitter = LinearFitter(
-            self.objective, self.targets, self.estimator, options.penalties, options.folds, seed, self.pairwise
+            self.objective, self.targets, self.estimator, options.penalties, options.folds, seed, self.in_pairs
         )
         found = fitter.fit(gap / std, targets, groups)
         self.choices = {"penalties": list(options.penalties), "chosen": found.chosen, "scores": found.scores}
@@ -125,41 +129,60 @@ class Linear(FittedHead):
             self.bias.copy_(torch.from_numpy(found.bias))
 
 
+@dataclass(frozen=True)
+class SvmOptions(Options):
+    """The options of `svm`.
+
+    Attributes:
+        multiclass: `pairs` separates each pair of classes (scikit-learn's SVC, hinge loss), `rest` each class from all
+            others (LinearSVC, squared hinge loss).
+    """
+
+    multiclass: Literal["pairs", "rest"] = "pairs"
+
+
 class Svm(Linear):
     """A linear support vector machine on pooled features, of classes or numbers.
 
-    Features, standardisation and the choice of C are those of `linear`. Each pair of classes is separated, and the
-    class that wins most pairs is predicted; the sum of its margins breaks ties. The time of a fit grows faster than the
-    square of the number of clips: for more than some thousands, `linear` is quicker.
+    Features, standardisation and the choice of C are those of `linear`. With `multiclass = "pairs"` each pair of
+    classes is separated, and the class that wins most pairs is predicted; the sum of its margins breaks ties. The time
+    of a fit grows faster than the square of the number of clips: for more than some thousands, `rest` and `linear` are
+    quicker.
 
     Reference:
-        Chang, Lin: LIBSVM: A Library for Support Vector Machines, ACM TIST 2011; fitted by scikit-learn.
+        Chang, Lin: LIBSVM: A Library for Support Vector Machines, ACM TIST 2011, and Fan et al.: LIBLINEAR, JMLR 2008
+        (`rest`); fitted by scikit-learn.
 
     Differences:
         - Features that a clip lacks count as the train split's mean.
-        - Probabilities are the softmax of the numbers of wins; they are not calibrated.
+        - Probabilities are the softmax of the numbers of wins, or of the margins with `rest`; they are not calibrated.
         - `target.smoothing` and `target.focal` have no effect.
     """
 
-    pairwise: ClassVar[bool] = True
+    options_class: ClassVar[type] = SvmOptions
     sides: Tensor
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether classes are separated in pairs."""
+        return bool(self.objective.kind == "class" and self.options.multiclass == "pairs")
 
     def rows(self, targets: int) -> int:
         """The number of separations: of each pair of classes, or of each target."""
-        return targets * (targets - 1) // 2 if self.objective.kind == "class" else targets
+        return targets * (targets - 1) // 2 if self.in_pairs else targets
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""
         super().build(options, inputs, targets)
-        each = torch.eye(targets)
-        sides = [each[one] - each[other] for one, other in combinations(range(targets), 2)]
-        if self.objective.kind == "class":  # (P, K): 1 for the first class of a pair, -1 for the second
+        if self.in_pairs:  # (P, K): 1 for the first class of a pair, -1 for the second
+            each = torch.eye(targets)
+            sides = [each[one] - each[other] for one, other in combinations(range(targets), 2)]
             self.register_buffer("sides", torch.stack(sides), persistent=False)
 
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K)."""
         margins = super().forward(inputs)["prediction"]  # (B, P) of pairs, or (B, K)
-        if self.objective.kind != "class":
+        if not self.in_pairs:
             return {"prediction": margins}
         total = margins @ self.sides  # (B, K)
         votes = torch.where(margins > 0, 0.5, -0.5) @ self.sides  # (B, K), wins less their mean
@@ -168,8 +191,10 @@ class Svm(Linear):
 
     def estimator(self, c: float, class_weights: dict[float, float] | None) -> Any:
         """The model of scikit-learn."""
-        from sklearn.svm import SVC, SVR
+        from sklearn.svm import SVC, SVR, LinearSVC
 
         if self.objective.of_numbers:
             return SVR(kernel="linear", C=c)
+        if self.options.multiclass == "rest":
+            return LinearSVC(C=c, class_weight=class_weights, dual="auto", max_iter=3000, random_state=0)
         return SVC(kernel="linear", C=c, class_weight=class_weights)
