@@ -14,6 +14,7 @@ from featzoo.commands.care import check, gc, lock, merge, pack
 from featzoo.commands.doctor import doctor
 from featzoo.commands.example import example
 from featzoo.commands.exchange import export, import_
+from featzoo.commands.explore import explore
 from featzoo.commands.extract import extract
 from featzoo.commands.forget import forget
 from featzoo.commands.label import label
@@ -53,7 +54,7 @@ def feat() -> None:
 
 
 feat.add_section("Extract", extract, label, transcribe, align)
-feat.add_section("Look", list_sets, show, plot, report)
+feat.add_section("Look", list_sets, show, explore, plot, report)
 feat.add_section("Exchange", import_, export)
 feat.add_section("Care", check, pack, forget, gc, merge, lock)
 feat.add_section("Set up", doctor, example, weights)
