@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from featzoo.errors import ClipError, InvalidOption, MissingWeights
-from featzoo.extractors.audio.speech_pieces import Piece, convolutions, normalised, pieces
+from featzoo.errors import InvalidOption, MissingWeights
+from featzoo.extractors.audio.speech_pieces import Piece, convolutions, cut
 from featzoo.extractors.contract import UNKEYED, UNLESS_DEFAULT, ModelExtractor
 from featzoo.extractors.precision import Precision, placed
-from featzoo.media.audio import resample
 from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
@@ -116,21 +115,10 @@ class Speech(ModelExtractor):
         Raises:
             ClipError: With reason `too-short`, if no frame fits (25 ms).
         """
+        preprocessor = read_settings(self.model, self.name, PREPROCESSOR)
+        config = read_settings(self.model, self.name, "config.json")
         sound = clip.audio(channel=self.channel)
-        seconds = sound.samples.shape[1] / sound.rate
-        settings = read_settings(self.model, self.name, PREPROCESSOR)
-        rate = int(settings.get("sampling_rate", 16000))
-        samples = resample(sound, rate).samples[0]  # (N,)
-        layout = convolutions(read_settings(self.model, self.name, "config.json"))
-        if not layout.frames(len(samples)):
-            raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {layout.field / rate:.3f} s")
-        if settings.get("do_normalize", True):
-            samples = normalised(samples)
-        start = np.arange(layout.frames(len(samples))) * layout.stride / rate
-        # Resampling rounds the length up: rows are cut at the clip's end.
-        intervals = np.minimum(np.stack([start, start + layout.field / rate], axis=1), seconds)  # (T, 2)
-        window, context = (round(s * rate / layout.stride) for s in (self.window_seconds, self.context_seconds))
-        yield from pieces(samples, intervals, layout, window, context)
+        yield from cut(sound, preprocessor, config, self.window_seconds, self.context_seconds)
 
     def encode(self, samples: Sequence[Piece], device: str = "cpu") -> list[FeatureSequence]:
         """One sequence for each sample; a batch may hold several samples, which does not change the features."""

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from featzoo.errors import ClipError
+from featzoo.media.audio import Audio, resample
 from featzoo.sequence import Array
 
 
@@ -72,3 +74,33 @@ def pieces(samples: Array, intervals: Array, layout: Convolutions, window: int, 
         first, last = max(0, start - context), min(total, end + context)
         stop = len(samples) if last == total else (last - 1) * layout.stride + layout.field
         yield Piece(samples[first * layout.stride : stop], start - first, end - first, intervals[start:end])
+
+
+def cut(
+    sound: Audio, preprocessor: dict[str, Any], config: dict[str, Any], window_seconds: float, context_seconds: float
+) -> Iterator[Piece]:
+    """Resample, normalise and cut a clip's sound.
+
+    Args:
+        sound: One channel.
+        preprocessor: The model's preprocessor_config.json.
+        config: The model's config.json.
+        window_seconds: Length of a window, at most.
+        context_seconds: Context on either side.
+
+    Raises:
+        ClipError: With reason `too-short`, if no frame fits (25 ms).
+    """
+    seconds = sound.samples.shape[1] / sound.rate
+    rate = int(preprocessor.get("sampling_rate", 16000))
+    samples = resample(sound, rate).samples[0]  # (N,)
+    layout = convolutions(config)
+    if not layout.frames(len(samples)):
+        raise ClipError("too-short", f"{seconds:.3f} s of sound; one frame is {layout.field / rate:.3f} s")
+    if preprocessor.get("do_normalize", True):
+        samples = normalised(samples)
+    start = np.arange(layout.frames(len(samples))) * layout.stride / rate
+    # Resampling rounds the length up: rows are cut at the clip's end.
+    intervals = np.minimum(np.stack([start, start + layout.field / rate], axis=1), seconds)  # (T, 2)
+    window, context = (round(s * rate / layout.stride) for s in (window_seconds, context_seconds))
+    yield from pieces(samples, intervals, layout, window, context)
