@@ -86,3 +86,34 @@ def test_wrong_models_and_options_are_refused(tmp_path, model, random_speech):
     with pytest.raises(ClipError, match=r"0\.010 s of sound"):
         Whisper(model=str(model))(Clip("a", write_wav(tmp_path / "a.wav", tone(0.01))))
     Whisper(model=str(model)).prepare()
+
+
+@pytest.fixture(scope="module")
+def converted(model, tmp_path_factory):
+    """The same model in CTranslate2's format, by its own converter's functions."""
+    from ctranslate2.converters.transformers import WhisperLoader
+
+    from featzoo.weights.imports import transformers_module
+
+    folder = tmp_path_factory.mktemp("ctranslate2")
+    transformers = transformers_module()
+    settings = transformers.WhisperConfig.from_pretrained(model)
+    whole = transformers.WhisperForConditionalGeneration(settings)
+    whole.model.load_state_dict(transformers.WhisperModel.from_pretrained(str(model)).state_dict())
+    spec = WhisperLoader().get_model_spec(whole.eval())
+    spec.register_vocabulary([str(number) for number in range(100)])
+    spec.config.lang_ids, spec.config.suppress_ids, spec.config.suppress_ids_begin = [], [], []
+    spec.config.alignment_heads = [(0, 0)]
+    spec.validate()
+    spec.save(str(folder))
+    return folder
+
+
+def test_ctranslate2_gives_the_output_of_transformers(tmp_path, model, converted):
+    clip = Clip("a", write_wav(tmp_path / "a.wav", tone(1.23)))
+    extractor = Whisper(model=str(converted))
+    extractor.prepare()
+    found = extractor(clip)
+    np.testing.assert_allclose(found.features, forward(model, sound(clip))[-1][:62], atol=1e-4)
+    with pytest.raises(InvalidOption, match="which gives layer -1 only"):
+        Whisper(model=str(converted), layers=(0,)).prepare()

@@ -1,4 +1,4 @@
-"""Whisper's encoder: hidden states of a speech recogniser, through transformers."""
+"""Whisper's encoder: hidden states of a speech recogniser, through transformers or CTranslate2."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from featzoo.errors import ClipError, InvalidOption, MissingWeights
 from featzoo.extractors.audio.speech import PREPROCESSOR, Speech
+from featzoo.extractors.audio.whisper_ctranslate2 import FILES, encoder, is_ctranslate2, mel_bins
 from featzoo.extractors.contract import UNKEYED
 from featzoo.media.audio import resample
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
 from featzoo.weights.imports import check, transformers_module
-from featzoo.weights.locate import locate, read_settings
+from featzoo.weights.locate import folder_digest, locate, read_settings
 
 # Whisper's own: sound of 30 s at 16 kHz, a spectrum every 10 ms, a hidden state every 20 ms.
 RATE, HOP, INPUT_SECONDS = 16000, 320, 30.0
@@ -51,7 +52,9 @@ class Whisper(Speech):
     options are those of `Speech`, except that a window and its context must fit into Whisper's 30 s.
 
     Attributes:
-        model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
+        model: A local folder or a hub name that is in the local cache, for transformers with its
+            preprocessor_config.json, or in CTranslate2's format (Systran/faster-whisper-base); the latter gives only
+            the encoder's output.
         window_seconds: Longer clips are cut into equal windows of at most this length.
 
     Reference:
@@ -82,8 +85,14 @@ class Whisper(Speech):
 
     def prepare(self) -> None:
         """Check the packages, that the model is on this machine, is Whisper, and has the requested layers."""
-        check("torch", self.extra)
         check("transformers", self.extra)
+        if is_ctranslate2(locate(self.model, self.name)):
+            check("ctranslate2", "asr")
+            if self.layers != (-1,) or self.layer_weights:
+                raise InvalidOption(f"{self.label}: {self.model} is in CTranslate2's format, which gives layer -1 only")
+            self.digests()
+            return
+        check("torch", self.extra)
         config = read_settings(self.model, self.name, "config.json")
         if config.get("model_type") != self.model_type:
             raise InvalidOption(
@@ -95,6 +104,11 @@ class Whisper(Speech):
                 raise InvalidOption(f"{self.label}: {self.model} has hidden states 0 to {depth}, not {layer}")
         read_settings(self.model, self.name, PREPROCESSOR)
         self.digests()
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the weights and of the preprocessing of sound."""
+        folder = locate(self.model, self.name)
+        return {"weights": folder_digest(folder, FILES)} if is_ctranslate2(folder) else super().digests()
 
     def load(self, clip: Clip) -> Iterator[Any]:
         """Resample and cut the clip's sound, and compute log-mel spectra: one sample per window.
@@ -111,7 +125,7 @@ class Whisper(Speech):
         intervals = np.minimum(np.stack([edges[:-1], edges[1:]], axis=1), seconds)  # (T, 2)
         total, context = len(intervals), round(self.context_seconds * RATE / HOP)
         windows = ceil(total / round(self.window_seconds * RATE / HOP))
-        spectrum = _spectrum(self.model, self.name, self.digests()["preprocessor"])
+        spectrum = _spectrum(self.model, self.name, str(self.digests()))
         for start, end in pairwise(np.linspace(0, total, windows + 1).round().astype(int).tolist()):
             first, last = max(0, start - context), min(total, end + context)
             part = samples[first * HOP : last * HOP]
@@ -120,30 +134,42 @@ class Whisper(Speech):
 
     def encode(self, samples: Sequence[Any], device: str = "cpu") -> list[FeatureSequence]:
         """One sequence for each window; a batch may hold several windows, which does not change the features."""
-        import torch
-
-        encoder = _encoder(self.model, self.name, device, self.digests()["weights"])
-        weights = self.layer_weights or (1 / len(self.layers),) * len(self.layers)
         at_once = max(1, int(self.batch_seconds / INPUT_SECONDS))
         found = []
         for at in range(0, len(samples), at_once):
             batch = samples[at : at + at_once]
-            mel = torch.from_numpy(np.stack([window.mel for window in batch])).to(device)  # (B, M, 3000)
-            with torch.inference_mode():
-                given = encoder(mel, output_hidden_states=True)
-                # transformers 4 and 5 differ in whether the last of hidden_states has had the final norm.
-                states = (*given.hidden_states[:-1], given.last_hidden_state)
-                mixed = sum(weight * states[layer] for weight, layer in zip(weights, self.layers, strict=True))
-            for window, rows in zip(batch, mixed.float().cpu().numpy(), strict=True):  # (1500, D)
+            states = self._states(np.stack([window.mel for window in batch]), device)  # (B, 1500, D)
+            for window, rows in zip(batch, states, strict=True):
                 names = tuple(f"hidden_{i}" for i in range(rows.shape[1]))
                 found.append(FeatureSequence(rows[window.first : window.last].copy(), window.intervals, names))
         return found
+
+    def _states(self, mel: Array, device: str) -> Array:
+        """(B, 1500, D), the chosen layers averaged or summed by their weights, of (B, M, 3000) spectra."""
+        weights_digest, folder = self.digests()["weights"], locate(self.model, self.name)
+        if is_ctranslate2(folder):
+            return encoder(folder, device, weights_digest)(mel)
+        import torch
+
+        with torch.inference_mode():
+            given = _encoder(self.model, self.name, device, weights_digest)(
+                torch.from_numpy(mel).to(device), output_hidden_states=True
+            )
+            # transformers 4 and 5 differ in whether the last of hidden_states has had the final norm.
+            states = (*given.hidden_states[:-1], given.last_hidden_state)
+            weights = self.layer_weights or (1 / len(self.layers),) * len(self.layers)
+            mixed = sum(weight * states[layer] for weight, layer in zip(weights, self.layers, strict=True))
+            rows: Array = mixed.float().cpu().numpy()
+        return rows
 
 
 @cache
 def _spectrum(model: str, extractor: str, _digest: str) -> Any:
     """transformers' own log-mel spectrum, with the model's settings."""
-    return transformers_module().WhisperFeatureExtractor.from_pretrained(str(locate(model, extractor)))
+    folder, kind = locate(model, extractor), transformers_module().WhisperFeatureExtractor
+    if is_ctranslate2(folder):  # its other settings are the same for all models
+        return kind(feature_size=mel_bins(folder, folder_digest(folder, FILES)))
+    return kind.from_pretrained(str(folder))
 
 
 @cache
