@@ -79,6 +79,13 @@ def test_finished_folds_are_kept(folds, store):
     assert again.metrics == folds.metrics
 
 
+@pytest.mark.slow
+def test_folds_at_the_same_time_give_the_same(folds, store, tmp_path):
+    found = train_folds("svm", store, tmp_path / "svm-folds", FOUR, "cpu", jobs=2)
+    for name in ("predictions.csv", "folds.csv", "confusion.csv"):
+        assert (found.path / name).read_bytes() == (folds.path / name).read_bytes()
+
+
 def test_folds_are_trained_again_after_a_change_of_labels(folds, store, tmp_path):
     other = sound(tmp_path / "features")
     clips = list(FeatureStore(other).clips().values())
