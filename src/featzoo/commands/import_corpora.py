@@ -159,4 +159,23 @@ def mfn(folder: Path, store: Path, **options: Any) -> None:
     print_account(import_mfn(folder, store, **options))
 
 
-CORPORA = (mosi, mosei, sims, meld, first_impressions, youtube_personality, mfn)
+@click.command()
+@click.argument("folder", type=FOLDER)
+@STORE
+@MEDIA
+@DRY_RUN
+def hazumi(folder: Path, store: Path, **options: Any) -> None:
+    """Import Hazumi (Japanese dialogues with an agent).
+
+    FOLDER is a release, such as Hazumi1911, with dumpfiles, elan and questionnaire.
+
+    \b
+    feat import hazumi Hazumi1911 -o hazumi
+    feat extract -o hazumi -x 'bert.multilingual[model=multilingual-e5-small]'
+    """
+    from featzoo.exchange.corpora.hazumi import import_hazumi
+
+    print_account(import_hazumi(folder, store, **options))
+
+
+CORPORA = (mosi, mosei, sims, meld, first_impressions, youtube_personality, hazumi, mfn)
