@@ -4,7 +4,9 @@
     python benchmarks/siamese.py RUNS/siamese-seeds/*
 
 Figures are of the test split, or of dev with `--split valid`; ridge's penalty and every epoch were chosen on dev.
-Ridge reads the same features, words averaged, its columns standardised. Each modality alone, M1 and M2 are the runs'
+Ridge reads the same features, words averaged, its columns standardised. Stronger floors are support vector regression
+with a Gaussian kernel on the mean sound alone, and ridge on the number of words,
+on the words' mean, and on their mean, deviation and number. Each modality alone, M1 and M2 are the runs'
 stages `audio` and so on, `baseline` and `full`; intervals are 95 % paired bootstrap over clips, of the mean over runs.
 `new videos` are the clips of whose video train has no clip (First Impressions: the id up to the second dot from its
 end). `--untrained` trains M2 once more, on an S that never learnt.
@@ -22,7 +24,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.linear_model import Ridge
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
 
 from featzoo import FeatureStore
 from featzoo.zoo.data.load import load_split
@@ -40,6 +44,7 @@ from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 CPU = torch.device("cpu")
 SHOWN = ("r_acc", "ccc", "r2", "sd_ratio", "r_acc_low", "r_acc_high")
 PENALTIES = np.logspace(0, 5, 16)
+COSTS = (0.03, 0.1, 0.3, 1.0)
 Splits = Mapping[str, Split]
 
 
@@ -58,6 +63,7 @@ def main() -> None:
     found = {
         "train mean": [np.broadcast_to(splits["train"].targets.mean(axis=0), truth.shape)],
         "ridge": [ridge(table, splits)],
+        **floors(splits),
         **{f"{m} alone": [predicted(head, given["scored"], m) for head, given in pairs] for m in heads[0].given},
         "M1": [predicted(head, given["scored"], "baseline") for head, given in pairs],
         "M2": [predicted(head, given["scored"], "full") for head, given in pairs],
@@ -126,7 +132,9 @@ def print_table(found: Mapping[str, list[Array]], splits: Splits, columns: tuple
     for name, each in values.items():
         print(f"{name:<16}" + "".join(f"{spread([v[f'{c}.r_acc'] for v in each]):>22}" for c in columns))
     last = [name for name in found if name.startswith("M")]
-    for one, other in [(a, b) for a in last for b in ("train mean", "ridge", *last[: last.index(a)])]:
+    for one, other in [
+        (a, b) for a in last for b in ("train mean", "ridge", "SVR, audio", *last[: last.index(a)]) if b in errors
+    ]:
         better = errors[other] - errors[one]
         low, high = np.percentile(better[draws].mean(axis=1), [2.5, 97.5])
         print(f"{one} - {other}: R_acc {better.mean():+.4f} ({low:+.4f} to {high:+.4f})")
@@ -146,14 +154,51 @@ def ridge(made: Callable[[Split], Array], splits: Splits) -> Array:
     return np.asarray(best.predict(given["scored"]))
 
 
+def floors(splits: Splits) -> dict[str, list[Array]]:
+    """Predictions of what each input gives by itself, without a network."""
+    given = {role for role, spec in splits["train"].specs.items() if spec.given}
+    found = {}
+    if "audio" in given:
+        found["SVR, audio"] = [svr(lambda split: means(split, "audio"), splits)]
+    if "text" in given:
+        found["number of words"] = [ridge(number, splits)]
+        found["ridge, words"] = [ridge(lambda split: means(split, "text"), splits)]
+        found["words, sd, number"] = [
+            ridge(lambda split: np.hstack([means(split, "text"), deviations(split, "text"), number(split)]), splits)
+        ]
+    return found
+
+
+def svr(made: Callable[[Split], Array], splits: Splits) -> Array:
+    """(N, K) predictions of RBF support vector regression; dev MAE chooses its cost."""
+    scale = StandardScaler().fit(made(splits["train"]))
+    given = {name: scale.transform(made(split)) for name, split in splits.items()}
+    targets = splits["train"].targets
+    fitted = [MultiOutputRegressor(SVR(C=c, epsilon=0.05)).fit(given["train"], targets) for c in COSTS]
+    best = min(fitted, key=lambda model: np.abs(model.predict(given["valid"]) - splits["valid"].targets).mean())
+    return np.asarray(best.predict(given["scored"]))
+
+
+def number(split: Split) -> Array:
+    """(N, 1) words of each clip."""
+    return np.array([[0 if words is None else len(words)] for words in split.features["text"]], dtype=float)
+
+
+def means(split: Split, role: str) -> Array:
+    """(N, D) mean over a role's steps, 0 where it is missing."""
+    empty = np.zeros((1, split.specs[role].width))
+    return np.stack([np.nan_to_num(empty if a is None else a).mean(axis=0) for a in split.features[role]])
+
+
+def deviations(split: Split, role: str) -> Array:
+    """(N, D) standard deviation over a role's steps, 0 where it is missing."""
+    empty = np.zeros((1, split.specs[role].width))
+    return np.stack([np.nan_to_num(empty if a is None else a).std(axis=0) for a in split.features[role]])
+
+
 def table(split: Split) -> Array:
     """(N, D): each role's mean over steps, 0 where it is missing."""
-    columns = []
-    for role, arrays in split.features.items():
-        if split.specs[role].given:
-            empty = np.zeros((1, split.specs[role].width))
-            columns.append(np.stack([np.nan_to_num(empty if a is None else a).mean(axis=0) for a in arrays]))
-    return np.hstack(columns)
+    return np.hstack([means(split, role) for role, spec in split.specs.items() if spec.given])
 
 
 def embeddings_of(head: Head, splits: Splits, recipe: Recipe) -> str:

@@ -19,6 +19,7 @@ from featzoo.errors import FeatzooError
 from featzoo.extraction.driver import extract_all
 from featzoo.extractors.contract import make_extractor
 from featzoo.media.discovery import find_clips
+from featzoo.zoo.recipe import FOLDER
 from featzoo.zoo.runs.compare import compare
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.folder import RunFolder
@@ -98,3 +99,10 @@ def test_a_damaged_file_is_named(small_run, tmp_path, name):
 def test_a_folder_without_a_recipe_is_refused(tmp_path):
     with pytest.raises(FeatzooError, match=r"is not a run folder: it has no recipe\.toml"):
         RunFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [("", True), ("mask_words = false", False)])
+def test_a_run_keeps_what_its_version_did_before_an_option_existed(tmp_path, recorded, expected):
+    recipe = (FOLDER / "siamese.toml").read_text(encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(recipe.replace("[options]", f"[options]\n{recorded}"), encoding="utf-8")
+    assert RunFolder.open(tmp_path).recipe.options["mask_words"] is expected

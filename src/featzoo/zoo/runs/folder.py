@@ -18,6 +18,7 @@ from featzoo.untrusted import parse_json
 from featzoo.zoo.data.feature_choice import Chosen, checked_record, same_sets
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import Recipe, read
+from featzoo.zoo.runs.earlier_options import with_earlier_options
 from featzoo.zoo.runs.epoch_log import read_epochs
 from featzoo.zoo.runs.predictions import RecordedPredictions, recorded_predictions
 from featzoo.zoo.runs.recorded_extractors import rebuild
@@ -90,8 +91,8 @@ class RunFolder:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, with every default filled in."""
-        return read(self.path / RECIPE)
+        """The recipe, with every default filled in: those of the version that trained the run."""
+        return with_earlier_options(read(self.path / RECIPE))
 
     @property
     def recorded_sets(self) -> Mapping[str, Mapping[str, Any]]:

@@ -89,6 +89,24 @@ def test_attention_is_a_softmax_of_tanh_over_true_words():
         torch.testing.assert_close(found[row], slow, atol=1e-6, rtol=1e-5)
 
 
+def test_without_a_mask_the_text_is_read_as_zeros_up_to_its_fixed_length():
+    """PyTorch's GRU and a softmax over all six steps; garbage in padding and the batch's length do not matter."""
+    network = TextNetwork(3, 4, 0.5, padded_to=6).eval()
+    values, mask = torch.randn(2, 5, 3), torch.tensor([[True] * 5, [True, True, False, False, False]])
+    found = network(Padded(values, mask, mask))
+    for row, count in enumerate((5, 2)):
+        padded = torch.cat([values[row, :count], torch.zeros(6 - count, 3)])
+        states = network.gru(padded)[0]  # (6, 4)
+        weights = torch.tanh(states @ network.score.weight[0] + network.score.bias).softmax(dim=0)
+        torch.testing.assert_close(found[row], weights @ states, atol=1e-6, rtol=1e-5)
+    short = network(Padded(values[1:, :2], mask[1:, :2], mask[1:, :2]))
+    torch.testing.assert_close(short[0], found[1], atol=1e-6, rtol=1e-5)
+    long = torch.randn(1, 9, 3)
+    everything = torch.ones(1, 9, dtype=torch.bool)
+    cut = network(Padded(long[:, :6], everything[:, :6], everything[:, :6]))
+    torch.testing.assert_close(network(Padded(long, everything, everything)), cut, atol=1e-6, rtol=1e-5)
+
+
 def test_each_stage_changes_its_part_alone():
     """Batch norm's running means and the dropout of frozen parts included."""
     whole = small_split()

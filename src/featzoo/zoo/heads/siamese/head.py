@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,77 +12,12 @@ from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role, groups
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, bell_loss, trait_classes
 from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, FrameNetwork, TextNetwork, dense
+from featzoo.zoo.heads.siamese.options import Options
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.losses import absolute_error, squared_error
 
 MODALITIES = ("audio", "vision", "text")
 HIDDEN = ".h"  # suffix of a role's name if its vector is given instead
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options; the defaults are the paper's, or ours if it gives none.
-
-    Attributes:
-        until: The last part that is trained: `unimodal` is only one modality's network, `baseline` the fusion M1,
-            `full` the cross-modal embeddings and M2. `joint` trains all of `full` at once, in one stage, by the sum
-            of its losses.
-        backbone: Network for frames: a ResNet from scratch on the stored frames, or `none` for stored features.
-        frame_height: Rows of a stored frame.
-        frame_width: Columns of a stored frame.
-        crop: Rows and columns of a frame that the ResNet reads.
-        audio_limits: Audio features are clipped to [0, 1]; with `standardise = "range"`, this affects values of dev
-            and test outside the train split's range.
-        hidden: Q, width of each modality's vector.
-        fused: O, width of M1 and M2.
-        embedding: E, width of a cross-modal embedding.
-        siamese: Width of the Siamese network's two hidden layers.
-        dropout: On word vectors, on images and in the Siamese network.
-        bell: Whether the Bell loss is part of the loss.
-        anchors: The anchors for each trait: the clips of the outer classes (`extreme`), or `all`.
-        cross_modal: Whether the loss compares a clip's embedding with those of the other modalities too; otherwise
-            each modality's clips are compared among themselves, and the loss is the modalities' mean.
-        alpha: Parameter of the multi-similarity loss, see `MultiSimilarity`.
-        beta: See alpha.
-        base: lambda; see alpha.
-        epsilon: Margin of its mining.
-        normalise: Whether its similarity is the cosine.
-        normalise_fused: Whether the embeddings are scaled to length 1 for M2 too. The loss on cosines does not limit
-            their length, and long embeddings would dominate M2's input.
-    """
-
-    until: Literal["unimodal", "baseline", "full", "joint"] = "full"
-    backbone: Literal["resnet50", "resnet18", "resnet10", "none"] = "resnet50"
-    frame_height: int = 140
-    frame_width: int = 248
-    crop: int = 128
-    audio_limits: bool = True
-    hidden: int = 256
-    fused: int = 512
-    embedding: int = 128
-    siamese: int = 200
-    dropout: float = 0.5
-    bell: bool = True
-    anchors: Literal["extreme", "all"] = "extreme"
-    cross_modal: bool = True
-    alpha: float = 2.0
-    beta: float = 50.0
-    base: float = 1.0
-    epsilon: float = 0.1
-    normalise: bool = True
-    normalise_fused: bool = True
-
-    def __post_init__(self) -> None:
-        if self.hidden < 2 or self.hidden % 2:
-            raise ValueError(f"hidden must be even, half of it for each direction of the text; got {self.hidden}")
-        if min(self.fused, self.embedding, self.siamese, self.crop) < 1:
-            raise ValueError("fused, embedding, siamese and crop must be at least 1")
-        if self.crop > min(self.frame_height, self.frame_width):
-            raise ValueError(f"a crop of {self.crop} from frames of {self.frame_height} x {self.frame_width}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1); got {self.dropout}")
-        if min(self.alpha, self.beta) <= 0:
-            raise ValueError(f"alpha and beta must be above 0; got {self.alpha} and {self.beta}")
 
 
 class Siamese(Head):
@@ -105,8 +39,10 @@ class Siamese(Head):
           (`MultiSimilarity`); embeddings enter M2 at length 1 (`normalise_fused`); a ReLU after every dense layer
           except the last of S and the linear maps to the traits; no dropout in M1 and M2; each augmentation drawn
           independently; the choice of the 6 frames; eGeMAPS v02; standard deviations of the classes over N; linear
-          decay to a tenth of the rate; batches of 128, at most 100 epochs and patience 10 if no number is given; the
-          attention's mask.
+          decay to a tenth of the rate; batches of 128, at most 100 epochs and patience 10 if no number is given.
+        - The paper pads transcripts to 80 x 300 and does not mention a mask. By default the GRU and the attention
+          therefore also run over the padding, which tells them the number of words; `mask_words` hides it, as
+          featzoo 0.1 did.
         - Weight decay is 1e-3 in Adam's gradient, which is Keras's l2(5e-4), on dense kernels except those of S, and
           not on the ResNet and the GRU, which are not dense layers.
         - The maps to the traits start at the train mean. Each part keeps the weights of its epoch with the lowest dev
@@ -288,7 +224,7 @@ def _network(modality: str, spec: InputSpec, options: Options) -> nn.Module:
     if modality == "audio":
         return AudioNetwork(spec.width, o.hidden, o.audio_limits)
     if modality == "text":
-        return TextNetwork(spec.width, o.hidden, o.dropout)
+        return TextNetwork(spec.width, o.hidden, o.dropout, padded_to=0 if o.mask_words else o.words)
     if o.backbone == "none":
         return FeatureNetwork(spec.width, o.hidden, o.dropout)
     if spec.width != o.frame_height * o.frame_width * 3:

@@ -113,23 +113,31 @@ class TextNetwork(nn.Module):
         inputs: Width of a word vector.
         outputs: Width Q of the vector, half of it from each direction.
         dropout: On the word vectors.
+        padded_to: Number of steps to which texts are padded with zeros, or cut, and which are all read; 0 reads only
+            the true words.
 
     Reference:
         Raffel, Ellis, "Feed-forward networks with attention", 2015: e_t = tanh(w h_t + b), a = softmax(e).
     """
 
-    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, dropout: float, padded_to: int = 0) -> None:
         super().__init__()
+        self.padded_to = padded_to
         self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(inputs, outputs // 2, batch_first=True, bidirectional=True)
         self.score = nn.Linear(outputs, 1)
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
-        steps, _ = run_recurrent(self.gru, self.dropout(given.values), given.mask)  # (B, T, Q)
+        values, mask = given.values, given.mask
+        if self.padded_to:
+            room = self.padded_to - values.shape[1]
+            values = nn.functional.pad(values.masked_fill(~mask[:, :, None], 0.0), (0, 0, 0, room))
+            mask = mask.new_ones(len(values), self.padded_to)
+        steps, _ = run_recurrent(self.gru, self.dropout(values), mask)  # (B, T, Q)
         score = torch.tanh(self.score(steps)).squeeze(2)  # (B, T)
         # Not -inf, because a softmax over nothing is NaN.
-        weight = score.masked_fill(~given.mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)
+        weight = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)
         return (weight[:, :, None] * steps).sum(dim=1)  # (B, Q)
 
 
