@@ -11,6 +11,8 @@ from torch import nn
 
 from featzoo import Head, InputSpec, Padded, Role, plugins
 from featzoo.testing import ContractError, check_head
+from featzoo.testing.head_trial import Trial
+from featzoo.zoo.fitted_head import FittedHead
 from featzoo.zoo.head import find_head, make_head
 from featzoo.zoo.objective import Objective
 
@@ -55,7 +57,8 @@ def specs(name, model):
     }
 
 
-def check(name, model, **options):
+def new_head(name, model, **options):
+    """A head of several targets, none of whose weights is 0, and labels that it can learn."""
     torch.manual_seed(0)
     labels = LABELS
     if name in CLASSIFIERS:
@@ -64,6 +67,11 @@ def check(name, model, **options):
     with torch.no_grad():  # a bias of 0 would hide what a missing input's bias does
         for parameter in head.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
+    return head, labels
+
+
+def check(name, model, **options):
+    head, labels = new_head(name, model, **options)
     bounds = torch.tensor([[0.0], [1.0]])
     check_head(
         head,
@@ -98,6 +106,25 @@ def test_every_registered_head_keeps_the_contract(name, random_bert):
 )
 def test_a_head_keeps_the_contract_with_other_options(name, options, random_bert):
     check(name, random_bert, **options)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_nan_in_padding_spreads_neither_to_predictions_nor_to_gradients(name, random_bert):
+    """A product with a mask would spread it, because 0 times NaN is NaN."""
+    head, labels = new_head(name, random_bert)
+    trial = Trial(head, labels, tuple(range(5, 13)), SINGLE_STEP, {}, torch.Generator().manual_seed(0))
+    inputs, stage = trial.inputs(), head.stages[-1]
+    planted = {
+        role: one if head.specs[role].ids else one._replace(values=one.values.masked_fill(~one.observed, torch.nan))
+        for role, one in inputs.items()
+    }
+    torch.testing.assert_close(trial.predict(planted), trial.predict(inputs), atol=1e-5, rtol=1e-5)
+    if isinstance(head, FittedHead):
+        return
+    head.train()
+    head.see(torch.arange(len(trial)))
+    torch.stack(list(trial.losses(head(trial.read(planted, stage)), stage).values())).sum().backward()
+    assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in head.parameters())
 
 
 # Heads that break one rule each.

@@ -128,7 +128,7 @@ class PsaMf(Head):
         if self.training and self.options.modality_dropout:
             inputs = {**inputs, **{m: _dropped(inputs[m], self.options.modality_dropout) for m in MODALITIES}}
         given = inputs["personality"]
-        vector = given.values[:, 0] * given.mask[:, :1].to(given.values.dtype)  # (B, P); 0 where it is missing
+        vector = given.values[:, 0].masked_fill(~given.mask[:, :1], 0.0)  # (B, P); 0 where it is missing
         steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
         # Only text up to layer N, then with the pseudo tokens.
         states = {self.kept: text.values} if text.values.is_floating_point() else self._embedded(text)  # (B, T, H)

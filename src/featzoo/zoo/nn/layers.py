@@ -141,5 +141,6 @@ class Clip(nn.Module):
 
 def masked_average(steps: Tensor, mask: Tensor) -> Tensor:
     """(B, T, D) averaged over the true steps of (B, T) `mask`: (B, D), 0 without true steps."""
-    weights = mask[:, :, None].to(steps.dtype)  # (B, T, 1)
-    return (steps * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)  # (B, D)
+    # Filled, not multiplied by 0: padding may hold NaN.
+    total = steps.masked_fill(~mask[:, :, None], 0.0).sum(dim=1)  # (B, D)
+    return total / mask.sum(dim=1, keepdim=True).clamp(min=1).to(steps.dtype)  # (B, D)

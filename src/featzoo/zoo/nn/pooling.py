@@ -18,12 +18,13 @@ def pool(steps: Padded, statistics: Statistics) -> Tensor:
     Returns:
         (B, D) or (B, 2D); NaN for a column that was never observed.
     """
-    seen = (steps.observed & steps.mask[:, :, None]).to(steps.values.dtype)  # (B, T, D)
-    count = seen.sum(dim=1)  # (B, D)
-    mean = (steps.values * seen).sum(dim=1) / count  # (B, D), NaN where the count is 0
+    seen = steps.observed & steps.mask[:, :, None]  # (B, T, D)
+    count = seen.sum(dim=1).to(steps.values.dtype)  # (B, D)
+    values = steps.values.masked_fill(~seen, 0.0)  # padding may hold NaN
+    mean = values.sum(dim=1) / count  # (B, D), NaN where the count is 0
     if statistics == "mean":
         return mean
-    gap = (steps.values - mean.nan_to_num()[:, None]) * seen  # (B, T, D)
+    gap = (values - mean.nan_to_num()[:, None]).masked_fill(~seen, 0.0)  # (B, T, D)
     return torch.cat([mean, (gap.square().sum(dim=1) / count).sqrt()], dim=1)  # (B, 2D)
 
 

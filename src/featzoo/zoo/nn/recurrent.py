@@ -23,9 +23,11 @@ def run_recurrent(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[
         The last layer's output at every step, (B, T, H), and its state after the last step that it reads, (B, H); both
         have twice the width if `rnn` is bidirectional. They are 0 past the end of a sequence and for an empty one.
     """
+    padding, absent = ~mask[:, :, None], ~mask.any(dim=1, keepdim=True)  # (B, T, 1), (B, 1)
+    # Filled, not multiplied by 0: padding may hold NaN.
+    values = values.masked_fill(padding, 0.0)
     steps, last = (_packed if values.device.type == "cpu" else _padded)(rnn, values, mask)
-    present = mask.any(dim=1, keepdim=True).to(steps.dtype)  # (B, 1)
-    return steps * mask[:, :, None].to(steps.dtype), last * present
+    return steps.masked_fill(padding, 0.0), last.masked_fill(absent, 0.0)
 
 
 def _packed(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -80,7 +80,7 @@ class TextEncoder(nn.Module):
             InvalidOption: If a text is longer than the encoder reads.
         """
         if text.values.is_floating_point() and self._kept_whole():
-            return text.values[:, 0] * text.mask[:, :1].to(text.values.dtype)  # (B, H)
+            return text.values[:, 0].masked_fill(~text.mask[:, :1], 0.0)  # (B, H)
         if not self.window:
             return self.pooled(self.states(text)[-1], text.mask)
         read = self.windows(text)
@@ -139,7 +139,7 @@ class TextEncoder(nn.Module):
         """A layer's (B, T, H) to (B, H); 0 for a clip without text."""
         if self.pooling == "mean":
             return masked_average(states, mask)  # (B, H)
-        return states[:, 0] * mask[:, :1].to(states.dtype)  # (B, H)
+        return states[:, 0].masked_fill(~mask[:, :1], 0.0)  # (B, H)
 
     def assets(self) -> dict[str, str]:
         """The encoder's configuration, so that a trained run loads without the original weights."""

@@ -32,7 +32,7 @@ class Folded(NamedTuple):
         mask = torch.zeros(*values.shape[:3], dtype=torch.bool, device=values.device)  # (B, N, W)
         values, mask = values.index_put(at, states), mask.index_put(at, self.text.mask)
         values, mask = values.flatten(1, 2), mask.flatten(1, 2)  # (B, N * W, H), (B, N * W)
-        values = values * mask[:, :, None]
+        values = values.masked_fill(~mask[:, :, None], 0.0)
         return Padded(values, mask, mask[:, :, None].expand(len(values), self.shape[1] * size, values.shape[2]))
 
     def average(self, vectors: Tensor) -> Tensor:

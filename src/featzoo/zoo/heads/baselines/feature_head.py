@@ -118,7 +118,7 @@ def onto(values: Tensor, mask: Tensor, clock: Tensor) -> Tensor:
     high = torch.minimum(last[:, :, None], end[:, None, :])  # (B, T, S)
     overlap = (high - low).clamp(min=0) * (clock[:, :, None] & mask[:, None, :])  # (B, T, S)
     share = overlap / overlap.sum(dim=2, keepdim=True).clamp(min=torch.finfo(values.dtype).tiny)  # (B, T, S)
-    return share @ values  # (B, T, D)
+    return share @ values.masked_fill(~mask[:, :, None], 0.0)  # (B, T, D); padding may hold NaN
 
 
 def _spans(mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -97,11 +97,12 @@ class Mult(FeatureHead):
         return {"prediction": prediction}
 
     def _projected(self, modality: str, inputs: Inputs) -> Tensor:
-        values, mask = inputs[modality].values, inputs[modality].mask[:, :, None]
+        padding = ~inputs[modality].mask[:, :, None]  # (B, T, 1)
+        values = inputs[modality].values.masked_fill(padding, 0.0)  # (B, T, D); padding may hold NaN
         if modality == "text":
             values = F.dropout(values, self.options.text_dropout, self.training)
-        projected: Tensor = self.project[modality]((values * mask).transpose(1, 2)).transpose(1, 2)  # (B, T, d)
-        return projected * mask
+        projected: Tensor = self.project[modality](values.transpose(1, 2)).transpose(1, 2)  # (B, T, d)
+        return projected.masked_fill(padding, 0.0)
 
     def _target(self, target: str, steps: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
         """The result of a target and its two sources at its last true step: (B, 2 d)."""

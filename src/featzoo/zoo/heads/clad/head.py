@@ -210,7 +210,8 @@ class Clad(TextHead):
     def _recorded(self, teacher: Padded) -> Side:
         """The teacher's side of its (B, 1, H + K + M) features."""
         sizes = [self.teacher_width, self.targets, self.options.bins]
-        pooled, logits, shares = teacher.values[:, 0].split(sizes, dim=1)  # (B, H), (B, K), (B, M)
+        values = teacher.values[:, 0].masked_fill(~teacher.observed[:, 0], 0.0)  # (B, H + K + M)
+        pooled, logits, shares = values.split(sizes, dim=1)  # (B, H), (B, K), (B, M)
         covered = teacher.observed[:, 0, -self.options.bins :]  # (B, M)
         return Side(teacher.mask[:, 0], logits, pooled, shares, covered)
 

@@ -119,7 +119,8 @@ class AttentiveStatistics(nn.Module):
 
     def forward(self, steps: Padded) -> Tensor:
         """(B, T, D) to (B, 2 width); 0 where a clip lacks the input."""
-        hidden = self.project(steps.values)  # (B, T, width)
+        # Filled, not multiplied by 0: padding may hold NaN.
+        hidden = self.project(steps.values.masked_fill(~steps.mask[..., None], 0.0))  # (B, T, width)
         scores = self.score(hidden)[..., 0].masked_fill(~steps.mask, torch.finfo(hidden.dtype).min)  # (B, T)
         weights = scores.softmax(dim=1)[..., None] * steps.mask[..., None]  # (B, T, 1)
         mean = (weights * hidden).sum(dim=1)  # (B, width)
