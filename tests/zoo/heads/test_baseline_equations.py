@@ -164,7 +164,7 @@ def test_mults_crossmodal_transformer_is_its_equations():
     made_of = noisy(Transformer(6, 2, options))
     target, source = h(5, 6, 0.1), h(3, 6, 0.9)
     with torch.no_grad():
-        found = made_of(t(target)[None], t(source)[None], torch.ones(1, 3).bool())[0]
+        found = made_of(t(target)[None], t(source)[None], torch.ones(1, 5).bool(), torch.ones(1, 3).bool())[0]
     z, read = (
         math.sqrt(6) * x + np.array([[sinusoid(i, k, 6) for k in range(6)] for i in range(len(x))])
         for x in (target, source)
@@ -200,7 +200,39 @@ def test_mults_self_attention_reads_what_the_layer_below_wrote():
         z = math.sqrt(6) * x + positions(4, 6).double()
         for layer in made_of.layers:
             z = layer(z, z, mask)
-        torch.testing.assert_close(made_of(x, x, mask), made_of.norm(z), **TIGHT)
+        torch.testing.assert_close(made_of(x, x, mask, mask), made_of.norm(z), **TIGHT)
+
+
+@pytest.mark.parametrize("width", [5, 6])
+def test_released_positions_count_from_1_and_end_at_a_rate_of_a_ten_thousandth(width):
+    half = width // 2
+    found = positions(7, width, released=True)
+    for step, row in enumerate(found.tolist(), start=1):
+        angles = [step * 10000 ** (-i / (half - 1)) for i in range(half)]
+        expected = [*map(math.sin, angles), *map(math.cos, angles), *[0.0] * (width % 2)]
+        assert row == pytest.approx(expected, abs=1e-6)
+
+
+def test_without_positions_the_order_of_a_source_does_not_matter():
+    torch.manual_seed(0)
+    target, source, mask = t(h(4, 6, 0.2))[None], t(h(3, 6, 0.5))[None], torch.ones(1, 4).bool()
+    for kind in ("ours", "released", "none"):
+        made_of = noisy(Transformer(6, 1, Options(width=6, heads=2, positions=kind)))
+        with torch.no_grad():
+            found, turned = (made_of(target, steps, mask, mask[:, :3]) for steps in (source, source.flip(1)))
+        assert torch.allclose(found, turned) is (kind == "none")
+
+
+def test_a_causal_step_depends_on_no_later_step_of_its_source():
+    """Of true lengths 5 and 3, step i reads the source up to step i + 2; padding changes nothing."""
+    torch.manual_seed(0)
+    made_of = noisy(Transformer(6, 1, Options(width=6, heads=2, causal=True)))
+    target = t(h(3, 6, 0.2))[None]
+    source = t(h(6, 6, 0.5))[None].requires_grad_()
+    own, mask = torch.ones(1, 3).bool(), torch.tensor([[True] * 5 + [False]])
+    for step in range(3):
+        (reached,) = torch.autograd.grad(made_of(target, source, own, mask)[0, step].square().sum(), source)
+        assert [bool(row.any()) for row in reached[0]] == [k <= step + 2 and k < 5 for k in range(6)]
 
 
 def test_mfn_step_by_step():
@@ -251,6 +283,18 @@ def test_misas_difference_loss_is_the_frobenius_norm_of_the_product():
         unit.append([[v / math.sqrt(sum(w * w for w in row)) for v in row] for row in centred])
     squares = [sum(unit[0][n][i] * unit[1][n][j] for n in range(6)) ** 2 for i in range(3) for j in range(4)]
     assert float(orthogonality(t(a), t(b))) == pytest.approx(sum(squares) / 12, rel=1e-10)
+    # The lengths of rows are constants in the gradient, as in the released code: numbers that are computed here once.
+    moved, still = t(a).requires_grad_(), t(b)
+    orthogonality(moved, still).backward()
+    lengths = np.linalg.norm(a - a.mean(axis=0), axis=1)[:, None]
+    other = np.array(unit[1])
+
+    def overlap(x):
+        return np.mean((((x - x.mean(axis=0)) / lengths).T @ other) ** 2)
+
+    steps = [(np.eye(18)[k] * 1e-6).reshape(6, 3) for k in range(18)]
+    slopes = np.array([(overlap(a + step) - overlap(a - step)) / 2e-6 for step in steps]).reshape(6, 3)
+    np.testing.assert_allclose(moved.grad, slopes, atol=1e-8)
     # Orthogonal by construction: columns of a move only where those of b stand still.
     left, right = t([[1, 0], [-1, 0], [0, 0], [0, 0]]), t([[0, 0], [0, 0], [0, 1], [0, -1]])
     assert float(orthogonality(left, right)) == 0.0

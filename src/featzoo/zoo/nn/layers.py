@@ -56,13 +56,14 @@ class MaskedAttention(nn.Module):
         super().__init__()
         self.attention = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
 
-    def forward(self, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, query: Tensor, steps: Tensor, mask: Tensor, later: Tensor | None = None) -> Tensor:
         """Attend.
 
         Args:
             query: (B, T, D).
             steps: (B, S, D), S > 0.
             mask: (B, S) bool, the true steps.
+            later: (B, T, S) bool, steps that a query must not attend to; each query keeps the first step.
 
         Returns:
             (B, T, D); 0 where a clip has no step to attend to.
@@ -70,7 +71,10 @@ class MaskedAttention(nn.Module):
         empty = ~mask.any(dim=1)  # (B,)
         # A softmax over nothing is NaN: an empty clip attends to its first step and is masked.
         hidden = ~mask & ~(empty[:, None] & (torch.arange(mask.shape[1], device=mask.device) == 0))  # (B, S)
-        out: Tensor = self.attention(query, steps, steps, key_padding_mask=hidden, need_weights=False)[0]  # (B, T, D)
+        # One mask for each head, because PyTorch takes (B * heads, T, S).
+        apart = None if later is None else later.repeat_interleave(self.attention.num_heads, dim=0)
+        attended = self.attention(query, steps, steps, key_padding_mask=hidden, attn_mask=apart, need_weights=False)
+        out: Tensor = attended[0]  # (B, T, D)
         return out.masked_fill(empty[:, None, None], 0.0)
 
 

@@ -49,7 +49,8 @@ def predictive_nce(logits: Tensor, there: Tensor | None = None) -> Tensor:
 def orthogonality(a: Tensor, b: Tensor, there: Tensor | None = None) -> Tensor:
     """The overlap of two representations of the same clips: the mean square of the entries of A^T B.
 
-    Columns are centred over the batch, then rows scaled to length 1.
+    Columns are centred over the batch, then rows scaled to length 1. The lengths have no gradient, as in the released
+    code of MISA.
 
     Args:
         a: (B, D).
@@ -63,8 +64,14 @@ def orthogonality(a: Tensor, b: Tensor, there: Tensor | None = None) -> Tensor:
         Bousmalis et al. 2016 (domain separation networks), equation 5, over the number of entries.
     """
     weights = torch.ones_like(a[:, 0]) if there is None else there.to(a.dtype)  # (B,)
-    a, b = (F.normalize((x - _mean(x, weights)) * weights[:, None], dim=1) for x in (a, b))  # (B, D), (B, E)
+    a, b = (_rows_of_length_1((x - _mean(x, weights)) * weights[:, None]) for x in (a, b))  # (B, D), (B, E)
     return (a.T @ b).square().mean() * (weights.sum() > 1)  # (D, E) to a scalar
+
+
+def _rows_of_length_1(rows: Tensor) -> Tensor:
+    """(B, D) divided by the rows' lengths, which count as constants in gradients; a row of zeros stays 0."""
+    length = torch.linalg.vector_norm(rows.detach(), dim=1, keepdim=True)  # (B, 1)
+    return rows / length.clamp(min=1e-12)  # (B, D)
 
 
 def central_moment_discrepancy(

@@ -69,6 +69,7 @@ class Misa(EncoderHead):
           published weights.
         - The released code's unused discriminators are left out.
         - LSTMs over true lengths (there the text's length for every modality), at most `recurrent` wide.
+        - Rows in L_diff are scaled by lengths without gradient, as in the released code (featzoo 0.1: with gradient).
         - Missing modalities take no part in attention or losses, and are zeros in the output network.
         - Any encoder of BERT architecture.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,10 @@ class Options:
         attention_dropout: On attention weights.
         embed_dropout: On a transformer's input.
         output_dropout: In the output network.
+        positions: Position embeddings: `ours` are Vaswani et al.'s, counted from 0; `released` are those of the
+            released code, counted from 1, whose rates fall a little faster; `none`, as in MMSA.
+        causal: Whether a step attends only to steps up to its own number, as in the released code: if the source has
+            S steps and the target T, step i attends to steps up to i + |S - T|.
     """
 
     width: int = 50
@@ -42,6 +46,8 @@ class Options:
     attention_dropout: float = 0.3
     embed_dropout: float = 0.2
     output_dropout: float = 0.5
+    positions: Literal["ours", "released", "none"] = "ours"
+    causal: bool = False
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -65,7 +71,9 @@ class Mult(FeatureHead):
 
     Differences:
         - Attention and last step respect true lengths; the released code pads at the front and includes padding.
-        - No causal mask: the paper has none, the released code has one by default.
+        - No causal mask: the paper has none, the released code has one by default (`causal`).
+        - Positions count from 0 with Vaswani et al.'s rates; the released code's count from 1 and its rates differ, and
+          MMSA's has none (`positions`).
         - The convolution keeps the number of steps (zeros beyond the ends).
         - The message from a missing source is 0; a missing target is a vector of zeros.
     """
@@ -111,10 +119,10 @@ class Mult(FeatureHead):
         for source in MODALITIES:
             if source != target:
                 there = inputs[source].mask  # (B, S)
-                heard = self.cross[f"{source}_to_{target}"](steps[target], steps[source], there)  # (B, T, d)
+                heard = self.cross[f"{source}_to_{target}"](steps[target], steps[source], mask, there)  # (B, T, d)
                 got.append(heard * there.any(dim=1)[:, None, None])
         joined = torch.cat(got, dim=2)  # (B, T, 2 d)
-        read = self.recall[target](joined, joined, mask)  # (B, T, 2 d)
+        read = self.recall[target](joined, joined, mask, mask)  # (B, T, 2 d)
         at = (mask.sum(dim=1) - 1).clamp(min=0)  # (B,)
         final: Tensor = read[torch.arange(len(at), device=at.device), at]  # (B, 2 d)
         return final * mask.any(dim=1)[:, None]
@@ -131,20 +139,27 @@ class Transformer(nn.Module):
 
     def __init__(self, width: int, layers: int, options: Options) -> None:
         super().__init__()
-        self.dropout = options.embed_dropout
+        self.dropout, self.positions, self.causal = options.embed_dropout, options.positions, options.causal
         self.layers = nn.ModuleList([Layer(width, options.heads, options.attention_dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, target: Tensor, source: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, D) attending to the true steps (B, S) of (B, S, D); the same tensor twice is self-attention."""
+    def forward(self, target: Tensor, source: Tensor, own: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) with true steps (B, T) `own` attends to (B, S, D) with true steps (B, S) `mask`.
+
+        The same tensor twice is self-attention.
+        """
         out, read = self._embedded(target), self._embedded(source)
+        later = _later(own, mask) if self.causal else None
         for layer in self.layers:
-            out = layer(out, out if source is target else read, mask)  # (B, T, D)
+            out = layer(out, out if source is target else read, mask, later)  # (B, T, D)
         normed: Tensor = self.norm(out)
         return normed
 
     def _embedded(self, steps: Tensor) -> Tensor:
-        scaled = math.sqrt(steps.shape[2]) * steps + positions(steps.shape[1], steps.shape[2], steps.device).to(steps)
+        scaled = math.sqrt(steps.shape[2]) * steps  # (B, T, D)
+        if self.positions != "none":
+            kind = self.positions == "released"
+            scaled = scaled + positions(steps.shape[1], steps.shape[2], steps.device, released=kind).to(steps)
         return F.dropout(scaled, self.dropout, self.training)
 
 
@@ -164,20 +179,35 @@ class Layer(nn.Module):
         self.between = nn.LayerNorm(width)
         self.network = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
 
-    def forward(self, target: Tensor, source: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, D) attending to the true steps (B, S) of (B, S, D)."""
-        out = target + self.attention(self.before(target), self.before(source), mask)  # (B, T, D)
+    def forward(self, target: Tensor, source: Tensor, mask: Tensor, later: Tensor | None = None) -> Tensor:
+        """(B, T, D) attending to the true steps (B, S) of (B, S, D), without those of (T, S) `later`."""
+        out = target + self.attention(self.before(target), self.before(source), mask, later)  # (B, T, D)
         stepped: Tensor = out + self.network(self.between(out))  # (B, T, D)
         return stepped
 
 
-def positions(steps: int, width: int, device: torch.device | None = None) -> Tensor:
+def _later(own: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, S) bool: the source's steps that a causal mask hides from each step of the target, by true lengths."""
+    apart = (own.sum(dim=1) - mask.sum(dim=1)).abs()  # (B,)
+    query, key = (torch.arange(each.shape[1], device=mask.device) for each in (own, mask))
+    return key > query[:, None] + apart[:, None, None]  # (B, T, S)
+
+
+def positions(steps: int, width: int, device: torch.device | None = None, released: bool = False) -> Tensor:
     """(T, D) sinusoidal position embeddings: sines in the first half of the columns, cosines in the second.
+
+    Args:
+        steps: T.
+        width: D.
+        device: Where they are made.
+        released: As in MulT's released code: counted from 1, the last rate is exactly 1 / 10000, and the last column
+            of an odd width is 0.
 
     Reference:
         Vaswani et al. 2017, section 3.5, columns reordered.
     """
-    half = (width + 1) // 2
-    rate = torch.exp(-math.log(10000.0) * torch.arange(half, device=device) / half)  # (D / 2,)
-    angle = torch.arange(steps, device=device)[:, None] * rate[None]  # (T, D / 2)
-    return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width]  # (T, D)
+    half = width // 2 if released else (width + 1) // 2
+    rate = torch.exp(-math.log(10000.0) * torch.arange(half, device=device) / (max(1, half - 1) if released else half))
+    angle = torch.arange(steps, device=device)[:, None] + int(released)  # (T, 1)
+    angle = angle * rate[None]  # (T, D / 2)
+    return F.pad(torch.cat([angle.sin(), angle.cos()], dim=1), (0, max(0, width - 2 * half)))[:, :width]  # (T, D)
