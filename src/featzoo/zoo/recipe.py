@@ -80,6 +80,7 @@ class Training:
         learning_rates: Rate of each parameter group of the head; `main` always exists.
         optimizer: `adam` (weight decay as L2) or `adamw` (decoupled).
         weight_decay: Weight decay of every group.
+        decay: What decays: `all` parameters, or only `matrices`: not biases and the weights of norms.
         schedule: `constant`; `linear` or `cosine` down to the share `end` of the rates over all epochs; `plateau`
             halves the rates when the dev MAE has not improved for more than `plateau` epochs.
         plateau: See `schedule`.
@@ -106,6 +107,7 @@ class Training:
     learning_rates: Mapping[str, float] = field(default_factory=lambda: {"main": 1e-3})
     optimizer: Literal["adam", "adamw"] = "adamw"
     weight_decay: float = 1e-4
+    decay: Literal["all", "matrices"] = "all"
     schedule: Literal["constant", "linear", "cosine", "plateau"] = "constant"
     plateau: int = 5
     end: float = 0.0

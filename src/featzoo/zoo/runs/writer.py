@@ -142,7 +142,9 @@ class EpochLog(SilentLog):
         """Record an epoch."""
         self.progress.epoch(epoch)
         files.append(self.path / LOG, dataclasses.asdict(epoch))
-        kinds = {"train": epoch.losses, "valid": epoch.dev_losses, "rate": epoch.rates}
+        kinds = {
+            "train": epoch.losses, "valid": epoch.dev_losses, "rate": epoch.rates, "gradient": epoch.gradients
+        }  # fmt: skip
         scalars = {f"{kind}/{name}": value for kind, values in kinds.items() for name, value in values.items()}
         scalars["valid/mae"] = epoch.dev_mae
         if epoch.chosen_by in ("BA", "UAR"):

@@ -46,6 +46,8 @@ class Epoch:
         best: Whether it is better than all earlier epochs of the stage, by the criterion.
         chosen_by: Name of the criterion: `MAE`, `loss`, `BA` (mean balanced accuracy) or `UAR`.
         score: Its value.
+        gradients: Loss term to its share of the gradient in the epoch's first step: the norm of the term's gradient
+            over the sum of all terms' norms. Empty for a single term, and where layers are compiled.
     """
 
     epoch: int
@@ -58,6 +60,7 @@ class Epoch:
     best: bool
     chosen_by: str
     score: float
+    gradients: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

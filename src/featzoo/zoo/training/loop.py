@@ -29,6 +29,8 @@ from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained
 from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss, mean_error
 from featzoo.zoo.training.evaluation import evaluate
 from featzoo.zoo.training.frozen_features import for_stage
+from featzoo.zoo.training.gradient_shares import gradient_norms, shares
+from featzoo.zoo.training.parameter_groups import without_decay_of_vectors
 from featzoo.zoo.training.schedule import Schedule
 from featzoo.zoo.training.weight_average import WeightAverage
 
@@ -133,6 +135,8 @@ class _Training:
         ]
         seen, scored = held(read, own.device_cache, accelerator.device)
         groups = head.parameter_groups(name, own.learning_rates)
+        if own.decay == "matrices":
+            groups = without_decay_of_vectors(groups)
         kind = torch.optim.AdamW if own.optimizer == "adamw" else torch.optim.Adam
         model, optimizer = accelerator.prepare(head, kind(groups, weight_decay=own.weight_decay, fused=True))
         # The loop applies mixed precision, not the head, because evaluation is in 32 bit.
@@ -151,7 +155,7 @@ class _Training:
         step = partial(_told, self.on_step, before, self.most)
         tf32 = settings_for(facts_of(self.accelerator.device), own.precision).tf32
         with _memory_errors(own, self.accelerator.device), float32_products(self.accelerator.device, tf32=tf32):
-            losses = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
+            losses, gradients = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
         with at.average.in_place():
             # One score for all processes, because digits, and so the epoch to stop at, can differ between devices.
             dev_losses, prediction = of_first(
@@ -167,7 +171,9 @@ class _Training:
             rates = {g.get("name", "main"): g["lr"] for g in at.optimizer.param_groups}
             best, number = score.rank < at.best_rank, len(self.result.epochs) + 1
             seconds = time.perf_counter() - started
-            epoch = Epoch(number, stage.name, losses, dev_losses, error, rates, seconds, best, score.name, score.score)
+            epoch = Epoch(
+                number, stage.name, losses, dev_losses, error, rates, seconds, best, score.name, score.score, gradients
+            )
             self.result.epochs.append(epoch)
             if best:
                 at.best_rank, at.best_number, self.result.best = score.rank, at.number, epoch
@@ -209,9 +215,13 @@ def _one_epoch(
     accelerator: Accelerator,
     stage: str,
     on_step: Callable[[int], None],
-) -> dict[str, float]:
-    """Every train clip once; returns the mean of each weighted loss term, and their `total`."""
-    head, sums = at.head, dict[str, Tensor | float]()
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Every train clip once.
+
+    Returns:
+        The mean of each weighted loss term, and their `total`; and each term's share of the gradient in the first step.
+    """
+    head, sums, norms = at.head, dict[str, Tensor | float](), dict[str, Tensor]()
     model.train()
     batches = shuffled(train, settings, at.order)
     for done, rows in enumerate(batches, start=1):
@@ -221,6 +231,9 @@ def _one_epoch(
         with accelerator.autocast():
             outputs = model(batch.inputs)
         loss, terms = losses_of(head, outputs, batch.targets, stage)
+        # Code that is compiled allows one backward pass only.
+        if done == 1 and len(terms) > 1 and not settings.compile:
+            norms = gradient_norms(terms, list(head.parameters()))
         at.optimizer.zero_grad()
         accelerator.backward(loss)
         if settings.clip:
@@ -231,7 +244,8 @@ def _one_epoch(
         for name, term in {**terms, "total": loss}.items():
             sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
         on_step(done)
-    return {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
+    losses = {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
+    return losses, shares(norms)
 
 
 def losses_of(head: Head, outputs: Outputs, targets: Tensor, stage: str) -> tuple[Tensor, dict[str, Tensor]]:

@@ -57,8 +57,10 @@ class TrainingProgress:
         self.bar.update(self.task, description="frozen parts", completed=done, total=total)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Print an epoch's line; a star marks the best so far."""
+        """Print an epoch's line, with each term's share of the gradient; a star marks the best epoch so far."""
         terms = "  ".join(f"{name} {value:.4f}" for name, value in epoch.losses.items())
+        if epoch.gradients:
+            terms += "  (gradient: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in epoch.gradients.items()) + ")"
         star = " *" if epoch.best else ""
         dev = f"dev {epoch.chosen_by} {epoch.score:.4f}"
         self.line(f"epoch {epoch.epoch:3d}  {terms}  {dev}  {epoch.seconds:.1f} s{star}")
