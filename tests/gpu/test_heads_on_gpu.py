@@ -11,7 +11,7 @@ from zoo.test_fake_gpu import HEADS, made
 
 from featzoo.devices import float32_products
 from featzoo.zoo.head import Padded
-from featzoo.zoo.training.loop import losses_of
+from featzoo.zoo.training.one_epoch import losses_of
 
 pytestmark = pytest.mark.gpu
 

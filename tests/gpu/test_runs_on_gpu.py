@@ -32,14 +32,14 @@ class Stopped(Exception):
 
 def test_a_stopped_run_goes_on_with_the_same_digits(small_store, tmp_path, device, monkeypatch):
     whole = train_recipe("psa-mf", small_store, tmp_path, LONGER, device)
-    epoch, count = loop._one_epoch, iter(range(9))
+    epoch, count = loop.one_epoch, iter(range(9))
 
     def stops(*arguments):
         if next(count) == 2:
             raise Stopped
         return epoch(*arguments)
 
-    monkeypatch.setattr(loop, "_one_epoch", stops)
+    monkeypatch.setattr(loop, "one_epoch", stops)
     with pytest.raises(Stopped):
         train_recipe("psa-mf", small_store, tmp_path, LONGER, device, folder="stopped")
     monkeypatch.undo()
@@ -63,6 +63,6 @@ def test_a_batch_that_does_not_fit_names_the_settings(small_store, tmp_path, dev
             raise torch.OutOfMemoryError("made up")
         torch.empty(1 << 50, dtype=torch.uint8, device=device)
 
-    monkeypatch.setattr(loop, "_one_epoch", full)
+    monkeypatch.setattr(loop, "one_epoch", full)
     with pytest.raises(FeatzooError, match=r"a batch of 8 clips does not fit .*: lower training.batch_size"):
         train_recipe("psa-mf", small_store, tmp_path, SMALL, device)

@@ -16,7 +16,7 @@ from featzoo.testing.head_trial import Trial
 from featzoo.zoo.head import Head, NoOptions, Padded, Role, make_head
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import masked_average
-from featzoo.zoo.training.loop import losses_of
+from featzoo.zoo.training.one_epoch import losses_of
 
 HEADS = sorted(plugins.registered(plugins.HEADS))
 

@@ -179,7 +179,11 @@ def print_run(run: Run) -> None:
     for role, key in run.used.items():
         echo(f"{role}: {key or 'not used'}")
     if run.epochs:
-        echo(f"{count(run.epochs, 'epoch')} in {run.seconds:.0f} s; best epoch on dev: {run.best_epoch}")
+        said = f"{count(run.epochs, 'epoch')} in {run.seconds:.0f} s; best epoch on dev: {run.best_epoch}"
+        if run.chosen_by:
+            name, best, last = run.chosen_by
+            said += f" ({name} {best:.4f}; last epoch {last:.4f})"
+        echo(said)
     else:
         echo(f"fitted in {run.seconds:.0f} s")
     for split, metrics in run.metrics.items():

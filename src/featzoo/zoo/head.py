@@ -81,6 +81,7 @@ class Head(nn.Module):
             change predictions.
         memory: Values that training keeps from step to step beside the weights (pseudo labels, earlier batches). They
             are not part of the model, but a resumed training needs them.
+        measured: Roles whose statistics over the train split `measure` gets before training.
         specs: The argument `inputs`.
         saved_assets: The argument `assets`.
     """
@@ -90,6 +91,7 @@ class Head(nn.Module):
     predicts: ClassVar[tuple[str, ...]] = ("numbers",)
     stages: tuple[str, ...] = ("main",)
     by_loss: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -139,6 +141,9 @@ class Head(nn.Module):
 
     def prepare(self, targets: Tensor) -> None:
         """Called once before training with the (N, K) train targets, for example to set class weights."""
+
+    def measure(self, role: str, mean: Tensor, std: Tensor) -> None:
+        """Called before training for each role of `measured`, with its (D,) train means and standard deviations."""
 
     def begin(self, stage: str) -> None:
         """Called before each of `stages`: choose the part to train. A new head is in its last stage."""

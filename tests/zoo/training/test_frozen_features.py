@@ -12,7 +12,7 @@ from featzoo.errors import FeatzooError
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.head import make_head
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.training import frozen_features
+from featzoo.zoo.training import frozen_features, kept_parts
 from featzoo.zoo.training.frozen_features import for_stage
 from zoo.conftest import SMALL
 
@@ -104,3 +104,37 @@ def test_the_next_seed_reuses_the_frozen_features(small_store, monkeypatch):
     other = for_stage(heads[1], train, "main", 8, CPU)
     assert len(runs) == 10
     assert not np.array_equal(other.features["text"][0], first.features["text"][0])
+
+
+def test_a_killed_training_reads_on_where_its_frozen_features_end(frozen, monkeypatch, tmp_path):
+    """Two of three batches were read before it was killed; a file that is damaged counts as missing."""
+    head, train = frozen
+    whole = for_stage(head, train, "main", 8, CPU)
+    monkeypatch.setattr(frozen_features, "LARGEST", 1 << 20)
+    monkeypatch.setattr(kept_parts, "SECONDS", 0.0)
+    read = []
+
+    def killed(inputs, distil=head.distil):
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        read.append(1)
+        return distil(inputs)
+
+    frozen_features._MADE.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(head, "distil", killed)
+        with pytest.raises(KeyboardInterrupt):
+            for_stage(head, train, "main", 8, CPU, kept=tmp_path)
+    kept = sorted(tmp_path.glob("*/*.npz"))
+    assert [place.stem for place in kept] == ["000001-000001", "000002-000002"]
+    for damaged, batches in ((None, [1, 3]), (kept[1], [1, 2])):
+        if damaged:
+            damaged.write_bytes(damaged.read_bytes()[:-40])
+        again = []
+        with monkeypatch.context() as patched:
+            patched.setattr(head, "distil", lambda inputs, of=head.distil, n=again: n.append(1) or of(inputs))
+            frozen_features._MADE.clear()
+            found = for_stage(head, train, "main", 8, CPU, kept=tmp_path)
+        assert len(again) == len(batches)
+        for role in ("text", "text-aligned"):
+            assert all(np.array_equal(*pair) for pair in zip(whole.features[role], found.features[role], strict=True))

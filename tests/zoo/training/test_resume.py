@@ -30,14 +30,14 @@ from featzoo.zoo.training import loop
 from featzoo.zoo.runs.run import train_recipe
 
 torch.set_num_threads(1)
-whole, count = loop._one_epoch, 0
+whole, count = loop.one_epoch, 0
 def dies(*arguments):
     global count
     count += 1
     if count == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*arguments)
-loop._one_epoch = dies
+loop.one_epoch = dies
 store, runs, changes = sys.argv[1:]
 train_recipe("psa-mf", Path(store), Path(runs), json.loads(changes), "cpu", folder="killed")
 """

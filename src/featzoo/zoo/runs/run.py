@@ -40,6 +40,7 @@ from featzoo.zoo.training.progress import TrainingProgress
 
 # A set that stands in for features of faces, where none can be computed.
 WEAK_VISION = "motion-energy"
+FROZEN = "frozen"  # folder of a store that keeps what frozen parts of heads gave
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Run:
         best_epoch: The epoch with the best dev score, from 1.
         epochs: Number of epochs that were run.
         seconds: Wall time, loading included.
+        chosen_by: Name of the dev score, the best epoch's and the last epoch's; empty for a head without epochs. The
+            last one was chosen by nothing.
     """
 
     path: Path
@@ -67,6 +70,7 @@ class Run:
     best_epoch: int
     epochs: int
     seconds: float
+    chosen_by: tuple[str, float, float] | None = None
 
     @property
     def picture(self) -> Path:
@@ -178,7 +182,7 @@ def _train(
         {name: split.counts for name, split in splits.items()},
         {name: values["head"] for name, values in metrics.items()},
         {name: constants(values) for name, values in metrics.items()},
-        trained.best.epoch if trained.best else 0, len(trained.epochs), seconds,
+        trained.best.epoch if trained.best else 0, len(trained.epochs), seconds, trained.dev_scores,
     )  # fmt: skip
 
 
@@ -243,6 +247,7 @@ def _fit(
             trained = train(
                 writer.head, splits["train"], chooses(splits["valid"], recipe), recipe.training, accelerator,
                 log.epoch, progress.step, progress.read, checkpoint, criterion_of(recipe.target.metrics),
+                Path(writer.environment["store"]) / FROZEN,
             )  # fmt: skip
         log.close()
     return trained

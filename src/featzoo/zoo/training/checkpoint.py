@@ -77,6 +77,11 @@ class Trained:
     best: Epoch | None = None
     epochs: list[Epoch] = field(default_factory=list)
 
+    @property
+    def dev_scores(self) -> tuple[str, float, float] | None:
+        """Name of the criterion, the best epoch's score and the last epoch's; None without epochs."""
+        return (self.best.chosen_by, self.best.score, self.epochs[-1].score) if self.best else None
+
 
 @dataclass
 class Progress:

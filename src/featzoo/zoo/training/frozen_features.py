@@ -8,6 +8,7 @@ import math
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array, Split, Statistics
 from featzoo.zoo.head import Head, Padded
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.training.kept_parts import KeptParts
 
 IN_MEMORY = 1 << 30  # bytes of one split that stay in memory; the rest goes to temporary files
 FILE = 1 << 28  # bytes of such a file
@@ -52,6 +54,7 @@ def for_stage(
     batch_size: int,
     device: torch.device,
     on_step: Callable[[int, int], None] = lambda done, steps: None,
+    kept: Path | None = None,
 ) -> Split:
     """The split for a stage, with the same clips in the same order.
 
@@ -62,6 +65,8 @@ def for_stage(
         batch_size: Batch size of the forward passes.
         device: The head's device.
         on_step: Called after each batch that the head distils, with the numbers of done and of all batches.
+        kept: A folder that keeps the results, if they are not large, for later trainings with the same frozen parts,
+            and for this one if it is killed; None keeps nothing.
 
     Returns:
         The roles of `Head.reads`; if the head distils them, the results in evaluation mode.
@@ -73,15 +78,16 @@ def for_stage(
     if roles is not None:
         features = {role: split.features[role] for role in roles}
         split = dataclasses.replace(split, features=features, specs={role: split.specs[role] for role in roles})
-    return _distilled(head, split, batch_size, device, on_step)
+    return _distilled(head, split, batch_size, device, on_step, kept)
 
 
 @torch.no_grad()
 def _distilled(
-    head: Head, split: Split, batch_size: int, device: torch.device, on_step: Callable[[int, int], None]
-) -> Split:
+    head: Head, split: Split, batch_size: int, device: torch.device, on_step: Callable[[int, int], None],
+    kept: Path | None,
+) -> Split:  # fmt: skip
     head.eval()
-    made = _made(head, split, batch_size, device, on_step)
+    made = _made(head, split, batch_size, device, on_step, kept)
     if made is None:
         return split
     was = split.statistics
@@ -98,34 +104,43 @@ def _distilled(
 
 
 def _made(
-    head: Head, split: Split, batch_size: int, device: torch.device, on_step: Callable[[int, int], None]
-) -> Made | None:
-    room, made, key = _Room(), Made({}, {}, set()), ""
+    head: Head, split: Split, batch_size: int, device: torch.device, on_step: Callable[[int, int], None],
+    kept: Path | None,
+) -> Made | None:  # fmt: skip
+    room, made, key, parts = _Room(), Made({}, {}, set()), "", None
     steps = math.ceil(len(split) / batch_size)
     for done, (rows, batch) in enumerate(split.batches(batch_size), start=1):
-        inputs = batch.to(device).inputs
-        found = head.distil(inputs)
-        if found is None:
-            return None
-        if not made.features:
-            key = key_of(head, split, batch_size, device)
-            if known := recall(key):
-                return known
-            made.untouched.update(role for role in found if found[role] is inputs.get(role))
-        for role in found.keys() - made.untouched:
-            arrays = made.features.setdefault(role, [None] * len(split))
-            made.specs[role] = InputSpec(found[role].values.shape[-1])
-            for row, array in zip(rows, _arrays(found[role], room), strict=True):
-                arrays[row] = array
+        arrays = parts.get(done) if parts else None
+        if arrays is None:
+            inputs = batch.to(device).inputs
+            found = head.distil(inputs)
+            if found is None:
+                return None
+            if not made.features:
+                key = key_of(head, split, batch_size, device)
+                if known := recall(key):
+                    return known
+                made.untouched.update(role for role in found if found[role] is inputs.get(role))
+                parts = KeptParts(kept / key, LARGEST) if kept and key else None
+            arrays = {role: _arrays(found[role]) for role in found.keys() - made.untouched}
+            made.specs.update({role: InputSpec(found[role].values.shape[-1]) for role in arrays})
+            if parts:
+                parts.add(done, arrays)
+        for role, each in arrays.items():
+            whole = made.features.setdefault(role, [None] * len(split))
+            for row, array in zip(rows, each, strict=True):
+                whole[row] = None if array is None else room.copy(array)
         on_step(done, steps)
+    if parts:
+        parts.flush()
     remember(key, made)
     return made
 
 
-def _arrays(padded: Padded, room: _Room) -> list[Array | None]:
-    """One (T, D) array for each clip of a batch; None for a clip without steps."""
+def _arrays(padded: Padded) -> list[Array | None]:
+    """One (T, D) view for each clip of a batch; None for a clip without steps."""
     values, steps = padded.values.float().cpu().numpy(), padded.mask.sum(dim=1).tolist()
-    return [room.copy(array[:count]) if count else None for array, count in zip(values, steps, strict=True)]
+    return [array[:count] if count else None for array, count in zip(values, steps, strict=True)]
 
 
 class _Room:

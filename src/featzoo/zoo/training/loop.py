@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,18 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
-from torch import Tensor
 
 from featzoo.devices import Precision, choose_devices, facts_of, float32_products, settings_for
 from featzoo.errors import FeatzooError, InvalidOption, suggestion
-from featzoo.zoo.data.split import Array, Split, held, to_device
-from featzoo.zoo.head import Head, Outputs
+from featzoo.zoo.data.split import Array, Split, held, statistics_of
+from featzoo.zoo.head import Head
 from featzoo.zoo.nn.split_encoder import set_up_encoders
 from featzoo.zoo.recipe import Training
-from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
 from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss, mean_error
 from featzoo.zoo.training.evaluation import evaluate
 from featzoo.zoo.training.frozen_features import for_stage
-from featzoo.zoo.training.gradient_shares import gradient_norms, shares
+from featzoo.zoo.training.one_epoch import one_epoch
 from featzoo.zoo.training.parameter_groups import without_decay_of_vectors
 from featzoo.zoo.training.schedule import Schedule
 from featzoo.zoo.training.weight_average import WeightAverage
@@ -46,6 +45,7 @@ def train(
     on_read: Callable[[int, int], None] = lambda step, steps: None,
     checkpoint: Checkpoint | None = None,
     criterion: Criterion = by_error,
+    frozen: Path | None = None,
 ) -> Trained:
     """Train a head; each stage ends with the weights of its best epoch on dev.
 
@@ -60,6 +60,7 @@ def train(
         on_read: The same for the batches that frozen parts read once, before a stage.
         checkpoint: The checkpoint of the state after an epoch; if it holds one, training resumes there.
         criterion: The criterion for the best epoch; in the stages of `Head.by_loss` it is the lowest dev loss.
+        frozen: A folder that keeps what frozen parts gave, see `for_stage`.
 
     Raises:
         FeatzooError: If the loss or dev's score is not finite.
@@ -67,13 +68,17 @@ def train(
         FeatzooError: If a batch does not fit in the device's memory.
     """
     head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
+    specs = {role: train.specs[role] for role in head.measured}
+    found = statistics_of(train.features, specs)
+    for role in specs:
+        head.measure(role, *(torch.from_numpy(each[role]) for each in (found.mean, found.std)))
     head.to(accelerator.device)
     set_up_encoders(head, settings, accelerator.device)
     for name in settings.stages:
         if name not in type(head).stages:  # a head may skip some of them
             known = type(head).stages
             raise InvalidOption(f"training.stages: this head has no stage '{name}'{suggestion(name, known)}")
-    training = _Training(head, train, dev, settings, accelerator, on_epoch, on_step, on_read, criterion)
+    training = _Training(head, train, dev, settings, accelerator, on_epoch, on_step, on_read, criterion, frozen)
     saved = checkpoint.load() if checkpoint else None
     for index, stage in enumerate(head.stages):
         if not saved or index >= saved["stage"]:
@@ -107,9 +112,11 @@ class _Training:
         on_step: Callable[[int, int], None],
         on_read: Callable[[int, int], None],
         criterion: Criterion,
+        frozen: Path | None,
     ) -> None:
         self.head, self.train, self.dev, self.settings, self.accelerator = head, train, dev, settings, accelerator
         self.on_epoch, self.on_step, self.on_read, self.criterion = on_epoch, on_step, on_read, criterion
+        self.frozen = frozen
         self.result, self.order = Trained(), np.random.default_rng(settings.seed)
         self.steps = {stage: math.ceil(len(train) / settings.of(stage).batch_size) for stage in head.stages}
         self.most = sum(steps * settings.of(stage).epochs for stage, steps in self.steps.items())
@@ -130,7 +137,7 @@ class _Training:
         if saved:  # the outputs of frozen layers are computed from these weights
             head.load_state_dict(saved["head"])
         read = [
-            for_stage(head, split, name, own.batch_size, accelerator.device, self.on_read)
+            for_stage(head, split, name, own.batch_size, accelerator.device, self.on_read, self.frozen)
             for split in (self.train, self.dev)
         ]
         seen, scored = held(read, own.device_cache, accelerator.device)
@@ -155,7 +162,7 @@ class _Training:
         step = partial(_told, self.on_step, before, self.most)
         tf32 = settings_for(facts_of(self.accelerator.device), own.precision).tf32
         with _memory_errors(own, self.accelerator.device), float32_products(self.accelerator.device, tf32=tf32):
-            losses, gradients = _one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
+            losses, gradients = one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
         with at.average.in_place():
             # One score for all processes, because digits, and so the epoch to stop at, can differ between devices.
             dev_losses, prediction = of_first(
@@ -207,53 +214,6 @@ def _stalled(at: Progress, settings: Training) -> bool:
     return bool(settings.patience) and at.number - at.best_number >= settings.patience
 
 
-def _one_epoch(
-    model: torch.nn.Module,
-    at: Progress,
-    train: Split,
-    settings: Training,
-    accelerator: Accelerator,
-    stage: str,
-    on_step: Callable[[int], None],
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Every train clip once.
-
-    Returns:
-        The mean of each weighted loss term, and their `total`; and each term's share of the gradient in the first step.
-    """
-    head, sums, norms = at.head, dict[str, Tensor | float](), dict[str, Tensor]()
-    model.train()
-    batches = shuffled(train, settings, at.order)
-    for done, rows in enumerate(batches, start=1):
-        share = _share(rows, accelerator.process_index, accelerator.num_processes)
-        batch = train.batch(share).to(accelerator.device)
-        head.see(to_device(torch.from_numpy(share), accelerator.device))
-        with accelerator.autocast():
-            outputs = model(batch.inputs)
-        loss, terms = losses_of(head, outputs, batch.targets, stage)
-        # Code that is compiled allows one backward pass only.
-        if done == 1 and len(terms) > 1 and not settings.compile:
-            norms = gradient_norms(terms, list(head.parameters()))
-        at.optimizer.zero_grad()
-        accelerator.backward(loss)
-        if settings.clip:
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip)
-        at.schedule.step()
-        at.optimizer.step()
-        at.average.update()
-        for name, term in {**terms, "total": loss}.items():
-            sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
-        on_step(done)
-    losses = {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
-    return losses, shares(norms)
-
-
-def losses_of(head: Head, outputs: Outputs, targets: Tensor, stage: str) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch, the sum of the head's terms, and the terms; in 32 bit whatever the forward pass ran in."""
-    terms = head.losses({name: _full(value) for name, value in outputs.items()}, targets, stage)
-    return torch.stack(list(terms.values())).sum(), terms
-
-
 def accelerator_on(device: str, precision: Precision) -> Accelerator:
     """An Accelerator on a device in the form of `choose_devices`; with several GPUs, each process gets a separate one.
 
@@ -285,15 +245,3 @@ def accelerator_on(device: str, precision: Precision) -> Accelerator:
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch; before a head is made, so that its weights depend only on the seed."""
     set_seed(seed)
-
-
-def _share(rows: Array, rank: int, world: int) -> Array:
-    """The part of a batch for one process; small batches are padded so that every process has clips."""
-    if world == 1:
-        return rows
-    filled: Array = np.resize(rows, math.ceil(len(rows) / world) * world)
-    return filled[rank::world]
-
-
-def _full(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
