@@ -13,6 +13,7 @@ from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role, groups
 from featzoo.zoo.heads.psa_mf_options import Options
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.layers import Clip, CrossAttention, MaskedLSTM, masked_average
 from featzoo.zoo.nn.losses import absolute_error, half_distance, info_nce, masked_mean
 from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained, untrained
@@ -204,7 +205,7 @@ class PsaMf(Head):
     def _align(self, text: Tensor, vector: Tensor, given: Tensor) -> Outputs:
         """L_ccl and L_ps at one hidden state: text (B, H) against personality (B, P)."""
         sentiment, personality = self.align_sentiment(text), self.align_personality(vector)  # (B, h)
-        distance = half_distance(sentiment, personality, given)
+        distance = half_distance(*(gathered(each, self.training) for each in (sentiment, personality, given)))
         return {
             "ccl": self.align_match(sentiment, personality),  # (B, B)
             "distance": distance,
@@ -238,10 +239,10 @@ class PsaMf(Head):
             far, near = 1 - 2 * distance, 2 * distance
         error = masked_mean(self.objective.each(outputs["ps"], targets), outputs["aligned"])
         task = self.objective.terms(outputs["prediction"], targets, l1=absolute_error)
-        matched = [info_nce(outputs[f"clm_{m}"], outputs[f"there_{m}"]) for m in MODALITIES]
+        matched = [info_nce(outputs[f"clm_{m}"], gathered(outputs[f"there_{m}"], self.training)) for m in MODALITIES]
         return {
             **{name: l1 * term for name, term in task.items()},
-            "l_ccl": ccl * far * info_nce(outputs["ccl"], outputs["aligned"]),
+            "l_ccl": ccl * far * info_nce(outputs["ccl"], gathered(outputs["aligned"], self.training)),
             "l_ps": ps * near * error,
             "l_clm": clm * torch.stack(matched).sum(),
         }

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.recurrent import run_recurrent
 
 
@@ -134,13 +135,14 @@ class Clip(nn.Module):
             self.register_buffer("scale", scale)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        """(B, left) and (B, right) to (B, B) logits."""
+        """(B, left) and (B, right) to (B, B) logits; of all processes' clips in training."""
         a: Tensor = F.normalize(self.left(left), dim=-1)  # (B, width)
         if self.kind == "official":
             b: Tensor = self.right(F.normalize(right, dim=-1))  # (B, width)
-            return self.scale * (a @ b.T)  # (B, B)
-        b = F.normalize(self.right(right), dim=-1)  # (B, width)
-        return self.scale.exp() * (a @ b.T)  # (B, B)
+        else:
+            b = F.normalize(self.right(right), dim=-1)  # (B, width)
+        scale = self.scale if self.kind == "official" else self.scale.exp()
+        return scale * (gathered(a, self.training) @ gathered(b, self.training).T)  # (B, B)
 
 
 def masked_average(steps: Tensor, mask: Tensor) -> Tensor:

@@ -71,7 +71,8 @@ def orthogonality(a: Tensor, b: Tensor, there: Tensor | None = None) -> Tensor:
 def _rows_of_length_1(rows: Tensor) -> Tensor:
     """(B, D) divided by the rows' lengths, which count as constants in gradients; a row of zeros stays 0."""
     length = torch.linalg.vector_norm(rows.detach(), dim=1, keepdim=True)  # (B, 1)
-    return rows / length.clamp(min=1e-12)  # (B, D)
+    scaled: Tensor = rows / length.clamp(min=1e-12)  # (B, D)
+    return scaled
 
 
 def central_moment_discrepancy(

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from featzoo.zoo.head import Inputs, Outputs, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.losses import absolute_error, masked_mean, predictive_nce
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
@@ -110,8 +111,9 @@ class Mmim(EncoderHead):
         outputs: Outputs = {"prediction": self.out(fused)}
         for m in MODALITIES:
             guessed = F.normalize(self.predict[m](fused), dim=1)  # (B, D)
-            outputs[f"scores_{m}"] = guessed @ F.normalize(vectors[m], dim=1).T  # (B, B)
-            outputs[f"there_{m}"] = there[m]
+            vector = F.normalize(vectors[m], dim=1)  # (B, D)
+            outputs[f"scores_{m}"] = gathered(guessed, self.training) @ gathered(vector, self.training).T  # (B, B)
+            outputs[f"there_{m}"] = gathered(there[m], self.training)
         text = vectors["text"]
         for m in HEARD_AND_SEEN:
             outputs[f"both_{m}"] = there["text"] & there[m]

@@ -14,6 +14,7 @@ from featzoo.zoo.heads.siamese.losses import MultiSimilarity, bell_loss, trait_c
 from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, FrameNetwork, TextNetwork, dense
 from featzoo.zoo.heads.siamese.options import Options
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.losses import absolute_error, squared_error
 
 MODALITIES = ("audio", "vision", "text")
@@ -196,8 +197,10 @@ class Siamese(Head):
         o = self.options
         numbers = self.objective.of_numbers
         classes = trait_classes(targets, self.mean, self.std) if numbers else targets.long()  # (B, K) or (B, 1)
-        rows = [classes.masked_fill(~outputs[f"there_{m}"][:, None], -1) for m in self.given]
-        embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
+        classes = gathered(classes.float(), self.training).long()
+        there = [gathered(outputs[f"there_{m}"], self.training) for m in self.given]  # (B,) each
+        rows = [classes.masked_fill(~one[:, None], -1) for one in there]
+        embeddings = [gathered(outputs[f"embedding_{m}"], self.training) for m in self.given]  # (B, E) each
         loss = MultiSimilarity(o.anchors if numbers else "all", o.alpha, o.beta, o.base, o.epsilon, o.normalise)
         if o.cross_modal:
             return loss(torch.cat(embeddings), torch.cat(rows))  # of (3 B, E)
