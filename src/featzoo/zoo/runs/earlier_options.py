@@ -14,6 +14,7 @@ from featzoo.zoo.recipe import Recipe
 
 # Head to the options that came later, with the value that repeats what the head did before.
 EARLIER: Mapping[str, Mapping[str, Any]] = {
+    "clad": {"teacher_vectors": "raw"},
     "siamese": {"mask_words": True},
 }
 

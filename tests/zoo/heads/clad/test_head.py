@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
+from sklearn.preprocessing import StandardScaler
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
@@ -19,7 +20,7 @@ from featzoo.testing import check_extractor
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.data.load import chooses, load_split
-from featzoo.zoo.data.split import Counts, Split, Statistics
+from featzoo.zoo.data.split import Counts, Split, Statistics, statistics_of
 from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.heads.clad.teacher_extractor import CladTeacher
 from featzoo.zoo.input_spec import InputSpec
@@ -45,7 +46,9 @@ def specs(model, **changes):
 
 def head_of(model, changes=None, inputs=None):
     torch.manual_seed(0)
-    return make_head("clad", {"bins": BINS, **(changes or {})}, inputs or specs(model), 2).eval()
+    return make_head(
+        "clad", {"bins": BINS, "teacher_vectors": "raw", **(changes or {})}, inputs or specs(model), 2
+    ).eval()
 
 
 def split_of(inputs, lengths=LENGTHS, teacher=(True, True, False, True), seed=0):
@@ -185,6 +188,25 @@ def test_a_wider_teacher_is_reached_through_a_linear_map(random_bert):
     expected[2] = 0.0
     found = head.losses(outputs, batch.targets, "main")["representation"]
     torch.testing.assert_close(found, expected.mean())
+
+
+def test_standardised_teacher_vectors_are_those_of_scikit_learn(random_bert):
+    """Over the train texts that have a teacher; raw vectors are mostly what they have in common."""
+    inputs = specs(random_bert)
+    head = head_of(random_bert, {"teacher_vectors": "standardised"}, inputs)
+    split = split_of(inputs)
+    assert head.measured == ("teacher",)
+    found = statistics_of(split.features, {"teacher": inputs["teacher"]})
+    head.measure("teacher", torch.from_numpy(found.mean["teacher"]), torch.from_numpy(found.std["teacher"]))
+    rows = [row[0, :WIDTH] for row in split.features["teacher"] if row is not None]
+    expected = StandardScaler().fit(np.stack(rows)).transform(np.stack(rows))
+    batch = split.batch(range(4))
+    outputs = head(batch.inputs)
+    there = outputs["teacher.present"]
+    np.testing.assert_allclose(outputs["teacher.pooled"][there], expected, atol=1e-5)
+    assert not outputs["teacher.pooled"][~there].any()
+    wanted = (outputs["projected"][there] - torch.from_numpy(expected).float()).square().mean(dim=1).sum() / 4
+    torch.testing.assert_close(head.losses(outputs, batch.targets, "main")["representation"], wanted)
 
 
 def test_a_text_in_windows_is_the_mean_of_its_windows(random_bert):

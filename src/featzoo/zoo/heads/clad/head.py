@@ -21,6 +21,7 @@ from featzoo.zoo.heads.clad.losses import (
 )
 from featzoo.zoo.heads.text_classification import answer_weights, classifier, share_of_yes
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.text_encoder import TextEncoder, TextHead
 
 
@@ -60,6 +61,9 @@ class Options:
         logit_temperature: t of the softened labels.
         teacher: `run`: the outputs of a trained teacher, role `teacher`; `self`: the student's own output for
             the English text, role `english`, without gradient.
+        teacher_vectors: `standardised`: each column of the teacher's vectors has mean 0 and deviation 1 over the train
+            texts, and a linear map leads to them; `raw`: as they are. In raw vectors nearly everything is the same in
+            all texts, so a student approaches their mean and learns little else. No effect with teacher = self.
         pooling: The vector of the text: that of its first token (`cls`) or the mean of its tokens.
         window: Tokens that the student reads at once; longer texts are read in windows, as in `text-classification`.
             0 reads every text at once.
@@ -77,6 +81,7 @@ class Options:
     attention_temperature: float = 1.0
     logit_temperature: float = 2.0
     teacher: Literal["run", "self"] = "run"
+    teacher_vectors: Literal["standardised", "raw"] = "standardised"
     pooling: Literal["cls", "mean"] = "cls"
     window: int = 0
     drawn: int = 0
@@ -116,7 +121,8 @@ class Clad(TextHead):
         of the text, by letters: the last layer's [CLS] row, the mean over heads, without special tokens,
         KL(teacher || student) over the parts in which both have a token (its middle); without attention's dropout.
         Teacher: the English encoder fine-tuned with BCE, frozen, its outputs computed once. Student: all layers
-        are trained. Representation: mean squared error, through a linear map if widths differ. Logits: temperature 2,
+        are trained. Representation: mean squared error to vectors
+        standardised by the train texts, through a linear map. Logits: temperature 2,
         minus the teacher's entropy, so that it is 0 if both agree. Weights 1, 1, 1, 0.5. Classifier: [CLS] ->
         128 -> K with ReLU, and learning rate, batch and epochs after the authors' public scripts for other papers
         (warm-up of 10 %, theirs was 0). Epoch: best mean balanced accuracy on dev.
@@ -131,6 +137,8 @@ class Clad(TextHead):
     }
     options_class: ClassVar[type] = Options
     share: Tensor
+    teacher_mean: Tensor
+    teacher_std: Tensor
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""
@@ -151,7 +159,11 @@ class Clad(TextHead):
         self.out = classifier(width, o.hidden, o.dropout, targets)
         self.teacher_width = self._teacher_width(inputs["teacher"].width) if self.source == "teacher" else width
         self.project: nn.Module = nn.Identity()
-        if weights.representation and self.teacher_width != width:
+        scaled = self.source == "teacher" and options.teacher_vectors == "standardised"
+        self.measured = ("teacher",) if scaled else ()
+        self.register_buffer("teacher_mean", torch.zeros(self.teacher_width if scaled else 0))
+        self.register_buffer("teacher_std", torch.ones(self.teacher_width if scaled else 0))
+        if weights.representation and (scaled or self.teacher_width != width):
             self.project = nn.Linear(width, self.teacher_width, bias=False)
         self.register_buffer("share", torch.full((targets,), 0.5))  # (K,) of yes in the train split
 
@@ -189,6 +201,11 @@ class Clad(TextHead):
         with torch.no_grad():
             self.share.copy_(share_of_yes(targets, self.options.label_loss))
 
+    def measure(self, role: str, mean: Tensor, std: Tensor) -> None:
+        """Keep what standardises the teacher's vectors."""
+        self.teacher_mean.copy_(mean[: self.teacher_width])
+        self.teacher_std.copy_(std[: self.teacher_width])
+
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K) in 0 to 1; for `losses`, both `Side`s and the student's vector `projected`."""
         student = self._read(inputs["text"], inputs.get("positions"))
@@ -212,6 +229,9 @@ class Clad(TextHead):
         sizes = [self.teacher_width, self.targets, self.options.bins]
         values = teacher.values[:, 0].masked_fill(~teacher.observed[:, 0], 0.0)  # (B, H + K + M)
         pooled, logits, shares = values.split(sizes, dim=1)  # (B, H), (B, K), (B, M)
+        if self.measured:
+            pooled = (pooled - self.teacher_mean) / self.teacher_std
+            pooled = pooled.masked_fill(~teacher.mask[:, :1], 0.0)
         covered = teacher.observed[:, 0, -self.options.bins :]  # (B, M)
         return Side(teacher.mask[:, 0], logits, pooled, shares, covered)
 
@@ -227,23 +247,28 @@ class Clad(TextHead):
         if self.source:
             teacher = side_of("teacher", outputs)
             both = student.present & teacher.present  # (B,)
-            compared = self._compared(student, teacher, both, outputs)
-            terms |= {name: _mean(values, both) for name, values in compared.items()}
+            terms |= self._compared(student, teacher, both, outputs)
         return {name: getattr(weights, name) * term for name, term in terms.items()}
 
+    def _relation(self, student: Side, teacher: Side, both: Tensor) -> Tensor:
+        """The difference of the texts' similarities, of all processes' texts in training."""
+        ours, theirs, there = (gathered(each, self.training) for each in (student.pooled, teacher.pooled, both))
+        return _mean(batch_relation(ours, theirs, there, self.options.attention_temperature), there)
+
     def _compared(self, student: Side, teacher: Side, both: Tensor, outputs: Outputs) -> dict[str, Tensor]:
-        """The terms that compare with the teacher, (B,) each."""
+        """The terms that compare with the teacher's outputs."""
         weights, o = self.options.weights, self.options
         terms = {}
         if weights.attention and o.attention == "cls_bins":
             covered = student.covered & teacher.covered  # (B, M)
-            terms["attention"] = bins_divergence(student.shares, teacher.shares, covered, o.attention_temperature)
+            apart = bins_divergence(student.shares, teacher.shares, covered, o.attention_temperature)  # (B,)
+            terms["attention"] = _mean(apart, both)
         elif weights.attention:
-            terms["attention"] = batch_relation(student.pooled, teacher.pooled, both, o.attention_temperature)
+            terms["attention"] = self._relation(student, teacher, both)
         if weights.representation:
-            terms["representation"] = representation_distance(outputs["projected"], teacher.pooled)
+            terms["representation"] = _mean(representation_distance(outputs["projected"], teacher.pooled), both)
         if weights.logits:
-            terms["logits"] = logit_divergence(student.logits, teacher.logits, o.logit_temperature)
+            terms["logits"] = _mean(logit_divergence(student.logits, teacher.logits, o.logit_temperature), both)
         return terms
 
     def distil(self, inputs: Inputs) -> Inputs | None:
