@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from featzoo.commands.options import DRY_RUN, FOLDER, MEDIA, STORE, print_account
+from featzoo.commands.options import DRY_RUN, FOLDER, MEDIA, STORE, comma_list, print_account
 
 
 @click.command()
 @click.argument("folder", type=FOLDER)
 @STORE
 @MEDIA
+@click.option("--languages", default="", metavar="en,zh", help="Import only texts, as clips ID/en and ID/zh.")
+@click.option("--keep-case", is_flag=True, help="Leave transcripts in capitals; default: lower case.")
 @DRY_RUN
-def mosi(folder: Path, store: Path, **options: Any) -> None:
+def mosi(folder: Path, store: Path, languages: str, **options: Any) -> None:
     """Import CMU-MOSI.
 
     FOLDER holds the labels (.csd), official folds, transcripts, and utterance-level audio and video features.
@@ -24,10 +26,13 @@ def mosi(folder: Path, store: Path, **options: Any) -> None:
     feat import mosi ../shared/data/mosi -o mosi
     feat extract -o mosi -x bert.minilm,bert.minilm-ids
     zoo train psa-mf --store mosi --without vision
+
+    \b
+    feat import mosi ../shared/data/mosi -o parallel --languages en,zh
     """
     from featzoo.exchange.corpora.mosi import import_mosi
 
-    print_account(import_mosi(folder, store, **options))
+    print_account(import_mosi(folder, store, languages=comma_list(languages), **options))
 
 
 @click.command()

@@ -57,9 +57,10 @@ def mbti(file: Path, store: Path, **options: Any) -> None:
 @STORE
 @click.option("--split", type=PARTS, help="Import only the texts of this split.")
 @click.option("--languages", default="", metavar="fr,ja", help="Import only the texts in these languages.")
+@click.option("--labels", default="", metavar="A,B", help="Columns with labels, besides those of the Big Five.")
 @DRY_RUN
-def parallel(file: Path, store: Path, languages: str, **options: Any) -> None:
-    """Import parallel texts that `zoo augment` wrote.
+def parallel(file: Path, store: Path, languages: str, labels: str, **options: Any) -> None:
+    """Import parallel texts, such as those that `zoo augment` wrote.
 
     FILE (.jsonl or .parquet) gives texts in several languages, as clips ROW/LANGUAGE. The exit status is 1 if a row
     is refused; the others are imported. Import the texts of the two methods into two stores.
@@ -70,7 +71,7 @@ def parallel(file: Path, store: Path, languages: str, **options: Any) -> None:
     """
     from featzoo.exchange.texts.parallel import import_parallel
 
-    print_account(import_parallel(file, store, languages=comma_list(languages), **options))
+    print_account(import_parallel(file, store, languages=comma_list(languages), labels=comma_list(labels), **options))
 
 
 @click.command()

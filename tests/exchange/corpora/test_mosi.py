@@ -11,7 +11,7 @@ import pytest
 from scipy.io import loadmat
 
 from featzoo import FeatureStore
-from featzoo.errors import InvalidClips
+from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.exchange.corpora.mosi import COVAREP, UTTERANCES, import_mosi
 
 pytestmark = pytest.mark.data
@@ -69,3 +69,25 @@ def test_files_that_do_not_fit_are_refused(data, tmp_path):
     table.write_text("\n".join(rows[::-1]))
     with pytest.raises(InvalidClips, match="is not in the order of text_test"):
         import_mosi(tmp_path / "mosi", tmp_path / "store")
+
+
+def test_texts_in_two_languages_are_parallel_clips(data, tmp_path):
+    """The same segments, splits and scores, each group one video; capitals become lower case unless they are kept."""
+    with next((data / "mosi").glob("*transcription*.csv")).open(encoding="utf-8-sig", newline="") as file:
+        rows = {"$_$".join(row["name"].rsplit("_", 1)): row for row in csv.DictReader(file)}
+    said = list(import_mosi(data / "mosi", tmp_path / "store", languages=["en", "zh"]).lines())
+    assert any("en: 2199 transcripts in capitals became lower case" in line for line in said)
+    found = FeatureStore(tmp_path / "store").clips()
+    assert len(found) == 2 * 2199
+    for name, row in list(rows.items())[:50]:
+        english, chinese = found[f"{name}/en"], found[f"{name}/zh"]
+        assert english.text == " ".join(row["english"].lower().split())
+        assert chinese.text == " ".join(row["chinese"].split())
+        assert (english.split, english.labels) == (chinese.split, chinese.labels)
+        assert english.categories["group"] == name.partition("$_$")[0]
+        sign = {"positive": float(english.labels["sentiment"] > 0)} if english.labels["sentiment"] else {}
+        assert dict(english.labels) == {"sentiment": english.labels["sentiment"], **sign}
+    import_mosi(data / "mosi", tmp_path / "kept", languages=["en"], keep_case=True)
+    assert all(clip.text.upper() == clip.text for clip in FeatureStore(tmp_path / "kept").clips().values())
+    with pytest.raises(InvalidOption, match="texts in en and zh; got languages fr"):
+        import_mosi(data / "mosi", tmp_path / "none", languages=["fr"])

@@ -67,7 +67,7 @@ def test_each_bad_line_is_refused_with_its_reason_and_the_others_go_in(tmp_path)
         row("2", "xx"),
         row("3", text="  "),
         row("4", labels={"openness": 2}),
-        row("5", labels={"humour": 1}),
+        row("5", labels={"humour": "a lot"}),
         row("1", "ja", labels={**HIGH, "openness": 0}),
         row("1", "zh", split="test"),
         row("6", split="later"),
@@ -89,7 +89,7 @@ def test_each_bad_line_is_refused_with_its_reason_and_the_others_go_in(tmp_path)
     expected = {
         2: "it is not JSON", 3: "it is not a JSON object", 5: "1/fr occurs twice: by toga, then by piga",
         6: "unknown language 'xx'", 7: "it has no text", 8: "its label openness: 2 is neither",
-        9: "unknown label 'humour'", 10: "the labels of 1/ja differ from those of 1/fr",
+        9: "its label humour: 'a lot' is not a number", 10: "the labels of 1/ja differ from those of 1/fr",
         11: "1/zh is test, but 1/fr is train",
         12: "its split is 'later'", 13: "as a path it would lead outside the store", 14: "its id is ''",
         15: "it has no text",
@@ -186,3 +186,17 @@ def test_languages_of_a_row_are_trained_on_as_one_split(tmp_path):
     ids = sorted(clips(tmp_path / "store"))
     assert languages_of(ids) == ["en", "fr"] * 3
     assert np.array_equal(rows_of(ids), [0, 0, 1, 1, 2, 2])
+
+
+def test_labels_other_than_the_big_five_are_any_numbers(tmp_path):
+    """In a struct, or in the columns that are named; other columns are not labels."""
+    mood = {"sentiment": -1.5, "positive": False}
+    path = lines(
+        tmp_path / "p.jsonl",
+        row("1", labels=mood),
+        {"id": "2", "language": "fr", "text": "b", "split": "train", "sentiment": 2, "page": 7, "openness": "y"},
+    )
+    import_parallel(path, tmp_path / "store", labels=["sentiment"])
+    found = clips(tmp_path / "store")
+    assert dict(found["1/fr"].labels) == {"sentiment": -1.5, "positive": 0.0}
+    assert dict(found["2/fr"].labels) == {"openness": 1.0, "sentiment": 2.0}

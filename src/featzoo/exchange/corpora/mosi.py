@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from featzoo.errors import InvalidClips
+from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.exchange.corpora.mertools import only, read_transcripts
 from featzoo.exchange.importing import Account, Arrival, Incoming, Rows, bring_in
 from featzoo.exchange.plain_hdf5 import group_in, read_numbers
@@ -29,6 +29,10 @@ LEAK = (
     "bc-lstm-video was made by a network that had seen the labels of 558 of the 686 test clips (and 195 of the 229 dev "
     "clips), so heads trained on it score too well. No recipe reads it; train without vision"
 )
+# Language to its column in the table of transcripts.
+COLUMNS = {"en": "english", "zh": "chinese"}
+# Transcripts are lower-cased if more than this share of them has no lower-case letter.
+MOSTLY = 0.9
 # COVAREP's column order since 2015; the bc-LSTM files hold the first 73 of the 74.
 COVAREP = (
     "F0", "VUV", "NAQ", "QOQ", "H1H2", "PSP", "MDQ", "peakSlope", "Rd", "Rd_conf", "creak",
@@ -36,8 +40,16 @@ COVAREP = (
 )  # fmt: skip
 
 
-def import_mosi(folder: Path, store: Path, dry_run: bool = False, media: Path | None = None) -> Account:
+def import_mosi(
+    folder: Path, store: Path, dry_run: bool = False, media: Path | None = None, languages: Sequence[str] = (),
+    keep_case: bool = False,
+) -> Account:  # fmt: skip
     """Import CMU-MOSI: 2,199 clips with words, split and label `sentiment`, two feature sets.
+
+    The transcripts are in capitals, which encoders that distinguish case read poorly; they become lower case.
+
+    With `languages`, only texts are imported, as clips `video$_$utterance/en` and `/zh` of the group `video`, with the
+    labels `sentiment` and `positive` (1 above 0, 0 below, missing at 0): parallel texts for the recipe `adam`.
 
     Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
     set `bc-lstm-video` the 100 visual features of the bc-LSTM release, both as sequences of one step.
@@ -54,15 +66,22 @@ def import_mosi(folder: Path, store: Path, dry_run: bool = False, media: Path | 
         store: The store; created if missing.
         dry_run: Only report what would be imported.
         media: Recordings or cut clips, such as `Raw/<video>/<clip>.mp4`, to link the clips to.
+        languages: `en` and `zh`, or one of them.
+        keep_case: Leave transcripts in capitals as they are.
 
     Raises:
         InvalidClips: If a file is missing or does not match the others.
+        InvalidOption: For another language, or media for texts of several languages.
     """
     for name in (LABELS, FOLDS):
         if not (folder / name).is_file():
             raise InvalidClips(f"{folder} lacks {name}: CMU-MOSI is imported from local files, see docs")
-    clips = {clip.id: clip for clip in _clips(folder)}
+    if languages:
+        return _import_texts(folder, store, dry_run, media, languages, keep_case)
+    texts, notes = _texts(folder, "en", keep_case)
+    clips = {clip.id: clip for clip in _clips(folder, texts)}
     linked, said = link_media(list(clips.values()), media) if media else (list(clips.values()), [])
+    said += notes
     if not (folder / UTTERANCES / "transcripts.csv").is_file():
         said.append(f"no features: {folder} has no {UTTERANCES}, the bc-LSTM release")
         return bring_in(Arrival([], linked, notes=said), store, dry_run)
@@ -86,13 +105,42 @@ def _seconds(clip: Clip) -> float:
     return (clip.end or 0.0) - clip.start
 
 
-def _clips(folder: Path) -> Iterator[Clip]:
-    folds = parse_json((folder / FOLDS).read_text(encoding="utf-8"))
-    split = {video: SPLITS[fold] for fold, videos in folds.items() for video in videos}
+def _import_texts(
+    folder: Path, store: Path, dry_run: bool, media: Path | None, languages: Sequence[str], keep_case: bool
+) -> Account:
+    if media or not set(languages) <= set(COLUMNS):
+        what = "media" if media else f"languages {', '.join(languages)}"
+        raise InvalidOption(f"CMU-MOSI in several languages is texts in {' and '.join(COLUMNS)}; got {what}")
+    found, said = [], []
+    for language in languages:
+        texts, notes = _texts(folder, language, keep_case)
+        for clip in _clips(folder, texts):
+            score = clip.labels["sentiment"]
+            labels = {"sentiment": score} | ({"positive": float(score > 0)} if score else {})
+            group = {"group": clip.id.partition("$_$")[0]}
+            found.append(
+                Clip(f"{clip.id}/{language}", None, words=clip.words, split=clip.split, labels=labels, categories=group)
+            )
+        said += [f"{language}: {line}" for line in notes]
+    return bring_in(Arrival([], found, notes=said), store, dry_run)
+
+
+def _texts(folder: Path, language: str, keep_case: bool) -> tuple[dict[str, str], list[str]]:
+    """Clip id to transcript, in lower case if nearly all are in capitals, and what was done."""
     table = only(folder, TRANSCRIPTS)
     if table is None:
         raise InvalidClips(f"{folder} lacks a table of transcripts, {TRANSCRIPTS} with columns name and english")
-    texts = read_transcripts(table, "english")
+    texts = read_transcripts(table, COLUMNS[language])
+    shouted = sum(text.isupper() for text in texts.values())
+    if keep_case or shouted <= MOSTLY * len(texts):
+        return texts, []
+    lower = {name: text.lower() for name, text in texts.items()}
+    return lower, [f"{shouted} transcripts in capitals became lower case (--keep-case leaves them)"]
+
+
+def _clips(folder: Path, texts: Mapping[str, str]) -> Iterator[Clip]:
+    folds = parse_json((folder / FOLDS).read_text(encoding="utf-8"))
+    split = {video: SPLITS[fold] for fold, videos in folds.items() for video in videos}
     for name, start, end, score in _labelled(folder / LABELS):
         video = name.partition("$_$")[0]
         if name not in texts or video not in split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,12 +45,14 @@ class Row(NamedTuple):
 
 
 def import_parallel(
-    path: Path, store: Path, split: str | None = None, languages: Sequence[str] = (), dry_run: bool = False
-) -> Account:
+    path: Path, store: Path, split: str | None = None, languages: Sequence[str] = (), dry_run: bool = False,
+    labels: Sequence[str] = (),
+) -> Account:  # fmt: skip
     """Import parallel texts: clips `<row>/<language>` without media, with words, labels and split.
 
-    A row is an object with id, language, text, and optionally split, labels (trait to 0 or 1), method and
-    flags: a line of JSON, or a row of Parquet, where labels may be a struct or one column each. Rows are refused that
+    A row is an object with id, language, text, and optionally split, labels, method and flags: a line of JSON, or a row
+    of Parquet. Labels are a struct (name to number), or columns: those of the Big Five, and those that `labels` names.
+    The Big Five are yes or no, other labels any number. Rows are refused that
     cannot be read, occur twice, or differ from other languages of their row in split or labels, and so are texts that
     differ from the same clip's text in the store.
 
@@ -59,6 +62,7 @@ def import_parallel(
         split: Only rows of this split.
         languages: Only rows in these. By default all, and a language that is not one of ADAM's five is refused.
         dry_run: Only report what would be imported.
+        labels: Columns with labels, besides those of the Big Five.
 
     Raises:
         InvalidClips: If the file, or every row in it, cannot be read.
@@ -69,7 +73,7 @@ def import_parallel(
         if len(name) != 2 or not name.isascii() or not name.islower():
             raise InvalidOption(f"'{name}' is not a language: codes have two letters, such as fr")
     known = FeatureStore(store).clips() if (store / "STORE.json").is_file() else {}
-    rows, refused = read_parallel(path, wanted, known)
+    rows, refused = read_parallel(path, wanted, known, labels)
     kept = [row for row in rows if (not wanted or row.language in wanted) and (not split or row.clip.split == split)]
     notes = _told(kept)
     if others := len(rows) - len(kept):
@@ -78,7 +82,7 @@ def import_parallel(
 
 
 def read_parallel(
-    path: Path, languages: Iterable[str] = (), known: Mapping[str, Clip] | None = None
+    path: Path, languages: Iterable[str] = (), known: Mapping[str, Clip] | None = None, labels: Iterable[str] = ()
 ) -> tuple[list[Row], dict[str, str]]:
     """The consistent rows of a file of parallel texts, and the reasons for refusing the others.
 
@@ -86,11 +90,12 @@ def read_parallel(
         path: The file, as for `import_parallel`.
         languages: Languages that are allowed besides ADAM's five.
         known: Clips by id with which the rows must agree.
+        labels: Columns with labels, besides those of the Big Five.
 
     Raises:
         InvalidClips: If the file cannot be read.
     """
-    file = _File({*LANGUAGES, *languages}, known or {})
+    file = _File({*LANGUAGES, *languages}, known or {}, {*labels})
     for place, fields in rows_of(path):
         file.take(place, fields)
     return file.rows, file.refused
@@ -131,10 +136,11 @@ class _File:
     Args:
         languages: Allowed languages.
         known: The store's clips.
+        labels: Columns with labels, besides those of the Big Five.
     """
 
-    def __init__(self, languages: Collection[str], known: Mapping[str, Clip]) -> None:
-        self.languages, self.known = languages, known
+    def __init__(self, languages: Collection[str], known: Mapping[str, Clip], labels: Collection[str]) -> None:
+        self.languages, self.known, self.labels = languages, known, labels
         self.rows: list[Row] = []
         self.refused: dict[str, str] = {}
         self._seen: dict[str, Row] = {}
@@ -149,7 +155,7 @@ class _File:
         try:
             if isinstance(fields, str):
                 raise ValueError(fields)
-            row = _row(fields, self.languages)
+            row = _row(fields, self.languages, self.labels)
             self._check(row)
         except UnicodeEncodeError:
             self.refused[place] = "its text is not Unicode: it has half of a character"
@@ -177,7 +183,7 @@ class _File:
             raise ValueError(f"{clip.id} is {clip.split}, but {first.id} is {first.split}")
 
 
-def _row(fields: Mapping[str, Any], languages: Collection[str]) -> Row:
+def _row(fields: Mapping[str, Any], languages: Collection[str], labels: Collection[str]) -> Row:
     row, text = fields.get("id"), fields.get("text")
     if isinstance(row, bool) or not isinstance(row, str | int) or not str(row).strip():
         raise ValueError("it has no id" if row is None else f"its id is {row!r}, not text")
@@ -192,30 +198,44 @@ def _row(fields: Mapping[str, Any], languages: Collection[str]) -> Row:
         raise ValueError("it has no text")
     text.encode()  # refuses half characters, which JSON can hold
     clip = Clip(
-        id=f"{row}/{language}", words=words_of(text), split=split_of(fields.get("split")), labels=_labels(fields)
+        id=f"{row}/{language}",
+        words=words_of(text),
+        split=split_of(fields.get("split")),
+        labels=_labels(fields, labels),
     )
     flags = fields.get("flags") or []
     flags = flags if isinstance(flags, list) else [flags]
     return Row(clip, row, language, str(fields.get("method") or "unknown"), tuple(map(str, flags)))
 
 
-def _labels(fields: Mapping[str, Any]) -> dict[str, float]:
-    """Trait to 0 or 1, from a struct or from columns; unknown labels are left out."""
+def _labels(fields: Mapping[str, Any], columns: Collection[str]) -> dict[str, float]:
+    """Name to number, from a struct or from columns; the Big Five, 0 or 1, come first."""
     own = fields.get("labels")
     if own is not None and not isinstance(own, Mapping):
         raise ValueError(f"its labels are {own!r}, not an object such as {{'openness': 1}}")
     if own is None:
-        own = {name: value for name, value in fields.items() if name.lower() in LABELS}
+        own = {name: value for name, value in fields.items() if name in columns or name.lower() in LABELS}
     found = {}
     for name, value in own.items():
-        if str(name).lower() not in LABELS:
-            raise ValueError(f"unknown label {name!r}: there are {', '.join(TRAITS)}")
-        if value is not None:
-            try:
-                found[LABELS[str(name).lower()]] = yes_or_no(value)
-            except ValueError as error:
-                raise ValueError(f"its label {name}: {error}") from error
-    return {trait: found[trait] for trait in TRAITS if trait in found}
+        if value is None:
+            continue
+        trait = LABELS.get(str(name).lower())
+        try:
+            found[trait or str(name)] = yes_or_no(value) if trait else _number(value)
+        except ValueError as error:
+            raise ValueError(f"its label {name}: {error}") from error
+    return {name: found[name] for name in (*TRAITS, *found) if name in found}
+
+
+def _number(value: Any) -> float:
+    """A label's number.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if isinstance(value, bool | int | float) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"{value!r} is not a number")
 
 
 def _told(rows: Sequence[Row]) -> list[str]:
