@@ -471,6 +471,21 @@ def test_a_mark_of_the_tokenizer_in_a_transcript_is_text(random_bert, mark):
         assert tokenizer.convert_tokens_to_ids(mark) not in found.features[1:-1, 0]
 
 
+def test_capitals_are_noted_where_the_tokenizer_distinguishes_case(random_bert, tmp_path):
+    cased = shutil.copytree(random_bert, tmp_path / "cased")
+    tokenizer = json.loads((cased / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    (cased / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (cased / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": false}')
+    for folder, text, noted in (
+        (random_bert, "THE FILM WAS GOOD", False), (cased, "the film was good", False), (cased, "SO BAD", False),
+        (cased, "THE FILM WAS GOOD", True),
+    ):  # fmt: skip
+        clip = Clip("c", words=words_of(text))
+        list(Bert(model=str(folder), output="ids").load(clip))
+        assert ("text-capitals" in clip.notes) is noted
+
+
 def test_cut_texts_and_unknown_tokens_are_noted(random_bert):
     short, long, foreign, mixed = (
         Clip("c", words=words_of(text)) for text in ("so good", "so good " * 20, "今天 天气 good", "今天 so good")

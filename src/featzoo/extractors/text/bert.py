@@ -36,6 +36,8 @@ DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_lay
 MAX_TOKENS = 512
 # A text of which more than this share is unknown to the tokenizer is noted: it is of another language.
 MOSTLY = 0.5
+# Of this many words or more, a text in capitals is noted: encoders that distinguish case know few such texts.
+SEVERAL = 3
 # The variants of token ids, and of where they are, of models beside the default one.
 READ_AS_TOKENS = [
     (tag, model, output)
@@ -168,6 +170,8 @@ class Bert(ModelExtractor):
         unknown, inside = int((ids[word >= 0] == tokenizer.unknown).sum()), int((word >= 0).sum())
         if unknown > MOSTLY * inside:
             clip.notes["text-unknown"] = f"{unknown} of {inside} tokens are unknown to the tokenizer of {self.model}"
+        if len(words) >= SEVERAL and text.isupper() and tokenizer.backend.encode(text.lower()).ids != encoded.ids:
+            clip.notes["text-capitals"] = f"the text is in capitals, which {self.model} reads unlike lower case"
         place = np.where(word >= 0, offsets.mean(axis=1) / len(text), np.nan).astype(np.float32)  # (T,)
         inner = np.flatnonzero(word >= 0)
         edges = (int(inner[0]), len(ids) - 1 - int(inner[-1]))
