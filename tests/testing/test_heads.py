@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -37,8 +38,10 @@ OPTIONS = {
     "svm": {},
     "text-classification": {"hidden": 8},
     "text-regression": {},
+    "tfidf": {"least_texts": 1, "terms": 100},
     "tfn": {"text_hidden": 8, "text": 4, "audio": 8, "vision": 8, "fused": 8, "limits": [-3.0, 3.0]},
 }
+BOUNDS = {role: torch.tensor([[0.0], [1.0]]) for role in ("positions", "english_positions", "teacher")}
 CLASSIFIERS = {"clad", "text-classification"}
 ENCODERS = {"clad", "misa", "mmim", "psa-mf", "self-mm", "text-classification", "text-regression"}
 RATES = dict.fromkeys(ENCODERS, ("main", "encoder")) | {
@@ -64,6 +67,9 @@ def new_head(name, model, **options):
     if name in CLASSIFIERS:
         labels = torch.cat([LABELS > 0, LABELS > 1], dim=1).float()
     head = make_head(name, OPTIONS[name] | options, specs(name, model), labels.shape[1])
+    if name == "tfidf":  # without words that it knows, nothing would reach its weights
+        words = np.random.default_rng(0).integers(5, 13, (len(labels), 6)).astype(float)
+        head.fit(words, labels.numpy(), [str(number) for number in range(len(labels))], 0)
     with torch.no_grad():  # a bias of 0 would hide what a missing input's bias does
         for parameter in head.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -72,14 +78,13 @@ def new_head(name, model, **options):
 
 def check(name, model, **options):
     head, labels = new_head(name, model, **options)
-    bounds = torch.tensor([[0.0], [1.0]])
     check_head(
         head,
         labels,
         token_ids=range(5, 13),
         single_step=[role for role in head.specs if role in SINGLE_STEP],
         learning_rates=RATES.get(name, ("main",)),
-        values={"positions": bounds, "english_positions": bounds, "teacher": bounds},
+        values=BOUNDS,
     )
 
 
@@ -112,7 +117,8 @@ def test_a_head_keeps_the_contract_with_other_options(name, options, random_bert
 def test_nan_in_padding_spreads_neither_to_predictions_nor_to_gradients(name, random_bert):
     """A product with a mask would spread it, because 0 times NaN is NaN."""
     head, labels = new_head(name, random_bert)
-    trial = Trial(head, labels, tuple(range(5, 13)), SINGLE_STEP, {}, torch.Generator().manual_seed(0))
+    head.prepare(labels)
+    trial = Trial(head, labels, tuple(range(5, 13)), SINGLE_STEP, BOUNDS, torch.Generator().manual_seed(0))
     inputs, stage = trial.inputs(), head.stages[-1]
     planted = {
         role: one if head.specs[role].ids else one._replace(values=one.values.masked_fill(~one.observed, torch.nan))

@@ -23,7 +23,10 @@ class FittedHead(Head):
 
     @abstractmethod
     def pool(self, inputs: Inputs) -> Tensor:
-        """(B, W) features of clips, before any standardisation; NaN where not observed."""
+        """(B, W) features of clips, before any standardisation; NaN where not observed.
+
+        Batches may differ in W, if columns are steps: narrower ones are filled with NaN.
+        """
 
     @abstractmethod
     def fit(self, pooled: Array, targets: Array, groups: Sequence[str], seed: int) -> None:

@@ -10,8 +10,8 @@ from featzoo.zoo.objective import Objective
 from zoo.heads.test_baselines import REGISTERED, SMALL, WIDTH, specs, split
 
 # psa-mf reads other roles: a whole training in tests/zoo/runs/test_classes.py.
-# These are fitted, not trained: tests/zoo/heads/test_pooled.py and test_boosting.py.
-FITTED = {"boosting", "linear", "svm"}
+# These are fitted, not trained: tests/zoo/heads/test_pooled.py, test_boosting.py and test_tfidf.py.
+FITTED = {"boosting", "linear", "svm", "tfidf"}
 HEADS = [name for name in REGISTERED if set(find_head(name).roles) <= set(WIDTH) and name not in FITTED]
 LEARN_CLASSES = [
     "attention-pool",

@@ -25,6 +25,8 @@ def fit(head: FittedHead, train: Split, batch_size: int, seed: int, by: str = ""
     labelled = np.flatnonzero(~np.isnan(train.targets).any(axis=1))
     pooled = [head.pool(train.batch(labelled[i : i + batch_size]).inputs) for i in range(0, len(labelled), batch_size)]
     names = train.groups.get(by or "speaker", train.ids)
-    features = torch.cat(pooled).double().numpy()  # (N, W)
+    widest = max(part.shape[1] for part in pooled)
+    rows = [torch.nn.functional.pad(part.double(), (0, widest - part.shape[1]), value=torch.nan) for part in pooled]
+    features = torch.cat(rows).numpy()  # (N, W)
     head.fit(features, train.targets[labelled], [names[row] for row in labelled], seed)
     return Trained(weights={key: value.clone() for key, value in head.state_dict().items()})

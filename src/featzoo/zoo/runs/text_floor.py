@@ -1,0 +1,67 @@
+"""TF-IDF of the clips' texts with a linear model: the floor of every run that reads texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from featzoo.errors import FeatzooError
+from featzoo.extractors.text.word_numbers import number_of, tokens_of
+from featzoo.sequence import Array
+from featzoo.zoo.data.split import Split, Statistics
+from featzoo.zoo.fitted_head import FittedHead
+from featzoo.zoo.head import make_head
+from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.objective import Objective
+from featzoo.zoo.recipe import Recipe
+from featzoo.zoo.training.fitting import fit
+
+# Fewer choices than the head `tfidf` has, so that the floor costs seconds: C is seldom near the ends.
+OPTIONS = {"penalties": (1.0, 10.0), "folds": 3}
+LONGEST = 8192  # words of a text that are read
+BATCH = 32
+
+
+def tfidf_floor(recipe: Recipe, splits: Mapping[str, Split], texts: Mapping[str, str]) -> dict[str, Array]:
+    """Predictions of the head `tfidf`, fitted to the train split's texts.
+
+    Args:
+        recipe: The recipe.
+        splits: train, and others.
+        texts: Clip id to its text.
+
+    Returns:
+        Split to (N, K) numbers or probabilities, without train; empty if the texts are too few.
+    """
+    read = {name: _words(split, texts) for name, split in splits.items()}
+    objective = Objective(recipe.target.predicts)
+    head = make_head("tfidf", OPTIONS, read["train"].specs, len(recipe.target.outputs), objective=objective)
+    if not isinstance(head, FittedHead):  # another package has taken the name
+        return {}
+    try:
+        fit(head, read["train"], BATCH, 0, recipe.split.by)
+    except FeatzooError:  # no word is in enough texts
+        return {}
+    return {name: _predicted(head, split) for name, split in read.items() if name != "train"}
+
+
+def _words(split: Split, texts: Mapping[str, str]) -> Split:
+    """The same clips with the numbers of their words as the only input."""
+    words: list[Array | None] = []
+    for clip in split.ids:
+        numbers = [number_of(token) for token in tokens_of(texts.get(clip, ""))[:LONGEST]]
+        words.append(np.array(numbers, dtype=np.int64)[:, None] if numbers else None)
+    spec = {"text": InputSpec(1, ids=True)}
+    return Split(split.name, split.ids, {"text": words}, split.targets, spec, Statistics({}, {}), split.counts,
+                 groups=split.groups)  # fmt: skip
+
+
+@torch.no_grad()
+def _predicted(head: FittedHead, split: Split) -> Array:
+    starts = range(0, len(split), BATCH)
+    batches = (split.batch(range(start, min(start + BATCH, len(split)))) for start in starts)
+    found = torch.cat([head.objective.values(head(batch.inputs)["prediction"]) for batch in batches])
+    predicted: Array = found.double().numpy()
+    return predicted
