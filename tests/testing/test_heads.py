@@ -20,6 +20,7 @@ from featzoo.zoo.objective import Objective
 WIDTHS = {"text": 6, "audio": 5, "vision": 3, "personality": 16, "positions": 1, "english_positions": 1, "teacher": 26}
 # Small, so that every rule is checked in a second.
 OPTIONS = {
+    "almt": {"width": 8, "tokens": 2, "steps": 16, "heads": 2, "head_width": 4, "hyper_head_width": 4, "network": 8},
     "attention-pool": {"width": 8, "attention": 4, "fused": 8},
     "boosting": {"rounds": 3},
     "clad": {"bins": 8, "hidden": 8},
@@ -43,7 +44,7 @@ OPTIONS = {
 }
 BOUNDS = {role: torch.tensor([[0.0], [1.0]]) for role in ("positions", "english_positions", "teacher")}
 CLASSIFIERS = {"clad", "text-classification"}
-ENCODERS = {"clad", "misa", "mmim", "psa-mf", "self-mm", "text-classification", "text-regression"}
+ENCODERS = {"almt", "clad", "misa", "mmim", "psa-mf", "self-mm", "text-classification", "text-regression"}
 RATES = dict.fromkeys(ENCODERS, ("main", "encoder")) | {
     "mmim": ("main", "encoder", "bound"),
     "self-mm": ("main", "encoder", "audio", "vision"),

@@ -23,10 +23,11 @@ from featzoo.zoo.training.checkpoint import Checkpoint
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 REGISTERED = sorted(entry.name for entry in entry_points(group=HEADS))
-BASELINES = ["ef-lstm", "lf-dnn", "lmf", "mfn", "misa", "mmim", "mult", "self-mm", "tfn"]
+BASELINES = ["almt", "ef-lstm", "lf-dnn", "lmf", "mfn", "misa", "mmim", "mult", "self-mm", "tfn"]
 WIDTH = {"text": 6, "audio": 5, "vision": 3, "personality": 16}
 # Small, and without dropout where a training step is to be compared.
 SMALL = {
+    "almt": {"width": 8, "tokens": 2, "steps": 64, "heads": 2, "head_width": 4, "hyper_head_width": 4, "network": 8},
     "boosting": {"rounds": 3},
     "ef-lstm": {"hidden": 8, "layers": 2},
     "lf-dnn": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8, "fused": 8},
@@ -230,7 +231,18 @@ def test_the_documents_table_counts_the_parameters():
     """Those of the recipes on the CMU-MOSI store: MiniLM's hidden states, 73 of COVAREP, no picture."""
     page = (Path(__file__).parents[3] / "docs/reference/baselines.md").read_text()
     rows = re.findall(r"^\| `([a-z-]+)` \|.*?\| ([\d,]+)( \+ encoder)? \|", page, re.MULTILINE)
-    assert [name for name, *_ in rows] == ["ef-lstm", "lf-dnn", "tfn", "lmf", "mfn", "mult", "misa", "self-mm", "mmim"]
+    assert [name for name, *_ in rows] == [
+        "ef-lstm",
+        "lf-dnn",
+        "tfn",
+        "lmf",
+        "mfn",
+        "mult",
+        "misa",
+        "almt",
+        "self-mm",
+        "mmim",
+    ]
     for name, count, encoder in rows:
         text = InputSpec(1, True, "all-MiniLM-L6-v2") if encoder else InputSpec(384)
         inputs = {"text": text, "audio": InputSpec(73), "vision": InputSpec(1)}

@@ -14,6 +14,7 @@ from zoo.heads.test_baselines import REGISTERED, SMALL, WIDTH, specs, split
 FITTED = {"boosting", "linear", "svm", "tfidf"}
 HEADS = [name for name in REGISTERED if set(find_head(name).roles) <= set(WIDTH) and name not in FITTED]
 LEARN_CLASSES = [
+    "almt",
     "attention-pool",
     "ef-lstm",
     "lf-dnn",

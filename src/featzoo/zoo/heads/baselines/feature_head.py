@@ -138,5 +138,6 @@ def check_options(options: Any) -> None:
         value = getattr(options, option.name)
         if option.name.endswith("dropout") and not 0 <= value < 1:
             raise ValueError(f"{option.name} must be in [0, 1); got {value}")
-        if isinstance(value, int) and option.name != "frozen_layers" and value < 1:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if number and option.name != "frozen_layers" and value < 1:
             raise ValueError(f"{option.name} must be at least 1; got {value}")
