@@ -81,7 +81,10 @@ class RunFolder:
         run = cls.open(path, trust)
         missing = [name for name in (FEATURES, ENVIRONMENT, WEIGHTS, METRICS) if not (run.path / name).is_file()]
         if missing:
-            raise FeatzooError(f"{path} is a run that did not finish: it has no {', '.join(missing)}")
+            lacking = ", ".join(missing)
+            raise FeatzooError(
+                f"{path} is a run that did not finish: it has no {lacking}. `zoo train --resume {path}` goes on with it"
+            )
         return run
 
     @property
