@@ -72,7 +72,9 @@ def test_mosi_has_the_ids_of_berts_vocabulary_and_no_video_in_two_splits(tmp_pat
         "import", "mmsa", tmp_path / "mosi" / "aligned_50.pkl", "-o", tmp_path / "store"
     )
     splits: dict[str, set[str | None]] = {}
-    for clip in FeatureStore(tmp_path / "store").clips().values():
+    clips = FeatureStore(tmp_path / "store").clips().values()
+    assert len({clip.text for clip in clips}) == 84
+    for clip in clips:
         splits.setdefault(clip.id.split("$_$")[0], set()).add(clip.split)
     assert len(splits) == 7
     assert {len(found) for found in splits.values()} == {1}

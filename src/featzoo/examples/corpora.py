@@ -44,8 +44,10 @@ def make_mosi(folder: Path) -> int:
     """
     rng = np.random.default_rng(SEED)
     vectors = {word: rng.normal(size=TEXT).astype(np.float32) for word in IDS}
+    sentences = [(subject, how, opinion) for subject in SUBJECTS for how in STRENGTHS for opinion in SENTIMENT]
+    rng.shuffle(sentences)  # each is said once, so no text is in two splits
     splits = {
-        split: _split(number, first, vectors, rng)
+        split: _split(sentences[first : first + number], first, vectors, rng)
         for (split, number), first in zip(SPLITS.items(), (0, 48, 60), strict=True)
     }
     with (folder / "aligned_50.pkl").open("wb") as file:
@@ -53,17 +55,18 @@ def make_mosi(folder: Path) -> int:
     return sum(SPLITS.values())
 
 
-def _split(number: int, first: int, vectors: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+def _split(
+    sentences: list[tuple[str, str, str]], first: int, vectors: dict[str, Any], rng: np.random.Generator
+) -> dict[str, Any]:
     """One split; twelve utterances are of one video, so no video is in two splits."""
+    number = len(sentences)
     found: dict[str, Any] = {
         "raw_text": [], "id": [], "annotations": [], "classification_labels": [], "regression_labels": [],
         "text": np.zeros((number, STEPS, TEXT), np.float32), "text_bert": np.zeros((number, 3, STEPS), np.int64),
         "audio": np.zeros((number, STEPS, AUDIO), np.float32), "vision": np.zeros((number, STEPS, VISION), np.float32),
     }  # fmt: skip
-    for place in range(number):
-        opinion = rng.choice(list(SENTIMENT))
-        words = ["i", "think", "the", rng.choice(SUBJECTS), "was", rng.choice(STRENGTHS), opinion]
-        tokens = ["[CLS]", *filter(None, words), "[SEP]"]
+    for place, (subject, how, opinion) in enumerate(sentences):
+        tokens = ["[CLS]", *filter(None, ("i", "think", "the", subject, "was", how, opinion)), "[SEP]"]
         score = float(np.clip(np.round(SENTIMENT[opinion] + rng.normal(0, 0.4), 1), -3, 3))
         span = len(tokens)
         found["raw_text"].append(" ".join(tokens[1:-1]))
