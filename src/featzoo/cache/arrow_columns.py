@@ -39,26 +39,32 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
 def _array(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
     import pyarrow as pa
 
-    valid = _bits([value is not None for value in values])
+    valid, children = _bits([value is not None for value in values]), None
     if pa.types.is_string(kind):
         texts = [(value or "").encode() for value in values]
-        return pa.Array.from_buffers(kind, len(values), [valid, _offsets(texts), pa.py_buffer(b"".join(texts))])
-    if pa.types.is_boolean(kind):
-        return pa.Array.from_buffers(kind, len(values), [valid, _bits([bool(value) for value in values])])
-    if pa.types.is_struct(kind):
-        fields = [_array(each.type, [value and value[each.name] for value in values]) for each in kind]
-        return pa.Array.from_buffers(kind, len(values), [valid], children=fields)
-    if pa.types.is_list(kind) or pa.types.is_map(kind):
+        data = [_offsets(texts), pa.py_buffer(b"".join(texts))]
+    elif pa.types.is_boolean(kind):
+        data = [_bits([bool(value) for value in values])]
+    elif pa.types.is_struct(kind):
+        data, children = [], [_array(each.type, [value and value[each.name] for value in values]) for each in kind]
+    elif pa.types.is_list(kind) or pa.types.is_map(kind):
         inner = list(chain.from_iterable(value or () for value in values))
-        if pa.types.is_map(kind):
-            pair = pa.struct([kind.key_field, kind.item_field])
-            child = _array(pair, [{kind.key_field.name: key, kind.item_field.name: item} for key, item in inner])
-        else:
-            child = _array(kind.value_type, inner)
-        offsets = _offsets([value or () for value in values])
-        return pa.Array.from_buffers(kind, len(values), [valid, offsets], children=[child])
-    numbers = np.array([0.0 if value is None else value for value in values], dtype=np.float64)
-    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(numbers)])
+        data, children = [_offsets([value or () for value in values])], [_child(kind, inner)]
+    else:
+        data = [pa.py_buffer(np.array([0.0 if value is None else value for value in values], dtype=np.float64))]
+    # Older versions of Arrow end the process for a map whose number of nulls is not known.
+    nulls = sum(value is None for value in values)
+    return pa.Array.from_buffers(kind, len(values), [valid, *data], null_count=nulls, children=children)
+
+
+def _child(kind: pa.DataType, inner: Sequence[Any]) -> pa.Array:
+    """The values of all lists, or the pairs of all maps."""
+    import pyarrow as pa
+
+    if not pa.types.is_map(kind):
+        return _array(kind.value_type, inner)
+    pair = pa.struct([kind.key_field, kind.item_field])
+    return _array(pair, [{kind.key_field.name: key, kind.item_field.name: item} for key, item in inner])
 
 
 def _offsets(parts: Sequence[Any]) -> pa.Buffer:
