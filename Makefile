@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Two test processes: the tests themselves start workers.
 TEST_PROCESSES ?= 2
+# Each process gets the tests of whole files at first, so that it makes their fixtures once.
+TEST_OPTIONS := -n $(TEST_PROCESSES) --dist worksteal
 
 .PHONY: demo test test-slow test-newest test-oldest test-bare test-action-units faults fuzz lint bench check-data docs clean
 
@@ -17,11 +19,11 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo train psa-mf --features demo/features --runs demo/runs
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow"
+	$(BIN)/python -m pytest $(TEST_OPTIONS) -m "not slow"
 
 # Long recordings, memory, two processes, compilation: what takes over ten seconds.
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m slow
+	$(BIN)/python -m pytest $(TEST_OPTIONS) -m slow
 
 # What users get: the wheel without constraints.txt, with the newest and with the lowest versions that setup.cfg allows
 # (torch and torchvision apart). Run weekly; the results are in CHANGELOG.md.
@@ -31,7 +33,7 @@ test-newest:
 	rm -rf $(NEWEST) && $(PYTHON) -m venv $(NEWEST)
 	$(NEWEST)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(NEWEST)/wheel .
 	$(NEWEST)/bin/python -m pip install --quiet "$$(echo $(NEWEST)/wheel/*.whl)[test]" $(TORCH)
-	$(NEWEST)/bin/python -m pytest -n $(TEST_PROCESSES)
+	$(NEWEST)/bin/python -m pytest $(TEST_OPTIONS) -m "not slow"
 
 OLDEST := $(VENV)/oldest
 test-oldest:
@@ -39,7 +41,7 @@ test-oldest:
 	$(OLDEST)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(OLDEST)/wheel .
 	$(PYTHON) .ci/lowest.py > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt "$$(echo $(OLDEST)/wheel/*.whl)[test]"
-	$(OLDEST)/bin/python -m pytest -n $(TEST_PROCESSES)
+	$(OLDEST)/bin/python -m pytest $(TEST_OPTIONS) -m "not slow"
 
 # A bare `pip install featzoo`, no extras, on any Python: make test-bare PYTHON=python3.13
 BARE := $(VENV)/bare
@@ -47,7 +49,7 @@ test-bare:
 	rm -rf $(BARE) && $(PYTHON) -m venv $(BARE)
 	$(BARE)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(BARE)/wheel .
 	$(BARE)/bin/python -m pip install --quiet $(BARE)/wheel/*.whl hypothesis pytest pytest-timeout
-	$(BARE)/bin/python -m pytest tests/test_package.py tests/media tests/cache
+	$(BARE)/bin/python -m pytest -m "not slow" tests/test_package.py tests/media tests/cache
 
 # The tests of action-units, with py-feat in a folder of its own. Its list of packages asks for xgboost, which brings 480 MB
 # of CUDA; xgboost-cpu is the same module. torchcodec is left out: featzoo hands py-feat decoded frames.
@@ -63,11 +65,11 @@ $(PYFEAT)/.done: $(VENV)/.test
 
 # The faults for real and at length, 200 kills; `make test` has 20. It ends with a tally.
 faults: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m faults
+	$(BIN)/python -m pytest $(TEST_OPTIONS) -m faults
 
 # The tests of properties on new examples; `make test` takes the same ones every time.
 fuzz: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m hypothesis --hypothesis-profile fuzz
+	$(BIN)/python -m pytest $(TEST_OPTIONS) -m hypothesis --hypothesis-profile fuzz
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

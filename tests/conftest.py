@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many test processe
 import tempfile
 import wave
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,6 +74,26 @@ def surroundings(tmp_path_factory):
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+class ThisProcess:
+    """An engine that runs tasks in the process of the test."""
+
+    spread = False
+
+    def run(self, setup, jobs, alone):
+        from featzoo.extraction.engines import _tasks
+
+        for work, given, named in _tasks(replace(setup, jobs=None), jobs, 1, alone):
+            yield work(*given, **named)
+
+
+@pytest.fixture(scope="module")
+def one_process():
+    """Extraction starts no workers, for tests of something else: each worker costs an import of torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featzoo.extraction.driver.make_engine", lambda *asked: ThisProcess())
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from featzoo.cli import feat, zoo
 
@@ -36,7 +37,8 @@ def test_the_extractor_of_the_how_to_works_as_written(tmp_path: Path) -> None:
     assert "1 stored" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_head_of_the_how_to_works_as_written(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_process")
+def test_the_head_of_the_how_to_works_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Head and recipe are complete in 40 lines, keep the contract, and train on features of the example clips."""
     page = ROOT / "docs/how-to/add-a-head.md"
     code, check = blocks(page)
@@ -44,16 +46,15 @@ def test_the_head_of_the_how_to_works_as_written(tmp_path: Path) -> None:
     assert len((code + recipe).splitlines()) <= 40
     (tmp_path / "mean_head.py").write_text(code)
     (tmp_path / "mean.toml").write_text(recipe)
-    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    program = "from mean_head import MeanHead, Options\n" + check
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    exec("from mean_head import MeanHead, Options\n" + check, {})  # noqa: S102
     for program, *words in (
-        ["feat", "extract", str(CLIPS), "-x", "egemaps", "-j", "1"],
-        ["zoo", "train", "./mean.toml", "--device", "cpu"],
+        [feat, "extract", str(CLIPS), "-x", "egemaps", "-j", "1"],
+        [zoo, "train", "./mean.toml", "--device", "cpu"],
     ):
-        command = [Path(sys.executable).with_name(program), *words]
-        done = subprocess.run(command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = CliRunner().invoke(program, words, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
     (run,) = (tmp_path / "runs").iterdir()
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
 
@@ -96,8 +97,10 @@ def test_architecture_names_every_module_at_the_top() -> None:
     assert {name for name in found if f"`{name}`" not in page and f"`{name}/`" not in page} == set()
 
 
-def test_the_tutorials_python_runs(tmp_path: Path) -> None:
-    command = [Path(sys.executable).with_name("feat"), "extract", CLIPS, "-x", "egemaps", "-o", tmp_path / "features"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+@pytest.mark.usefixtures("one_process")
+def test_the_tutorials_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(feat, ["extract", str(CLIPS), "-x", "egemaps", "-o", "features"])
+    assert done.exit_code == 0, done.output
     for block in blocks(ROOT / "docs/tutorials/first-features.md"):
-        subprocess.run([sys.executable, "-c", block], check=True, cwd=tmp_path)
+        exec(block, {})  # noqa: S102

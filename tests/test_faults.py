@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import plugins_for_tests as plugins
 import pytest
-from conftest import tone, write_wav
+from conftest import ThisProcess, tone, write_wav
+from forks import forks
 
 from featzoo.cache import index
 from featzoo.cache.check import check_store
@@ -301,12 +302,13 @@ for words in (["ls"], ["check"], ["extract", here, "-x", "plugins_for_tests:Loud
 """
 
 
-def test_a_read_only_store_is_read_and_refuses_the_rest(tmp_path):
+def test_a_read_only_store_is_read_and_refuses_the_rest(tmp_path, monkeypatch):
     here, more, store = tmp_path / "here", tmp_path / "more", tmp_path / "features"
     for folder in (here, more):
         folder.mkdir()
         for number in range(9):
             write_wav(folder / f"{folder.name}{number}.wav", tone(0.3, seed=number))
+    monkeypatch.setattr("featzoo.extraction.driver.make_engine", lambda *asked: ThisProcess())
     for clip in find_clips(here).clips:  # shards enough that an index is wanted
         extract_all(FeatureStore.create(store), [plugins.Loudness()], [clip], jobs=1)
     shutil.rmtree(store / "index")
@@ -364,32 +366,39 @@ def test_a_rename_that_fails_later_leaves_nothing_half(tmp_path, monkeypatch):
 
 
 AT = """
-import sys, time
-shift = float(sys.argv[2]) * 86400
-real, real_ns = time.time, time.time_ns
-time.time, time.time_ns = lambda: real() + shift, lambda: real_ns() + round(shift * 1e9)
+import time
 import numpy as np
+import featzoo.cache.clip_table, pyarrow.parquet
 from featzoo import Clip, FeatureStore
-from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.pack import pack_store
-store, deed, value = FeatureStore.create(sys.argv[1]), sys.argv[3], float(sys.argv[4])
-if deed == "write":
-    store.add("x", {"a": np.full((1, 2), value, np.float32)})
-    store.record([Clip("a", labels={"y": value})])
-elif deed == "other":
-    store.add("x", {"b": np.full((1, 2), value, np.float32)})
-else:
-    list(pack_store(store, grace=0))
+
+def deed(path, days, what, value):
+    shift, real, real_ns = 86400 * days, time.time, time.time_ns
+    time.time, time.time_ns = lambda: real() + shift, lambda: real_ns() + round(shift * 1e9)
+    store = FeatureStore.create(path)
+    if what == "write":
+        store.add("x", {"a": np.full((1, 2), value, np.float32)})
+        store.record([Clip("a", labels={"y": float(value)})])
+    elif what == "other":
+        store.add("x", {"b": np.full((1, 2), value, np.float32)})
+    else:
+        list(pack_store(store, grace=0))
 """
 
 
+@pytest.fixture(scope="module")
+def processes_at():
+    with forks(AT) as started:
+        yield started
+
+
 @pytest.mark.parametrize("days", [(1, 0, -1), (-1, 1, 0), (0, -1, -1), (400, -400, 0)])
-def test_the_last_write_counts_with_any_clocks(tmp_path, days):
+def test_the_last_write_counts_with_any_clocks(tmp_path, processes_at, days):
     """Each process sees what those before wrote; their clocks are days apart."""
     store = tmp_path / "features"
     for number, day in enumerate(days):
         for deed, when in (("write", day), ("other", 0), ("pack", -day)):
-            subprocess.run([sys.executable, "-c", AT, store, str(when), deed, str(number)], check=True)
+            assert processes_at.run(str(store), when, deed, number) == 0
         found = FeatureStore(store)
         assert found["x"]["a"].features[0, 0] == number
         assert found.clips()["a"].labels == {"y": number}

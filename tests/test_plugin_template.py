@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -35,28 +35,48 @@ def environment(folder):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def run(folder, program, *words):
-    """What a command prints."""
-    command = [sys.executable, "-m", "pytest"] if program == "pytest" else [Path(sys.executable).with_name(program)]
+def run(folder, *words):
+    """What a program of this environment prints."""
     done = subprocess.run(
-        [*command, *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+        [sys.executable, *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+# All in one process, which imports torch once. RUN is the one run in the folder.
+COMMANDS = """
+import json, sys
+from pathlib import Path
+from click.testing import CliRunner
+from featzoo.cli import feat, zoo
+
+said = {}
+for line in json.loads(sys.argv[1]):
+    program, *words = [str(next(Path("runs").iterdir())) if word == "RUN" else word for word in line.split()]
+    done = CliRunner().invoke({"feat": feat, "zoo": zoo}[program], words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    said[line] = done.output
+print(json.dumps(said))
+"""
+
+
 def test_the_templates_own_tests_pass(installed):
-    assert "2 passed" in run(installed, "pytest", "template/tests", "-p", "no:cacheprovider", "-c", "/dev/null")
+    said = run(installed, "-m", "pytest", "template/tests", "-p", "no:cacheprovider", "-c", "/dev/null")
+    assert "2 passed" in said
 
 
 def test_the_template_is_used_by_its_names_from_extraction_to_prediction(installed):
-    assert "ok zero-crossings" in (said := run(installed, "feat", "doctor"))
-    assert "ok mean" in said
-    assert "mean-zero-crossings" in run(installed, "zoo", "list")
-    assert 'head = "mean"' in run(installed, "zoo", "show", "mean-zero-crossings")
-    assert "12 stored" in run(installed, "feat", "extract", CLIPS, "-x", "zero-crossings", "-j", "1")
-    assert "12 cached" in run(installed, "feat", "extract", CLIPS, "--for", "mean-zero-crossings", "-j", "1")
-    trained = run(installed, "zoo", "train", "mean-zero-crossings", "--epochs", "2", "--device", "cpu")
-    assert "mae" in trained
-    (made,) = (installed / "runs").iterdir()
-    assert "clip02.mp4" in run(installed, "zoo", "predict", str(made), f"{CLIPS}/clip02.mp4", "--device", "cpu")
+    expected = {
+        "feat doctor": "ok zero-crossings",
+        "zoo list": "mean-zero-crossings",
+        "zoo show mean-zero-crossings": 'head = "mean"',
+        f"feat extract {CLIPS} -x zero-crossings -j 1": "12 stored",
+        f"feat extract {CLIPS} --for mean-zero-crossings -j 1": "12 cached",
+        "zoo train mean-zero-crossings --epochs 2 --device cpu": "mae",
+        f"zoo predict RUN {CLIPS}/clip02.mp4 --device cpu": "clip02.mp4",
+    }
+    said = json.loads(run(installed, "-c", COMMANDS, json.dumps(list(expected))).splitlines()[-1])
+    assert "ok mean" in said["feat doctor"]
+    for line, part in expected.items():
+        assert part in said[line]

@@ -26,7 +26,7 @@ from featzoo.media.clip import Clip
 from featzoo.media.discovery import find_clips
 from featzoo.media.transcripts import words_of
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("one_process")]
 
 
 @dataclass

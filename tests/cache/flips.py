@@ -1,7 +1,7 @@
-"""Run by test_flips.py: KIND COUNT SEED FOLDER.
+"""Run by test_flips.py: KIND,KIND,... COUNT SEED FOLDER.
 
-Flips one bit of a file of KIND in a copy of a store, then reads everything and runs the commands; prints one line of
-JSON for each flip: the file, the bit, the values that were wrong, and the commands that ended in a traceback.
+Flips one bit of a file of each KIND in a copy of a store, then reads everything and runs the commands; prints one line
+of JSON for each flip: the file, the bit, the values that were wrong, and the commands that ended in a traceback.
 """
 
 import hashlib
@@ -157,4 +157,5 @@ def main(kind: str, count: int, seed: int, top: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    for each in sys.argv[1].split(","):
+        main(each, int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]) / each)

@@ -12,7 +12,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("flips.py")
 KINDS = ["shard", "index", "set", "clips", "marker", "failure", "note", "digests", "shard-1", "clips-1"]
-# Of each kind, in `make test` and with `-m faults`; a process makes at most a few.
+# Flips of each kind, in `make test` and with `-m faults`; a process makes at most a few.
 USUAL, LONG, AT_ONCE = 4, 700, 100
 # Seconds without a line after which a flip counts as a hang; the slowest takes a few.
 HANG = 120
@@ -20,9 +20,15 @@ HANG = 120
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(6000)]
 
 
-def flips(kind, count, seed, folder):
+def pytest_generate_tests(metafunc):
+    """All kinds in one process, or with `-m faults` a test of each."""
+    apart = metafunc.config.getoption("-m") == "faults"
+    metafunc.parametrize("kinds", [(kind,) for kind in KINDS] if apart else [KINDS], ids=",".join)
+
+
+def flips(kinds, count, seed, folder):
     """The lines of a run of flips.py, and how it ended: a process that says nothing for long is killed."""
-    command = [sys.executable, SCRIPT, kind, str(count), str(seed), folder]
+    command = [sys.executable, SCRIPT, ",".join(kinds), str(count), str(seed), folder]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = []
     timer = threading.Timer(HANG, process.kill)
@@ -37,20 +43,19 @@ def flips(kind, count, seed, folder):
     return lines, process.wait(), errors
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path, kind, record_property, request):
+def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path, kinds, record_property, request):
     whole = LONG if request.config.getoption("-m") == "faults" else USUAL
     done = 0
     for seed in range(-(-whole // AT_ONCE)):
         count = min(AT_ONCE, whole - seed * AT_ONCE)
         folder = tmp_path / str(seed)
         folder.mkdir()
-        lines, status, errors = flips(kind, count, seed, folder)
+        lines, status, errors = flips(kinds, count, seed, folder)
         assert status == 0, (lines[-1:], errors)
         results = lines[1::2]
         assert [
             each for each in zip(lines[::2], results, strict=True) if each[1]["wrong"] or each[1]["tracebacks"]
         ] == []
         done += len(results)
-    assert done == whole
-    record_property("tally", {f"flips in {kind}": done})
+    assert done == whole * len(kinds)
+    record_property("tally", {f"flips in {','.join(kinds)}": done})

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from forks import forks
 
 from featzoo import Clip, FeatureStore, Word
 from featzoo.cache.check import check_store
@@ -191,20 +190,26 @@ def test_the_command_shows_sizes_and_deletes_only_with_yes(store):
 
 
 PROGRAM = """
-import sys
 import featzoo.cache.clip_table, pyarrow.parquet
 from featzoo import FeatureStore
 from featzoo.cache.gc import find_garbage, remove_garbage
-print("go", flush=True)
-store = FeatureStore(sys.argv[1])
-remove_garbage(store, list(find_garbage(store, grace=0)), grace=0)
-remove_garbage(store, list(find_garbage(store, ["y"])))
+
+def deed(path):
+    store = FeatureStore(path)
+    remove_garbage(store, list(find_garbage(store, grace=0)), grace=0)
+    remove_garbage(store, list(find_garbage(store, ["y"])))
 """
+
+
+@pytest.fixture
+def processes():
+    with forks(PROGRAM) as started:
+        yield started
 
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_killed_at_any_moment_it_loses_nothing(tmp_path):
+def test_killed_at_any_moment_it_loses_nothing(tmp_path, processes):
     """SIGKILL while shards are written anew and a set is deleted."""
     store = FeatureStore.create(tmp_path / "f")
     found, other = store.open_set("x", {"reads": ["words"]}), store.open_set("y", {"reads": ["words"]})
@@ -217,12 +222,9 @@ def test_killed_at_any_moment_it_loses_nothing(tmp_path):
             write(store, found, f"old {trial}", dict.fromkeys(part, -1.0))
             write(store, found, f"new {trial}", part)
             other.write([Entry(name, "s", rows(0)) for name in part])
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(store.path)], stdout=subprocess.PIPE)
-        process.stdout.readline()
+        processes.start(str(store.path))
         time.sleep(chance.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        interrupted += process.wait() == -signal.SIGKILL
-        process.stdout.close()
+        interrupted += processes.kill() == -signal.SIGKILL
         again = FeatureStore(store.path)
         assert again["x"].ids() == sorted(wanted)
         assert {name: float(again["x"][name].features[0, 0]) for name in wanted} == wanted

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from forks import forks
 
 from featzoo import FeatureStore
 from featzoo.cache.check import check_store
@@ -109,21 +108,21 @@ def test_damage_stops_it_before_anything_is_deleted(tmp_path):
 def test_killed_at_any_moment_it_loses_nothing(tmp_path):
     """SIGKILL while packing and deleting; after each, every clip is there with its own bytes."""
     program = (
-        "import sys; from featzoo import FeatureStore; from featzoo.cache.pack import pack_store\n"
-        "print('go', flush=True)\n"
-        "store = FeatureStore(sys.argv[1])\nlist(pack_store(store, grace=0)); list(pack_store(store, grace=0))"
+        "from featzoo import FeatureStore; from featzoo.cache.pack import pack_store\n"
+        "def deed(path):\n"
+        "    store = FeatureStore(path)\n"
+        "    list(pack_store(store, grace=0)); list(pack_store(store, grace=0))\n"
     )
     chance = random.Random(3)
     interrupted = 0
-    store, arrays = fill(tmp_path / "f", parts=60, clips=8)
-    for _ in range(10):
-        process = subprocess.Popen([sys.executable, "-c", program, str(store.path)], stdout=subprocess.PIPE)
-        process.stdout.readline()
-        time.sleep(chance.uniform(0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        interrupted += process.wait() == -signal.SIGKILL
-        same(store, arrays)
-        assert list(check_store(FeatureStore(store.path))) == []
+    store, arrays = fill(tmp_path / "f", parts=40, clips=4)
+    with forks(program) as processes:
+        for _ in range(10):
+            processes.start(str(store.path))
+            time.sleep(chance.uniform(0, 0.25))
+            interrupted += processes.kill() == -signal.SIGKILL
+            same(store, arrays)
+            assert list(check_store(FeatureStore(store.path))) == []
     assert interrupted >= 2
     list(pack_store(FeatureStore(store.path), grace=0))
     list(pack_store(FeatureStore(store.path), grace=0))

@@ -9,26 +9,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from featzoo import plugins
+from featzoo.cli import feat
 from featzoo.commands.doctor import _pair
 from featzoo.commands.options import without_network
 from featzoo.weights.catalogue import known
 
 
-def doctor(home, *options):
-    """Its lines, in a process of its own with an empty home."""
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """Its lines, in a separate process with an empty home."""
+    home = tmp_path_factory.mktemp("newcomer")
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    command = [Path(sys.executable).with_name("feat"), "doctor", *map(str, options)]
+    command = [Path(sys.executable).with_name("feat"), "doctor"]
     environment = {**kept, "HOME": str(home)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=home)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    return doctor(tmp_path_factory.mktemp("newcomer"))
 
 
 def test_every_extractor_is_accounted_for(said):
@@ -70,7 +69,9 @@ def test_the_torchvision_to_install_is_of_the_build_of_torch(torch, command):
     assert _pair(torch) == command
 
 
-def test_copied_weights_are_seen(tmp_path, random_bert):
+def test_copied_weights_are_seen(said, tmp_path, monkeypatch, random_bert):
+    assert "  ok bert: text" not in said
+    monkeypatch.setenv("FEATZOO_WEIGHTS", "")  # which the option sets
     shutil.copytree(random_bert, tmp_path / "weights" / "bert-base-uncased")
-    lines = doctor(tmp_path, "--weights", tmp_path / "weights")
-    assert "  ok bert: text" in lines
+    done = CliRunner().invoke(feat, ["doctor", "--weights", str(tmp_path / "weights")])
+    assert "  ok bert: text" in done.output.splitlines()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shlex
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import EXAMPLES, TESTS
+from forks import forks
 
 from featzoo import Clip, FeatureSequence, FeatureStore
 from featzoo.cli import zoo
@@ -86,20 +86,41 @@ def test_a_signal_ends_an_extraction_with_a_sentence_and_without_processes(tmp_p
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def _trained(folder, runs, limit=None):
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+TRAIN = """
+import os, resource
+import accelerate, matplotlib.pyplot, torch, torch.utils.tensorboard
+import featzoo.zoo.runs.run
+from featzoo.cli import zoo
 
-    words = ["train", folder / "mine.toml", "--store", folder / "features", "--runs", runs, "--device", "cpu"]
-    running = start("zoo", *words, stdout=subprocess.PIPE, preexec_fn=limited if limit is not None else None)
-    _, said = running.communicate()
-    return running.returncode, said.splitlines()
+def deed(limit, *words):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    zoo(words)
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    """Train with a limit on the size of files, or none: the exit status, and the lines on stderr."""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+    into, out = os.pipe()
+    with forks(TRAIN, stderr=out, env=environment) as trainings:
+        os.close(out)
+
+        def train(runs, limit):
+            words = ["train", folder / "mine.toml", "--store", folder / "features", "--runs", runs, "--device", "cpu"]
+            status = trainings.run(limit, *map(str, words))
+            return status, os.read(into, 1 << 16).decode().splitlines()
+
+        yield train
+    os.close(into)
 
 
 @pytest.mark.parametrize("limit", [100, 900, 30_000])
-def test_a_training_that_cannot_write_is_a_sentence(folder, tmp_path, limit):
+def test_a_training_that_cannot_write_is_a_sentence(trained, tmp_path, limit):
     """A limit on the size of files fails as a full disk does, at the first file, amid the training and at its end."""
-    status, said = _trained(folder, tmp_path / "runs", limit)
+    status, said = trained(tmp_path / "runs", limit)
     assert status == 1
     assert said[-1].startswith(f"error: cannot write to {tmp_path / 'runs'}")
     assert said[-1].endswith("File too large")
@@ -107,9 +128,9 @@ def test_a_training_that_cannot_write_is_a_sentence(folder, tmp_path, limit):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_folder_of_runs_that_cannot_be_made_is_a_sentence(folder, tmp_path):
+def test_a_folder_of_runs_that_cannot_be_made_is_a_sentence(trained, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    status, said = _trained(folder, tmp_path / "file" / "runs")
+    status, said = trained(tmp_path / "file" / "runs", 0)
     assert status == 1
     assert said[-1].startswith(f"error: cannot write to {tmp_path / 'file' / 'runs'}")
     assert said[-1].endswith("Not a directory")

@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
 
 CLIPS = Path(__file__).parents[2] / "examples" / "clips"
+
+pytestmark = pytest.mark.usefixtures("one_process")
 
 
 def run(*words):

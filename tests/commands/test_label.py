@@ -2,10 +2,13 @@
 
 import wave
 
+import pytest
 from click.testing import CliRunner
 
 from featzoo import FeatureStore
 from featzoo.cli import feat
+
+pytestmark = pytest.mark.usefixtures("one_process")
 
 
 def run(*arguments, status=0):

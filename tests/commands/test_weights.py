@@ -247,13 +247,13 @@ def test_get_refuses_what_nobody_hands_out(home):
 
 
 def test_extract_finds_weights_in_the_folder_given(home, tmp_path, random_bert):
-    """In its workers too; and the weights' place is not in the key."""
+    """In its worker too; and the weights' place is not in the key."""
     (tmp_path / "clips").mkdir()
     for number in range(2):
         write_wav(tmp_path / "clips" / f"c{number}.wav", tone(0.3))
         (tmp_path / "clips" / f"c{number}.txt").write_text("the film was good")
     shutil.copytree(random_bert, tmp_path / "weights" / "bert-base-uncased")
-    given = ("extract", tmp_path / "clips", "-x", "bert", "-o", tmp_path / "f", "-j", 2)
+    given = ("extract", tmp_path / "clips", "-x", "bert", "-o", tmp_path / "f", "-j", 1)
     lacking = run(*given)
     assert lacking.exit_code == 1
     assert "feat weights get bert-base-uncased" in lacking.output

@@ -22,6 +22,7 @@ from featzoo.media.clip import Clip
 from featzoo.media.transcripts import Word
 from featzoo.sequence import FeatureSequence
 
+pytestmark = pytest.mark.usefixtures("one_process")
 TEXT = "1.20 s of sound are missing at 3.00 s ß"
 
 

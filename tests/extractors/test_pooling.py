@@ -15,6 +15,8 @@ from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
 from featzoo.sequence import FeatureSequence
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 HOP = 0.1
 
 

@@ -23,7 +23,7 @@ REQUESTS = {
     "resnet50": ["resnet50[weights=random,count=2]"],
     "cnn": [
         "cnn[model=resnet18,weights=random,count=2,layer=layer3]",
-        "cnn[model=resnet18,weights=random,rate=2,precision=bf16]",
+        "cnn[model=shufflenet_v2_x0_5,weights=random,rate=2,precision=bf16]",
     ],
     "clad-teacher": [],  # tests/zoo/heads/clad/test_head.py, with a trained run
     "clip": ["clip[model={vision}/clip]", "clip[model={vision}/clip,output=hidden,layers=[1,2],rate=3.0]"],

@@ -19,6 +19,7 @@ from featzoo import FeatureStore
 from featzoo.cli import feat, zoo
 from zoo.conftest import sets_for
 
+pytestmark = pytest.mark.usefixtures("one_process")
 COUNTS = {"train": 8, "valid": 4, "test": 4}
 ENGLISH = ["the", "film", "was", "so", "good", "and", "not", "bad"]
 CHINESE = list("我不想嫁给李茶很好看")
@@ -76,12 +77,12 @@ def mmsa_pickle(path, name):
 
 
 @pytest.fixture(scope="module", params=FILES)
-def imported(request, tmp_path_factory, random_bert, tiny_bert):
+def imported(request, tmp_path_factory, random_bert, tiny_bert, one_process):
     """A store with what is in a pickle, and its texts as token ids and through an encoder."""
     folder = tmp_path_factory.mktemp("mmsa")
     said = command(feat, "import", "mmsa", mmsa_pickle(folder / "x.pkl", request.param), "-o", folder / "s")
     assert "clips: 16 (8 train, 4 valid, 4 test)" in said
-    if request.param == "mosi":  # once: it starts a process
+    if request.param == "mosi":
         texts = f"bert.ids[model={random_bert}],bert[model={random_bert}]"
         command(feat, "extract", "-o", folder / "s", "-x", texts, "-j", 1)
     else:

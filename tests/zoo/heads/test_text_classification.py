@@ -27,6 +27,7 @@ from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.frozen_features import for_stage
 
+pytestmark = pytest.mark.usefixtures("one_process")
 CLS, SEP = 2, 3
 CPU = torch.device("cpu")
 
@@ -276,7 +277,7 @@ COLUMNS = ("openness", "conscientiousness", "extraversion", "agreeableness", "ne
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, random_bert):
+def trained(tmp_path_factory, random_bert, one_process):
     """A store of texts, some longer than the encoder reads, whose labels hang on a word; a run on it."""
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("answers")

@@ -16,11 +16,12 @@ from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.run import train_recipe
 
+pytestmark = pytest.mark.usefixtures("one_process")
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "emotional_stability")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, random_bert):
+def trained(tmp_path_factory, random_bert, one_process):
     """A store of texts whose traits depend on a word, and a run on it."""
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("traits")

@@ -25,6 +25,7 @@ from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.run import train_recipe
 
+pytestmark = pytest.mark.usefixtures("one_process")
 CLIPS = Path(__file__).parents[3] / "examples" / "clips"
 IN_OPEN, IN_NONBLOCK, IN_ISDIR = 0x20, 0x800, 0x40000000
 
@@ -50,7 +51,7 @@ def counted_opens(folder):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, random_bert):
+def trained(tmp_path_factory, random_bert, one_process):
     """A run on the example clips whose features can be extracted again."""
     folder = tmp_path_factory.mktemp("folder")
     requests = [f"bert.ids[model={random_bert}]", f"bert[model={random_bert}]", "motion-energy", "egemaps"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forks import forks
 
 from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.weights.imports import transformers_module
@@ -58,12 +59,6 @@ def launch(*command):
     return subprocess.CompletedProcess(started, process.returncode, out, err)
 
 
-def train(folder, store, trainings, dies_in_epoch=0):
-    script = folder / "train.py"
-    script.write_text(TRAIN)
-    return launch(str(script), json.dumps([str(store), str(folder), trainings, dies_in_epoch]))
-
-
 def log(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
@@ -85,50 +80,120 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(store, tmp_path_factory):
-    """The folder of two uninterrupted trainings by two processes."""
+def trained(store, tmp_path_factory):
+    """The folder of three trainings by two processes, of which the third was killed in its third epoch."""
     folder = tmp_path_factory.mktemp("two")
-    done = train(folder, store, {"still": STILL, "whole": CHANGES})
-    assert done.returncode == 0, done.stderr
+    (folder / "train.py").write_text(TRAIN)
+    trainings = {"still": STILL, "whole": CHANGES, "killed": CHANGES}
+    done = launch(str(folder / "train.py"), json.dumps([str(store), str(folder), trainings, 3 + 4 + 3]))
+    assert done.returncode == 1
+    assert "Signal 9" in done.stderr
     return folder
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(whole, store, tmp_path):
+def test_two_processes_train_as_one_does(trained, store, tmp_path):
     """The same batches, each shared out. Gradients are then sums in another order: Adam, whose steps do not shrink with
     the gradient, turns differences of 1e-7 into some 1e-4 of the weights' steps within 9 steps."""
     alone = train_recipe("psa-mf", store, tmp_path, STILL, "cpu")
-    two = json.loads((whole / "still" / "metrics.json").read_text())
+    two = json.loads((trained / "still" / "metrics.json").read_text())
     assert two["splits"]["test"]["head"]["mae"] == pytest.approx(alone.metrics["test"]["mae"], rel=1e-4)
     assert two["best_epoch"] == alone.best_epoch
-    ours, theirs = log(whole / "still"), log(alone.path)
+    ours, theirs = log(trained / "still"), log(alone.path)
     assert len(ours) == len(theirs) == 3
     for one, other in zip(ours, theirs, strict=True):
         assert one["losses"] == pytest.approx(other["losses"], rel=1e-4)
         assert one["dev_mae"] == pytest.approx(other["dev_mae"], rel=1e-4)
 
 
-def test_there_is_one_run(whole):
-    assert sorted(path.name for path in whole.iterdir()) == ["still", "train.py", "whole"]
-    assert not [path.name for path in (whole / "whole").iterdir() if "resume" in path.name]
-    assert [epoch["epoch"] for epoch in log(whole / "whole")] == [1, 2, 3, 4]
-    assert json.loads((whole / "whole" / "environment.json").read_text())["processes"] == 2
+@pytest.mark.slow
+def test_there_is_one_run(trained):
+    assert sorted(path.name for path in trained.iterdir()) == ["killed", "still", "train.py", "whole"]
+    assert not [path.name for path in (trained / "whole").iterdir() if "resume" in path.name]
+    assert [epoch["epoch"] for epoch in log(trained / "whole")] == [1, 2, 3, 4]
+    assert json.loads((trained / "whole" / "environment.json").read_text())["processes"] == 2
 
 
-def test_a_killed_process_ends_the_training_and_two_go_on_with_it(whole, store, tmp_path):
+@pytest.mark.slow
+def test_a_killed_process_ends_the_training_and_two_go_on_with_it(trained):
     """Dropout in the head is drawn by each process for itself: its state is part of what is kept."""
-    done = train(tmp_path, store, {"whole": CHANGES}, dies_in_epoch=3)
-    assert done.returncode == 1
-    assert "Signal 9" in done.stderr
-    run = tmp_path / "whole"
+    run = trained / "killed"
     assert not (run / "metrics.json").exists()
     with pytest.raises(FeatzooError, match="is of a training by 2 processes, not 1: go on with 2"):
         resume_run(run, "cpu")
     done = launch(str(Path(sys.executable).with_name("zoo")), "train", "--resume", str(run), "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run: ") == 1
-    assert log(run) == log(whole / "whole")
-    assert (run / "predictions.csv").read_bytes() == (whole / "whole" / "predictions.csv").read_bytes()
+    assert log(run) == log(trained / "whole")
+    assert (run / "predictions.csv").read_bytes() == (trained / "whole" / "predictions.csv").read_bytes()
+
+
+# The same without torchrun, which needs three imports of torch a time: forks of one process.
+FORKED = """
+import os, signal, socket
+from pathlib import Path
+import matplotlib.pyplot, torch, torch.utils.tensorboard
+from featzoo.weights.imports import transformers_module
+from featzoo.zoo.training import loop
+from featzoo.zoo.runs.run import resume_run, train_recipe
+
+transformers_module().BertModel
+
+def rank(number, port, work):
+    torch.set_num_threads(1)
+    os.environ.update(RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
+                      MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    try:
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+def deed(store, folder, changes, dies_in_epoch):
+    whole, count = loop.one_epoch, 0
+    def one_epoch(*arguments):
+        nonlocal count
+        count += 1
+        if count == dies_in_epoch and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments)
+    loop.one_epoch = one_epoch
+    def work():
+        if changes is None:
+            resume_run(Path(folder), "cpu")
+        else:
+            train_recipe("psa-mf", Path(store), Path(folder).parent, changes, "cpu", folder=Path(folder).name)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ranks = []
+    for number in range(2):
+        ranks.append(os.fork())
+        if ranks[-1] == 0:
+            rank(number, port, work)
+    ended, status = os.wait()
+    if status:
+        (other,) = {*ranks} - {ended}
+        os.kill(other, signal.SIGTERM)
+    os.wait()
+    os._exit(bool(status))
+"""
+
+
+def test_two_processes_make_one_run_and_go_on_with_one_that_was_killed(store, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    with forks(FORKED) as trainings:
+        assert trainings.run(str(store), str(whole), CHANGES, 0) == 0
+        assert trainings.run(str(store), str(killed), CHANGES, 3) == 1
+        assert not (killed / "metrics.json").exists()
+        with pytest.raises(FeatzooError, match="is of a training by 2 processes, not 1: go on with 2"):
+            resume_run(killed, "cpu")
+        assert trainings.run(str(store), str(killed), None, 0) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+    assert not [path.name for path in whole.iterdir() if "resume" in path.name]
+    assert json.loads((whole / "environment.json").read_text())["processes"] == 2
+    assert [epoch["epoch"] for epoch in log(whole)] == [1, 2, 3, 4]
+    assert log(killed) == log(whole)
+    assert (killed / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
 
 
 def test_several_trainings_do_not_share_processes(store, tmp_path, monkeypatch):

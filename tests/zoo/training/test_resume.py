@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
+from forks import forks
 
 from featzoo.errors import FeatzooError, TrainingStopped
 from featzoo.zoo.runs.run import resume_run, train_recipe
@@ -23,12 +22,14 @@ SLOW = SMALL | {
 
 # Dies for good while its third epoch is under way.
 KILLED = """
-import os, signal, sys, json
-import torch
+import os, signal
+import matplotlib.pyplot, torch, torch.utils.tensorboard
 from pathlib import Path
+from featzoo.weights.imports import transformers_module
 from featzoo.zoo.training import loop
 from featzoo.zoo.runs.run import train_recipe
 
+transformers_module().BertModel
 torch.set_num_threads(1)
 whole, count = loop.one_epoch, 0
 def dies(*arguments):
@@ -38,8 +39,9 @@ def dies(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*arguments)
 loop.one_epoch = dies
-store, runs, changes = sys.argv[1:]
-train_recipe("psa-mf", Path(store), Path(runs), json.loads(changes), "cpu", folder="killed")
+
+def deed(store, runs, changes):
+    train_recipe("psa-mf", Path(store), Path(runs), changes, "cpu", folder="killed")
 """
 
 
@@ -57,10 +59,14 @@ def uninterrupted(small_store, tmp_path_factory):
     return train_recipe("psa-mf", small_store, tmp_path_factory.mktemp("whole"), SLOW, "cpu")
 
 
-def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, tmp_path):
-    command = [sys.executable, "-c", KILLED, str(small_store), str(tmp_path), json.dumps(SLOW)]
-    done = subprocess.run(command, capture_output=True, timeout=280, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+@pytest.fixture(scope="module")
+def trainings():
+    with forks(KILLED) as processes:
+        yield processes
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, trainings, tmp_path):
+    assert trainings.run(str(small_store), str(tmp_path), SLOW) == -signal.SIGKILL
     run = tmp_path / "killed"
     assert (run / "resume.pt").is_file()
     assert not (run / "metrics.json").exists()
@@ -79,10 +85,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(small_store, uninterrupted, tmp
         resume_run(run, "cpu")
 
 
-def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, tmp_path):
+def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, trainings, tmp_path):
     changes = SLOW | {"training.checkpoint_seconds": 1000}
-    command = [sys.executable, "-c", KILLED, str(small_store), str(tmp_path), json.dumps(changes)]
-    assert subprocess.run(command, capture_output=True, timeout=280, check=False).returncode == -signal.SIGKILL
+    assert trainings.run(str(small_store), str(tmp_path), changes) == -signal.SIGKILL
     run = tmp_path / "killed"
     assert not (run / "resume.pt").exists()
     assert resume_run(run, "cpu").metrics == uninterrupted.metrics

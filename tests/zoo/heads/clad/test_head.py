@@ -30,6 +30,7 @@ from featzoo.zoo.runs.folder import load_head
 from featzoo.zoo.runs.predict import predict
 from featzoo.zoo.runs.run import train_recipe
 
+pytestmark = pytest.mark.usefixtures("one_process")
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
 BINS, WIDTH = 8, 16
 LENGTHS = (9, 4, 7, 2)  # tokens; the last text has none but special ones
@@ -312,7 +313,7 @@ def texts(counts=(24, 12, 8)):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory, random_bert):
+def world(tmp_path_factory, random_bert, one_process):
     """A store of parallel texts, a teacher's run on the English ones, its outputs but of three, a student's run."""
     folder = tmp_path_factory.mktemp("adam")
     clips = texts()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
-from joblib.externals.loky import get_reusable_executor
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat, zoo
@@ -16,6 +15,7 @@ from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.runs.trait_plots import trait_distributions
 
+pytestmark = pytest.mark.usefixtures("one_process")
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "emotional_stability")
 SMALL = [
     "training.epochs=1", "training.stages={}", "options.backbone=resnet10", "options.hidden=8", "options.fused=8",
@@ -35,9 +35,6 @@ def small_glove(tmp_path, monkeypatch):
     rows = (f"{word} {' '.join(f'{x:.3f}' for x in rng.normal(size=4))}\n" for word in WORDS)
     (folder / "glove.6B.300d.txt").write_text("".join(rows))
     monkeypatch.setenv("FEATZOO_WEIGHTS", str(folder))
-    get_reusable_executor().shutdown(wait=True)  # workers of another test do not know the variable
-    yield
-    get_reusable_executor().shutdown(wait=True)
 
 
 def train(tmp_path, media):
