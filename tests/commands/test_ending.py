@@ -139,7 +139,7 @@ def test_a_folder_of_runs_that_cannot_be_made_is_a_sentence(trained, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_training_prints_the_command_that_resumes_it(folder, tmp_path, monkeypatch, number):
     """The printed command is run as it is; it gives what an uninterrupted training gives."""
-    whole, started = loop._one_epoch, []
+    whole, started = loop.one_epoch, []
 
     def epoch(*arguments):
         started.append(1)
@@ -152,7 +152,7 @@ def test_a_stopped_training_prints_the_command_that_resumes_it(folder, tmp_path,
 
     words = ["train", folder / "mine.toml", "--store", folder / "features", "--device", "cpu", "--runs"]
     assert run(*words, tmp_path / "whole").exit_code == 0
-    monkeypatch.setattr(loop, "_one_epoch", epoch)
+    monkeypatch.setattr(loop, "one_epoch", epoch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = run(*words, tmp_path / "with space", "--set", "training.checkpoint_seconds=1000")
     signal.signal(signal.SIGINT, before)

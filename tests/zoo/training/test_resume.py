@@ -97,7 +97,7 @@ def test_without_a_kept_state_it_starts_over(small_store, uninterrupted, trainin
 @pytest.fixture
 def signals_in_the_third_epoch(monkeypatch):
     """Sends these signals to this process amid the third epoch of the next training."""
-    whole, count, sent = loop._one_epoch, 0, []
+    whole, count, sent = loop.one_epoch, 0, []
 
     def epoch(*arguments):
         nonlocal count
@@ -106,7 +106,7 @@ def signals_in_the_third_epoch(monkeypatch):
             os.kill(os.getpid(), number)
         return whole(*arguments)
 
-    monkeypatch.setattr(loop, "_one_epoch", epoch)
+    monkeypatch.setattr(loop, "one_epoch", epoch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background ignores it
     yield sent
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
