@@ -154,11 +154,12 @@ class FeatureSet:
         return self._sequence(self.index.path(place.shard), self.index.header(place.shard), place.number, clip_id)
 
     def _sequence(self, shard: Path, layout: Layout, number: int, clip_id: str) -> FeatureSequence:
-        held = _mapped(shard, layout)
-        if (not held.verified[number] or self.store.verify == "always") and self.store.verify != "never":
-            held.verify(number, clip_id, "" if layout.places.checks else self.index.digest(shard.name, number))
-        first, last = layout.offsets[number : number + 2].tolist()
-        return FeatureSequence.stored(held.features[first:last], held.intervals[first:last], layout.names)
+        held, verify = _mapped(shard, layout), self.store.verify
+        if verify == "never" or (verify == "first" and held.verified[number]):
+            rows = held.rows(number)
+        else:
+            rows = held.verify(number, clip_id, "" if layout.places.checks else self.index.digest(shard.name, number))
+        return FeatureSequence.stored(*rows, layout.names)
 
     def array(self, clip_id: str) -> Array:
         """Only a clip's features: (T, ..., D), memory-mapped.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,16 @@ import numpy as np
 import xxhash
 
 from featzoo.cache.admit import admit, check_offsets, column, number_of, opened, text_of, texts
+from featzoo.cache.mapping import mapped
 from featzoo.cache.shard import (
     FORMAT,
     READABLE,
+    Check,
     Header,
-    Identity,
     Layout,
     Places,
     VanishedShard,
-    clip_check,
     clip_digest,
-    joined,
     newer,
 )
 from featzoo.errors import DamagedShard
@@ -140,7 +140,7 @@ def notes_of(header: Header, number: int) -> dict[str, str]:
 
 
 class Mapped:
-    """A memory-mapped shard: read-only views of the file, nothing is copied.
+    """A memory-mapped shard: read-only views of the file, which stays closed; nothing is copied.
 
     Attributes:
         features: (sum T, ..., D).
@@ -153,11 +153,11 @@ class Mapped:
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        self._path, self._layout = path, layout
+        self._path, self._layout, self._edges = path, layout, layout.offsets.item
         self.verified = bytearray(len(layout.offsets) - 1)
         places, count, rows = layout.places, len(self.verified), int(layout.offsets[-1])
         try:
-            memory = np.memmap(path, dtype=np.uint8, mode="r")
+            memory = mapped(path)
 
             def view(shape: tuple[int, ...], dtype: str, place: int) -> Array:
                 empty = 0 in shape
@@ -166,7 +166,8 @@ class Mapped:
             self.features = view((rows, *layout.tail), layout.dtype, places.features)
             self.intervals = view((rows, 2), "<f8", places.intervals)
             if places.checks:
-                self._names = joined(layout.names)
+                self._bytes, self._width = memory.data, self.features.itemsize * math.prod(layout.tail)
+                self._check = Check(np.dtype(layout.dtype), layout.tail, layout.names)
                 self._checks = view((count,), "<u8", places.checks)
                 self._sources = view((count,), "S64", places.sources)
                 noted = view((places.notes_count,), "<i8", places.noted).tolist()
@@ -179,11 +180,19 @@ class Mapped:
 
     def rows(self, number: int) -> tuple[Array, Array]:
         """Features and intervals of one clip."""
-        first, last = self._layout.offsets[number : number + 2].tolist()
+        first, last = self._edges(number), self._edges(number + 1)
         return self.features[first:last], self.intervals[first:last]
 
-    def verify(self, number: int, clip_id: str, digest: str) -> None:
-        """Compare one clip with its checksum.
+    def _bytes_of(self, number: int) -> tuple[memoryview, memoryview]:
+        """The bytes of `rows`; faster than their buffers, for which NumPy describes shape and type anew each time."""
+        first, last, places, width = self._edges(number), self._edges(number + 1), self._layout.places, self._width
+        return (
+            self._bytes[places.features + first * width : places.features + last * width],
+            self._bytes[places.intervals + first * 16 : places.intervals + last * 16],
+        )
+
+    def verify(self, number: int, clip_id: str, digest: str) -> tuple[Array, Array]:
+        """Features and intervals of one clip, compared with its checksum.
 
         Args:
             number: The clip's number in the shard.
@@ -195,13 +204,14 @@ class Mapped:
         """
         features, intervals = self.rows(number)
         if self._layout.places.checks:
-            identity = Identity(clip_id.encode(), self._sources.item(number), self._notes.get(number, b""), self._names)
-            same = clip_check(features, intervals, identity) == self._checks.item(number)
+            identity = (clip_id.encode(), self._sources.item(number), self._notes.get(number, b""))
+            same = self._check.of(len(features), identity, *self._bytes_of(number)) == self._checks.item(number)
         else:
             same = clip_digest(features, intervals) == digest
         if not same:
             raise DamagedShard(f"{self._path}: the bytes of '{clip_id}' differ from those that were written")
         self.verified[number] = 1
+        return features, intervals
 
 
 def damage_of(path: Path, header: Header) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from featzoo.cache.shard import FORMAT, Entry, Identity, check_id, clip_check, clip_digest, joined
+from featzoo.cache.shard import FORMAT, Check, Entry, check_id, clip_digest
 from featzoo.cache.shard_reader import TABLES, damage_of, read_header, tables_check
 from featzoo.durable import replacing, write_new
 from featzoo.errors import StoreError
@@ -114,10 +114,10 @@ def fixed(strings: Sequence[str]) -> Array:
 
 def _checks(entries: Sequence[Entry], rows: tuple[Array, Array, Array], notes: dict[int, str]) -> Array:
     features, intervals, offsets = rows
-    names = joined(entries[0].sequence.names)
+    check = Check(features.dtype, features.shape[1:], entries[0].sequence.names)
     checks = []
     for number, entry in enumerate(entries):
-        span = slice(*offsets[number : number + 2].tolist())
-        identity = Identity(entry.clip_id.encode(), entry.source.encode(), notes.get(number, "").encode(), names)
-        checks.append(clip_check(features[span], intervals[span], identity))
+        first, last = offsets[number : number + 2].tolist()
+        identity = (entry.clip_id.encode(), entry.source.encode(), notes.get(number, "").encode())
+        checks.append(check.of(last - first, identity, features[first:last].data, intervals[first:last].data))
     return np.array(checks, "<u8")
