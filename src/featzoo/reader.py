@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Store:
         declared = _document(self.path / "STORE.json")
         if declared["format"] not in FORMATS:
             raise ValueError(f"{self.path} has format {declared['format']}; this reader supports {FORMATS}")
+        self._keys: dict[str, str] = {}
         self._places: dict[str, dict[str, tuple[Path, int]]] = {}
 
     def sets(self) -> list[str]:
@@ -51,10 +53,12 @@ class Store:
         Raises:
             KeyError: If no set or more than one has this name.
         """
-        found = [key for key in self.sets() if name in (key, key.rsplit("-", 1)[0])]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} sets are called '{name}': {found or self.sets()}")
-        return found[0]
+        if name not in self._keys:
+            found = [key for key in self.sets() if name in (key, key.rsplit("-", 1)[0])]
+            if len(found) != 1:
+                raise KeyError(f"{len(found)} sets are called '{name}': {found or self.sets()}")
+            self._keys[name] = found[0]
+        return self._keys[name]
 
     def describe(self, name: str) -> dict[str, Any]:
         """A set's name, digest, spec and provenance."""
@@ -80,21 +84,7 @@ class Store:
         if clip not in index:
             raise KeyError(f"no '{clip}' in {key}")
         place, number = index[clip]
-        with h5py.File(place, "r", locking=False) as file:
-            first, last = (int(value) for value in file["offsets"][number : number + 2])
-            names = _texts(file["names"])
-            intervals = file["intervals"][first:last]
-            features, start = file["features"], file["features"].id.get_offset()
-            kind, tail = features.dtype, features.shape[1:]
-            shape = (last - first, *tail)
-            if first == last:
-                values = np.empty(shape, kind)
-            else:
-                size = int(np.prod(tail)) * kind.itemsize
-                values = np.memmap(place, kind, "r", offset=start + first * size, shape=shape)
-            if not _intact(file, number, values, intervals, names, clip):
-                raise ValueError(f"{place}: the bytes of '{clip}' differ from those that were written")
-        return values, intervals, names
+        return _shard(place).read(number, clip)
 
     def _index(self, key: str) -> dict[str, tuple[Path, int]]:
         """Clip id to its newest shard and its number in it; read once."""
@@ -137,14 +127,44 @@ def _texts(dataset: Any) -> list[str]:
     return [value.decode() for value in dataset[:].tolist()]
 
 
-def _intact(file: Any, number: int, features: Any, intervals: Any, names: list[str], clip: str) -> bool:
-    """Whether a clip matches its checksum; docs/reference/store-format.md defines it."""
-    shape = f"{features.dtype.str}{features.shape}"
-    if "checks" not in file or xxhash is None:
-        whole = hashlib.sha256(shape.encode() + features.tobytes() + intervals.tobytes()).hexdigest()
-        return bool(whole == file["digests"][number].decode())
-    noted = file["noted"][:].tolist() if "noted" in file else []
-    notes = file["notes"][noted.index(number)].decode() if number in noted else ""
-    head = "\0".join((shape, clip, file["sources"][number].decode(), notes, *names))
-    check = xxhash.xxh3_64_intdigest(head.encode() + features.tobytes() + intervals.tobytes())
-    return check == int(file["checks"][number])
+class _Shard:
+    """The tables of one shard, and its rows mapped from the file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, memory = place, np.memmap(place, np.uint8, "r")
+        with h5py.File(place, "r", locking=False) as file:
+            self.features, self.intervals = _rows(file["features"], memory), _rows(file["intervals"], memory)
+            self.offsets, self.names = file["offsets"][:].tolist(), _texts(file["names"])
+            self.digests, self.sources = _texts(file["digests"]), _texts(file["sources"])
+            self.checks = file["checks"][:].tolist() if "checks" in file and xxhash is not None else None
+            noted = file["noted"][:].tolist() if "noted" in file else []
+            self.notes = dict(zip(noted, _texts(file["notes"]), strict=True)) if noted else {}
+
+    def read(self, number: int, clip: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
+        """One clip, compared with its checksum; docs/reference/store-format.md defines it."""
+        first, last = self.offsets[number : number + 2]
+        features, intervals = self.features[first:last], self.intervals[first:last]
+        shape = f"{features.dtype.str}{features.shape}"
+        if self.checks is None:
+            whole = hashlib.sha256(shape.encode() + features.tobytes() + intervals.tobytes()).hexdigest()
+            intact = whole == self.digests[number]
+        else:
+            head = "\0".join((shape, clip, self.sources[number], self.notes.get(number, ""), *self.names))
+            check = xxhash.xxh3_64(head.encode())
+            check.update(features.data)
+            check.update(intervals.data)
+            intact = check.intdigest() == self.checks[number]
+        if not intact:
+            raise ValueError(f"{self.place}: the bytes of '{clip}' differ from those that were written")
+        return features, intervals, list(self.names)
+
+
+def _rows(dataset: Any, memory: Any) -> np.ndarray[Any, Any]:
+    """A dataset, as a view of the mapped file."""
+    if dataset.size and dataset.id.get_offset() is None:
+        raise ValueError(f"{dataset.file.filename}: {dataset.name} is not stored in one piece")
+    return np.ndarray(dataset.shape, dataset.dtype, memory, dataset.id.get_offset() or 0)
+
+
+# Shards that stay mapped: each takes a file descriptor.
+_shard = lru_cache(maxsize=64)(_Shard)
