@@ -56,21 +56,37 @@ def pack_store(store: FeatureStore, grace: float = GRACE_SECONDS, fewest: int = 
         StoreError: If a shard is damaged (repair the store first) or the store cannot be written.
     """
     for found in store.sets():
-        try:
-            merged, into = _merge(found, fewest)
-        except VanishedShard:
-            merged, into = 0, 0  # another process is packing this set
-        deleted = sweep(found, grace)
-        if merged or deleted:
-            found.index.refresh()
-            yield Packed(found.key, merged, into, deleted)
+        done = pack_set(found, grace, fewest)
+        if done.merged or done.deleted:
+            yield done
 
 
-def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
+def pack_set(found: FeatureSet, grace: float = GRACE_SECONDS, fewest: int = 2, gradual: bool = False) -> Packed:
+    """Pack one set; see `pack_store`.
+
+    Args:
+        found: A feature set.
+        grace: Seconds for which merged shards stay.
+        fewest: A set with fewer unmerged shards is not changed.
+        gradual: Leave out shards that are larger than all smaller ones together. A run that packs again and again
+            then rewrites each clip a few times, not every time.
+    """
+    try:
+        merged, into = _merge(found, fewest, gradual)
+    except VanishedShard:
+        merged, into = 0, 0  # another process is packing this set
+    deleted = sweep(found, grace)
+    if merged or deleted:
+        found.index.refresh()
+    return Packed(found.key, merged, into, deleted)
+
+
+def _merge(found: FeatureSet, fewest: int, gradual: bool) -> tuple[int, int]:
     found.index.refresh()
     done = merged_shards(found)
-    small = {name: found.index.path(name) for name in _small(found, done)}
-    if len(small) < fewest:
+    sizes = dict(_small(found, done))
+    small = {name: found.index.path(name) for name in (_of_like_size(sizes) if gradual else sizes)}
+    if len(sizes) < fewest or not small:
         return 0, 0
     problems = {found.index.path(name): reason for name, reason in found.index.bad.items()}
     problems |= {place: check_shard(place, found) for place in small.values()}
@@ -97,11 +113,24 @@ def _merge(found: FeatureSet, fewest: int) -> tuple[int, int]:
     return len(small), written
 
 
-def _small(found: FeatureSet, done: Mapping[str, float]) -> Iterator[str]:
+def _small(found: FeatureSet, done: Mapping[str, float]) -> Iterator[tuple[str, int]]:
+    """The shards that may be merged, with their bytes."""
     for name in found.index.shards():
         with suppress(FileNotFoundError):  # another process has just packed it
-            if name not in done and found.index.path(name).stat().st_size < PACKED_BYTES:
-                yield name
+            size = found.index.path(name).stat().st_size
+            if name not in done and size < PACKED_BYTES:
+                yield name, size
+
+
+def _of_like_size(sizes: Mapping[str, int]) -> list[str]:
+    """The shards without those that are larger than all smaller ones together."""
+    rest = sum(sizes.values())
+    descending = sorted(sizes, key=lambda name: sizes[name], reverse=True)
+    for number, name in enumerate(descending):
+        rest -= sizes[name]
+        if sizes[name] <= rest:
+            return descending[number:]
+    return []
 
 
 def _superseded(found: FeatureSet, entry: Entry, place: tuple[str, int], done: Mapping[str, float]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE, TRUST
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import InvalidOption, StoreError
@@ -25,6 +25,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB
 @click.argument("sources", nargs=-1, type=FOLDER)
 @click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
 @click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
+@TRUST
 @click.option("--clips", "pattern", metavar="PATTERN", help="Extract only clips whose ids match, such as '*/en'.")
 @ENCODING
 @STORE
@@ -72,9 +73,10 @@ def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **giv
         raise click.UsageError("give -x or --for, not both")
     if given["recipe"] and given["precision"] not in ("auto", "fp32"):
         raise click.UsageError("a recipe names its features, with their precision: give --precision with -x")
-    names = ("sources", "extractors", "recipe", "pattern", "rank", "world", "encoding", "precision")
+    names = ("sources", "extractors", "recipe", "pattern", "rank", "world", "encoding", "precision", "trust")
     chosen = {name: given.pop(name) for name in names}
-    options = ExtractOptions(memory=memory_bytes(memory) if memory else None, **given)
+    size = memory_bytes(memory) if memory else None
+    options = ExtractOptions(memory=size, pack=chosen["world"] is None, **given)
     if run(Selection(**chosen), store, options, dry_run=dry_run, verbose=verbose):
         raise SystemExit(1)
 

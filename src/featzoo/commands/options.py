@@ -57,7 +57,7 @@ ENCODING = click.option(
     "--encoding", help="Encoding of transcripts and tables that are not UTF-8, such as gbk or cp1252."
 )
 TRUST = click.option(
-    "--trust", is_flag=True, help="Import the classes (module:Class) that RUN names; they are remembered as trusted."
+    "--trust", is_flag=True, help="Import the classes (module:Class) that a run names; they are remembered as trusted."
 )
 MEDIA = click.option("--media", type=FOLDER, metavar="DIR", help="Link the clips to the media files below DIR.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
@@ -130,7 +130,8 @@ class Commands(click.Group):
 def _hint(error: FeatzooError) -> str:
     """The command line to type for errors of some kinds; empty for others."""
     if isinstance(error, UntrustedRun):
-        return "If you trust the run: add --trust to zoo predict, zoo evaluate or zoo train --resume, once"
+        where = "zoo predict, zoo evaluate, zoo train --resume or feat extract --for"
+        return f"If you trust the run: add --trust to {where}, once"
     return without_network(error.models) if isinstance(error, MissingWeights) else ""
 
 

@@ -42,6 +42,7 @@ class Selection:
         rank: Number of this process's share of the clips, from 0.
         world: Number of shares.
         precision: auto, fp32, bf16 or fp16; see `extractors.precision.with_precision`.
+        trust: Whether the run may import classes that its user has not trained with.
         encoding: Encoding of transcripts and tables that do not say theirs; detected if None.
     """
 
@@ -54,6 +55,7 @@ class Selection:
     world: int | None = None
     encoding: str | None = None
     precision: str = "auto"
+    trust: bool = False
 
 
 def select_clips(selection: Selection, path: Path) -> list[Clip]:
@@ -148,7 +150,7 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
             chosen[extractor.key] = extractor
         return with_precision(list(chosen.values()), selection.precision)
     if selection.recipe:
-        return _for_recipe(selection.recipe, path, clips, selection.changes)
+        return _for_recipe(selection, path, clips)
     extractors, left_out = runnable(usual_extractors(), clips)
     for reason, names in left_out.items():
         short = reason.partition("\n")[0]
@@ -158,16 +160,18 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
     return with_precision(extractors, selection.precision)
 
 
-def _for_recipe(name: str, path: Path, clips: Sequence[Clip], changes: Mapping[str, Any]) -> list[Extractor]:
+def _for_recipe(selection: Selection, path: Path, clips: Sequence[Clip]) -> list[Extractor]:
     """The extractors that each input of a recipe or run still needs."""
     from featzoo.zoo.recipe import find_recipe
     from featzoo.zoo.runs.folder import FEATURES, RunFolder
 
+    name = selection.recipe or ""
     if (Path(name) / FEATURES).is_file():
-        return list({x.key: x for x in RunFolder.open(Path(name)).extractors().values() if x}.values())
+        run = RunFolder.open(Path(name), selection.trust)
+        return list({x.key: x for x in run.extractors().values() if x}.values())
     store = FeatureStore(path) if (path / "STORE.json").is_file() else None
     chosen: dict[str, Extractor] = {}
-    for role, wanted in find_recipe(name, changes).inputs.items():
+    for role, wanted in find_recipe(name, selection.changes).inputs.items():
         extractor = _for_role(name, role, wanted.features, store, clips) if wanted.features else None
         if extractor is not None:
             chosen[extractor.key] = extractor

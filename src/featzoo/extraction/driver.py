@@ -22,6 +22,7 @@ from featzoo.cache.store import FeatureStore
 from featzoo.devices import choose_devices
 from featzoo.extraction.engines import Engine, make_engine
 from featzoo.extraction.options import ExtractOptions
+from featzoo.extraction.packing import packing
 from featzoo.extraction.plan import Plan, make_plan
 from featzoo.extraction.rounds import run_rounds
 from featzoo.extraction.watchdog import memory_taken
@@ -73,7 +74,7 @@ def extract_all(
         extractors: The extractors to run.
         clips: The clips to extract.
         on_outcome: Called for each clip of each set as soon as its outcome is known.
-        options: The fields of `ExtractOptions`: jobs, device, retry, timeout, memory, backend, scheduler.
+        options: The fields of `ExtractOptions`: jobs, device, retry, timeout, memory, backend, scheduler, pack.
 
     Returns:
         A report of every clip of every set.
@@ -151,7 +152,8 @@ def _compute(
     )  # fmt: skip
     engine, setup = _engine(setup, options)
     try:
-        yield from run_rounds(engine, setup, jobs, sets)
+        receipts = run_rounds(engine, setup, jobs, sets)
+        yield from packing(receipts, sets) if options.pack else receipts
     finally:
         shutil.rmtree(setup.scratch, ignore_errors=True)
         for feature_set in sets.values():

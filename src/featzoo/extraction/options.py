@@ -20,6 +20,7 @@ class ExtractOptions:
         max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         backend: Where workers run: `loky` (this machine), `dask` or `ray`.
         scheduler: Address of the Dask scheduler or the Ray cluster.
+        pack: Whether to merge shards while the run goes on; False where several runs share the clips (`--world`).
 
     Raises:
         InvalidOption: If there is no device of that name.
@@ -33,6 +34,7 @@ class ExtractOptions:
     max_damage: float = 0.1
     backend: str = "loky"
     scheduler: str | None = None
+    pack: bool = True
 
     def __post_init__(self) -> None:
         parse_device(self.device)  # also where no extractor runs a model
