@@ -16,11 +16,11 @@
   store is made once and kept in the temporary folder.)
 - Alignment: 50 videos of 100 words, 74 columns at 100 Hz and 35 at 30 Hz, read from a store, against mmsdk's align on
   arrays in memory, if mmsdk can be imported (see benchmarks/alignment.py).
-- Engines: benchmarks/engines.py, run at the end.
+- A million clips: benchmarks/large_store.py, and engines: benchmarks/engines.py, run at the end.
 
 Exit status 1 if a target is missed or could not be measured.
 
-    python benchmarks/store.py [--clips 2199] [--only reads,verification,batches,opening,alignment,engines]
+    python benchmarks/store.py [--clips 2199] [--only reads,verification,batches,opening,large,alignment,engines]
 """
 
 from __future__ import annotations
@@ -253,20 +253,16 @@ def opening() -> None:
     figures.verdict("the same, MB resident", mb, 200, f"{found['bare']:.0f} of them Python, NumPy and h5py", True)
 
 
-def engines() -> None:
-    """The figures of the job engines, from their own script."""
-    script = Path(__file__).with_name("engines.py")
-    if not script.is_file():
-        print("----  engines: not measured (no benchmarks/engines.py)")
-        return
-    if subprocess.run([sys.executable, str(script)]).returncode:
-        figures.missed.append("engines")
+def other(name: str) -> None:
+    """Figures from a script of their own."""
+    if subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))]).returncode:
+        figures.missed.append(name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clips", type=int, default=2199, help="2199 is CMU-MOSI's number")
-    parser.add_argument("--only", default="reads,verification,batches,opening,alignment,engines")
+    parser.add_argument("--only", default="reads,verification,batches,opening,alignment,large,engines")
     options = parser.parse_args()
     wanted = options.only.split(",")
     print(f"{'':<6}{'ours / peer':<57} {'figure':>8}  target")
@@ -293,8 +289,10 @@ def main() -> None:
             opening()
         if "alignment" in wanted:
             measure(top)
+        if "large" in wanted:
+            other("large_store")
         if "engines" in wanted:
-            engines()
+            other("engines")
     if figures.missed:
         sys.exit(f"missed: {', '.join(figures.missed)}")
 

@@ -116,7 +116,7 @@ def newer(store):
     found = store["x"]
     with h5py.File(found.folder / "shards" / "later.h5", "w") as file:
         file.attrs["format"] = 3
-    (store.path / "index" / "z.index").write_bytes(b"featzoo-index 5 10 10 0123456789abcdef\nwhatever")
+    (store.path / "index" / "z.index").write_bytes(b"featzoo-index 6 10 10 0123456789abcdef\nwhatever")
     (store.path / "z-01234567").mkdir()
     documents.save(store.path / "z-01234567" / "set.json", {"format": 3, "what": "ever"})
     return store

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featzoo.sequence import Array
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -28,6 +30,22 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(
         [_array(each.type, [row.get(each.name) for row in rows]) for each in schema], schema=schema
     )
+
+
+def texts(values: Sequence[str]) -> pa.Array:
+    """An array of strings."""
+    import pyarrow as pa
+
+    return _array(pa.string(), values)
+
+
+def numbers(values: Array, valid: Array | None = None) -> pa.Array:
+    """An array of float64 or int64 from NumPy, null where `valid` is False."""
+    import pyarrow as pa
+
+    kind = pa.float64() if values.dtype == np.float64 else pa.int64()
+    bits = None if valid is None else _bits(valid)
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
@@ -76,7 +94,7 @@ def _offsets(parts: Sequence[Any]) -> pa.Buffer:
     return pa.py_buffer(ends.astype(np.int32))
 
 
-def _bits(flags: Sequence[bool]) -> pa.Buffer:
+def _bits(flags: Sequence[bool] | Array) -> pa.Buffer:
     import pyarrow as pa
 
     return pa.py_buffer(np.packbits(np.array(flags, dtype=bool), bitorder="little"))

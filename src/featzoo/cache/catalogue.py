@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
+from featzoo.cache.clip_columns import ClipColumns, clip_columns
 from featzoo.cache.clip_table import Record, newest_records, same, tables, write_records
 from featzoo.cache.shard import check_id
 from featzoo.errors import StoreError
@@ -34,6 +35,18 @@ class Catalogue:
             self._records = {name: record for name, record in newest.items() if record is not None}
             self._forgotten = newest.keys() - self._records.keys()
         return self._records
+
+    def columns(self, names: Sequence[str] = ()) -> ClipColumns:
+        """Columns of the clip tables: one row for each clip; see `clip_columns`.
+
+        Raises:
+            DamagedFile: If a table is damaged.
+        """
+        return clip_columns(tables(self._folder), names)
+
+    def __len__(self) -> int:
+        """The number of recorded clips."""
+        return len(self._records) if self._records is not None else len(self.columns().rows)
 
     def forgotten(self) -> Set[str]:
         """The ids of clips that were forgotten and have not been named since."""

@@ -101,19 +101,56 @@ def read_table(place: Path) -> dict[str, Record | None]:
     Raises:
         DamagedFile: If the table is damaged.
     """
-    from pyarrow import ArrowException, BufferReader, parquet
+    from pyarrow import ArrowException
 
     from featzoo.cache.arrow_columns import rows_of
 
     try:
-        content = place.read_bytes()
-        check = place.stem.rpartition("-")[2]
-        if len(check) == CHECK and check != xxhash.xxh3_64_hexdigest(content):
-            raise ValueError("it differs from what was written")
-        rows = rows_of(parquet.ParquetFile(BufferReader(content)).read())
+        rows = rows_of(_opened(place).read())
         return {row["id"]: None if row.get("forgotten") else _record(row) for row in rows}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, ArrowException) as error:
         raise DamagedFile(f"{place} is damaged: {error}") from error
+
+
+def read_columns(place: Path, columns: Sequence[str]) -> Any:
+    """Some columns of one table, as a pyarrow.Table; a column that it lacks, because it was added later, is null.
+
+    Raises:
+        DamagedFile: If the table is damaged.
+    """
+    import pyarrow as pa
+
+    schema = _schema()
+    try:
+        file = _opened(place)
+        held = file.read([name for name in columns if name in file.schema_arrow.names])
+        arrays = [
+            held[name].cast(schema.field(name).type)
+            if name in held.column_names
+            else pa.nulls(len(held), schema.field(name).type)
+            for name in columns
+        ]
+        return pa.table(arrays, schema=pa.schema([schema.field(name) for name in columns]))
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
+        raise DamagedFile(f"{place} is damaged: {error}") from error
+
+
+def no_rows(columns: Sequence[str]) -> Any:
+    """A pyarrow.Table of some columns without rows."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches([], pa.schema([_schema().field(name) for name in columns]))
+
+
+def _opened(place: Path) -> Any:
+    """A table, compared with the checksum in its name, as a ParquetFile."""
+    from pyarrow import BufferReader, parquet
+
+    content = place.read_bytes()
+    check = place.stem.rpartition("-")[2]
+    if len(check) == CHECK and check != xxhash.xxh3_64_hexdigest(content):
+        raise ValueError("it differs from what was written")
+    return parquet.ParquetFile(BufferReader(content))
 
 
 def _schema() -> Any:

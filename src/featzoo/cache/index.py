@@ -6,12 +6,12 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from featzoo.cache.index_file import Part, Saved, load_index, save_index, tables_of
+from featzoo.cache.index_file import Clips, Part, Saved, load_index, nothing, save_index, tables_of
 from featzoo.cache.shard import Layout, VanishedShard
 from featzoo.cache.shard_reader import read_header
 from featzoo.errors import NewerFormat, StoreError
@@ -47,38 +47,32 @@ class SetIndex:
         self.bad: dict[str, str] = {}
         self.newer: dict[str, str] = {}
         self._stamps: dict[str, tuple[int, int] | None] = {}
-        self._hold(*load_index(saved, shards))
+        self._hold(load_index(saved, shards))
         stale = {part.name for part in self._parts if _size(part.path) != part.size}
         if stale:
             self._drop(stale)
         self.refresh()
 
-    def _hold(self, parts: list[Part], clip_ids: Sequence[str], rows: Sequence[int]) -> None:
-        """Start from these shards, the ids of their clips and the row of each."""
-        self._parts = parts
-        self._names = {part.name: part for part in parts}
-        *self._firsts, self._count = accumulate((part.count for part in parts), initial=0)
-        # Each clip's row, or its rows if it is stored more than once.
-        self._rows: dict[str, int | list[int]] = {}
+    def _hold(self, saved: Saved) -> None:
+        """Start from these shards and clips."""
+        self._parts, self._load, self._distinct = saved
+        self._names = {part.name: part for part in self._parts}
+        *self._firsts, self._count = accumulate((part.count for part in self._parts), initial=0)
+        self.__dict__.pop("_rows", None)
         self._sorted: Sequence[str] | None = None
-        self._put(clip_ids, rows)
-        if len(self._rows) == len(clip_ids) and parts:
-            self._sorted = clip_ids
 
-    def _put(self, clip_ids: Sequence[str], rows: Sequence[int]) -> None:
-        before = len(self._rows)
-        if before == 0 or self._rows.keys().isdisjoint(clip_ids):
-            self._rows.update(zip(clip_ids, rows, strict=True))
-            if len(self._rows) == before + len(clip_ids):
-                return
-            for clip_id in set(clip_ids):  # one of them occurs twice
-                del self._rows[clip_id]
-        for clip_id, row in zip(clip_ids, rows, strict=True):
-            held = self._rows.get(clip_id)
-            if held is None:
-                self._rows[clip_id] = row
-            else:
-                self._rows[clip_id] = [held, row] if isinstance(held, int) else [*held, row]
+    @cached_property
+    def _rows(self) -> dict[str, int | list[int]]:
+        """Each clip's row, or its rows if it is stored more than once.
+
+        Made when it is first needed: the number of clips is known without it.
+        """
+        clip_ids, rows = self._load()
+        made: dict[str, int | list[int]] = {}
+        _put(made, clip_ids, rows)
+        if len(made) == len(clip_ids):
+            self._sorted = clip_ids
+        return made
 
     def _pairs(self) -> list[tuple[str, int]]:
         """Each stored sequence: its clip and its row."""
@@ -91,7 +85,7 @@ class SetIndex:
             clip_ids[row] = clip_id
         spans = zip(self._parts, self._firsts, strict=True)
         kept = [(part, clip_ids[first : first + part.count]) for part, first in spans if part.name not in names]
-        self._hold([], [], [])
+        self._hold(nothing())
         for part, its_ids in kept:
             self._take(part, its_ids)
 
@@ -105,8 +99,8 @@ class SetIndex:
             if not vanished:
                 break
         if forgot or len(self._parts) - shards >= self.SAVE_AFTER or self._count - clips >= self.SAVE_CLIPS:
-            clip_ids, rows = zip(*sorted(self._pairs()), strict=True) if self._rows else ((), ())
-            save_index(self._saved, Saved(self._parts, clip_ids, rows))
+            held = Clips(*zip(*sorted(self._pairs()), strict=True)) if self._rows else Clips((), ())
+            save_index(self._saved, self._parts, held)
 
     def _update(self) -> tuple[bool, bool]:
         """List the folder: whether known shards are missing, and whether one disappeared meanwhile."""
@@ -156,7 +150,7 @@ class SetIndex:
         self._parts.append(part)
         self._names[part.name] = part
         self._firsts.append(self._count)
-        self._put(clip_ids, range(self._count, self._count + len(clip_ids)))
+        _put(self._rows, clip_ids, range(self._count, self._count + len(clip_ids)))
         self._count += len(clip_ids)
         self._sorted = None
 
@@ -220,17 +214,39 @@ class SetIndex:
         """The file of a shard."""
         return self._shards / shard
 
+    def size(self) -> int:
+        """Bytes of all shards that can be read."""
+        return sum(part.size for part in self._parts)
+
     def ids(self) -> list[str]:
         """The ids of all stored clips, sorted."""
+        rows = self._rows
         if self._sorted is None:
-            self._sorted = sorted(self._rows)
+            self._sorted = sorted(rows)
         return list(self._sorted)
 
     def __contains__(self, clip_id: object) -> bool:
         return clip_id in self._rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) if "_rows" in self.__dict__ else self._distinct
+
+
+def _put(into: dict[str, int | list[int]], clip_ids: Sequence[str], rows: Sequence[int]) -> None:
+    """Add the rows of some clips to those that are known."""
+    before = len(into)
+    if before == 0 or into.keys().isdisjoint(clip_ids):
+        into.update(zip(clip_ids, rows, strict=True))
+        if len(into) == before + len(clip_ids):
+            return
+        for clip_id in set(clip_ids):  # one of them occurs twice
+            del into[clip_id]
+    for clip_id, row in zip(clip_ids, rows, strict=True):
+        held = into.get(clip_id)
+        if held is None:
+            into[clip_id] = row
+        else:
+            into[clip_id] = [held, row] if isinstance(held, int) else [*held, row]
 
 
 def _list(folder: Path) -> set[str]:

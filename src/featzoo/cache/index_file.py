@@ -1,9 +1,9 @@
 """The index file of a feature set, which is derived from its shards.
 
 It holds a line of text (format, lengths of the next two parts, their XXH3); the shards with their sizes, layouts and
-checksums as JSON; then for the clips of all shards: their ids, sorted, as UTF-8 joined by NUL; the row of each (int64),
-counted through the shards; by row, the offsets (int64, one more for each shard); by row, sources and digests (64 bytes
-each). Opening a store does not read the last two: few clips need them.
+checksums as JSON, with the number of different ids; then for the clips of all shards: their ids, sorted, as UTF-8
+joined by NUL; the row of each (int64), counted through the shards; by row, the offsets (int64, one more for each
+shard); by row, sources and digests (64 bytes each). Opening a store does not read the last two: few clips need them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from featzoo.durable import write
 from featzoo.errors import DamagedFile, StoreError
 from featzoo.sequence import Array
 
-FORMAT = 4
+FORMAT = 5
 # The first line: format, bytes of the JSON and of the front, XXH3 of both.
 FIRST = re.compile(rb"featzoo-index (\d{1,9}) (\d{1,18}) (\d{1,18}) ([0-9a-f]{16})\n")
 SUFFIX = ".index"
@@ -59,17 +59,28 @@ def tables_of(header: Header) -> tuple[Array, Array]:
     return np.array(header.sources, f"S{HEX}"), np.array(header.digests, f"S{HEX}")
 
 
-class Saved(NamedTuple):
-    """An index: shards, and the ids of their clips, sorted, with the row of each; an id may occur twice."""
+class Clips(NamedTuple):
+    """The ids of the clips in an index, sorted, and the row of each; an id may occur twice."""
 
-    parts: list[Part]
-    clip_ids: Sequence[str]
+    ids: Sequence[str]
     rows: Sequence[int]
 
 
-def save_index(place: Path, index: Saved) -> None:
+class Saved(NamedTuple):
+    """An index: its shards, its clips, which are decoded when they are asked for, and the number of different ids."""
+
+    parts: list[Part]
+    clips: Callable[[], Clips]
+    distinct: int
+
+
+def nothing() -> Saved:
+    """The index of a set without shards."""
+    return Saved([], lambda: Clips((), ()), 0)
+
+
+def save_index(place: Path, parts: Sequence[Part], clips: Clips) -> None:
     """Save an index, unless the folder cannot be written."""
-    parts = index.parts
     names: dict[tuple[str, ...], int] = {}
     shards = []
     for part in parts:
@@ -77,10 +88,11 @@ def save_index(place: Path, index: Saved) -> None:
         columns = names.setdefault(each.names, len(names))
         layout = (columns, each.dtype, each.tail, each.places, each.created)
         shards.append((part.name, part.size, part.count, *layout, _check(*part.tables)))
-    ids = "\0".join(index.clip_ids).encode()
-    rows = np.array(index.rows, "<i8").tobytes()
+    ids = "\0".join(clips.ids).encode()
+    rows = np.array(clips.rows, "<i8").tobytes()
     offsets = np.concatenate([np.empty(0, "<i8"), *(part.layout.offsets for part in parts)]).astype("<i8").tobytes()
-    document = json.dumps({"shards": shards, "names": list(names), "ids": len(ids)}).encode()
+    facts = {"shards": shards, "names": list(names), "ids": len(ids), "distinct": len(set(clips.ids))}
+    document = json.dumps(facts).encode()
     front = ids + rows + offsets
     first = f"featzoo-index {FORMAT} {len(document)} {len(front)} {_check(document, front)}\n".encode()
     with suppress(OSError, StoreError):
@@ -102,7 +114,7 @@ def load_index(place: Path, shards: Path) -> Saved:
         return _load(place, shards)
     except (OSError, StoreError):
         # A damaged index is made again from the shards.
-        return Saved([], [], [])
+        return nothing()
 
 
 def check_index(place: Path) -> None:
@@ -113,7 +125,9 @@ def check_index(place: Path) -> None:
         NewerFormat: If a later featzoo wrote it.
         DamagedFile: If it is damaged.
     """
-    for part in _load(place, None).parts:
+    saved = _load(place, None)
+    saved.clips()
+    for part in saved.parts:
         part.read_tables()
 
 
@@ -126,14 +140,16 @@ def _load(place: Path, shards: Path | None) -> Saved:
     line = file.readline(100)
     found = FIRST.fullmatch(line)
     if line.startswith(b"{"):
-        return Saved([], [], [])  # format 3 or older
+        return nothing()  # format 3 or older
     if found is None:
         raise DamagedFile(f"{place} is damaged: its first line is {line!r}")
     version, *lengths = map(int, found.groups()[:3])
     if version > FORMAT:
         raise newer(place, version)
     document, front = (file.read(min(length, size)) for length in lengths)
-    if version < FORMAT or _check(document, front).encode() != found[4]:
+    if version < FORMAT:
+        return nothing()
+    if _check(document, front).encode() != found[4]:
         raise DamagedFile(f"{place} is damaged: its header differs from what was written")
     try:
         return _read(json.loads(document), file, sum(lengths) + len(line), front, shards)
@@ -149,8 +165,8 @@ def _read(document: dict[str, Any], file: BufferedReader, start: int, front: byt
     if len(front) != stop or os.fstat(file.fileno()).st_size != start + 2 * HEX * clips:
         raise ValueError("its size differs from what was written")
     if not clips:
-        return Saved([], [], [])
-    rows = np.frombuffer(front[ids_end:rows_end], "<i8").tolist()
+        return nothing()
+    distinct = int(document["distinct"])
     offsets = np.frombuffer(front[rows_end:stop], "<i8")
     names = [tuple(each) for each in document["names"]]
     parts, first = [], 0
@@ -162,7 +178,17 @@ def _read(document: dict[str, Any], file: BufferedReader, start: int, front: byt
         read_tables = partial(_tables, file, where, (count, check), shards / name if shards else None)
         parts.append(Part(name, folder / name, size, layout, count, read_tables))
         first += count
-    return Saved(parts, _split(front[:ids_end]), rows)
+    return Saved(parts, partial(_clips, Path(file.name), front, ids_end, clips), distinct)
+
+
+def _clips(place: Path, front: bytes, ids_end: int, count: int) -> Clips:
+    try:
+        ids, rows = _split(front[:ids_end]), np.frombuffer(front, "<i8", count, ids_end)
+        if len(ids) != count or rows.min() < 0 or rows.max() >= count:
+            raise ValueError(f"it has {len(ids)} ids for {count} clips, or rows of other clips")
+    except ValueError as error:
+        raise DamagedFile(f"{place} is damaged: {error}. Delete it: it is made again from the shards") from error
+    return Clips(ids, rows.tolist())
 
 
 def _tables(
