@@ -151,6 +151,16 @@ def test_a_newer_store_is_refused_and_not_repaired(store):
     assert json.loads((store.path / "STORE.json").read_text())["format"] == 3
 
 
+def test_the_other_files_are_checked_beside_a_damaged_marker(store):
+    (store.path / "STORE.json").write_bytes(b"junk")
+    next(store.path.glob("x-*/set.json")).write_bytes(b"junk")
+    done = run(store, "check")
+    assert done.exit_code == 1
+    assert "STORE.json" in done.output
+    assert "set.json" in done.output
+    assert "2 damaged files" in done.output
+
+
 def test_a_store_with_a_damaged_set_is_not_locked(store):
     next(store.path.glob("x-*/set.json")).write_bytes(b"junk")
     with pytest.raises(StoreError, match=r"set\.json is damaged"):

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -22,11 +22,15 @@ from featzoo.cache.source import source_digest
 from featzoo.digests import ContentDigests
 from featzoo.durable import probe, refused
 from featzoo.errors import MissingFeatures, StoreError
-from featzoo.extractors.contract import (
-    spec_digest,
-)
+from featzoo.extractors.contract import spec_digest
 from featzoo.media.clip import Clip
 from featzoo.sequence import Array, FeatureSequence
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from featzoo.extractors.pooling import Pooling
 
 # Features are written when this many bytes are waiting.
 BUFFER_BYTES = 32 << 20
@@ -43,17 +47,18 @@ class FeatureStore:
         path: The folder.
         verify: When a read compares a clip with its checksum: at its `first` read in a process, `always`, or
             `never`. A damaged clip is an error, never a wrong value.
+        declared: Its format, for a store whose `STORE.json` is damaged; read from there by default.
 
     Raises:
         StoreError: If `path` is not a store, or has a newer format.
     """
 
-    def __init__(self, path: str | Path, verify: Verify = "first") -> None:
+    def __init__(self, path: str | Path, verify: Verify = "first", declared: int | None = None) -> None:
         self.path = Path(path)
         self.verify: Verify = verify
         if verify not in get_args(Verify):
             raise StoreError(f"verify must be first, always or never; got {verify!r}")
-        self.format = read_marker(self.path)
+        self.format = read_marker(self.path) if declared is None else declared
         self._sets: dict[str, FeatureSet] = {}
         self.bad: dict[Path, StoreError] = {}
         self.catalogue = Catalogue(self.path)
@@ -186,6 +191,36 @@ class FeatureStore:
     def clip_ids(self) -> list[str]:
         """The ids of all clips, sorted."""
         return sorted(self.records())
+
+    def query(self, where: str = "", columns: Sequence[str] = (), sets: Sequence[str] = ()) -> pyarrow.Table:
+        """Clips by split, speaker, labels, duration and state: `store.query("split = 'test' and seconds > 2")`.
+
+        Args:
+            where: A condition as in SQL, with =, <>, <, <=, >, >=, IN, LIKE, BETWEEN, IS NULL, AND, OR, NOT and
+                parentheses; empty for all rows.
+            columns: Columns to return; all by default. docs/reference/store-format.md lists them.
+            sets: Feature sets; all by default.
+
+        Returns:
+            One row for each clip and set, sorted; `to_pandas()` makes a frame of it.
+
+        Raises:
+            InvalidOption: If the condition is not one, or a column does not exist.
+            StoreError: If the store lacks a set, or a clip table is damaged.
+        """
+        from featzoo.cache.view import query
+
+        return query(self, where, columns, [self[each] for each in sets] or None)
+
+    def to_pandas(self, request: str, pool: Pooling | None = "mean", labels: bool = True) -> pandas.DataFrame:
+        """A feature set as a frame; see `frame.frame_of`.
+
+        Raises:
+            MissingFeatures: If the store lacks the set.
+            InvalidOption: If labels are asked for without pooling, or the features are integers and cannot be pooled.
+            MissingPackage: If pandas is not installed.
+        """
+        return self[request].to_pandas(pool, labels)
 
     def record(self, clips: Iterable[Clip], media: Mapping[Path, str] | None = None) -> None:
         """Record the clips of a run; see `Catalogue.record`."""

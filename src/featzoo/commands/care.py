@@ -48,15 +48,15 @@ def check(store: Path, repair: bool) -> None:
     """
     from featzoo.cache.check import check_store
     from featzoo.cache.check_files import check_marker
+    from featzoo.cache.shard import FORMAT
     from featzoo.cache.store import FeatureStore
 
     found = list(check_marker(store, repair))
-    opened = None if found and not repair else FeatureStore(store)
-    if opened is not None:
-        found += check_store(opened, repair)
+    opened = FeatureStore(store, declared=FORMAT if found else None)
+    found += check_store(opened, repair)
     for each in found:
         echo(f"{each.problem}" if each.newer else f"{each.key} {each.place.name}: {each.problem}".lstrip(), fg="red")
-    damaged, sets = [each for each in found if not each.newer], opened.sets() if opened else []
+    damaged, sets = [each for each in found if not each.newer], opened.sets()
     clips = sum(len(found) for found in sets)
     echo(f"{count(len(sets), 'set')}, {count(clips, 'stored sequence')}, {count(len(damaged), 'damaged file')}")
     if damaged:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.options import STORE
+from featzoo.commands.clip_list import list_clips
+from featzoo.commands.options import FOLDER, STORE
 from featzoo.commands.printing import echo
 from featzoo.errors import DamagedFile, StoreError
 from featzoo.wording import count, some
@@ -26,26 +27,40 @@ SAMPLE = 200
 @click.argument("feature_set", required=False)
 @STORE
 @click.option("--failed", is_flag=True, help="List the clips that failed, with the reasons.")
-def list_sets(feature_set: str | None, store: Path, failed: bool) -> None:
+@click.option("--where", metavar="CONDITION", help="List the clips that meet a condition, as in SQL.")
+@click.option("--to", "place", type=FOLDER, help="Write the clips to a .parquet or .csv file, with all columns.")
+def list_sets(feature_set: str | None, store: Path, failed: bool, where: str | None, place: Path | None) -> None:
     """List feature sets, or the clips of one.
+
+    CONDITION compares columns: clip, set, state (stored, failed, missing), split, speaker, seconds, media, path, and
+    each label by its name.
 
     \b
     feat ls
     feat ls egemaps --failed
+    feat ls --where "split = 'test' and emotion in ('angry', 'sad') and seconds > 2"
+    feat ls --to clips.parquet
     """
     from featzoo.cache.store import FeatureStore
 
     opened = FeatureStore(store)
-    if feature_set is None:
+    if where is not None or place is not None:
+        if failed:
+            raise click.UsageError("--failed does not go with --where or --to: --where \"state = 'failed'\"")
+        list_clips(opened, feature_set, where or "", place)
+    elif feature_set is None:
         for line in _table(opened):
             echo(line)
-        return
-    found = opened[feature_set]
+    else:
+        _list_set(opened[feature_set], failed)
+
+
+def _list_set(found: FeatureSet, failed: bool) -> None:
     if failed:
         for failure in found.failures():
             echo(f"{failure.clip}  {failure.reason}  {failure.message}")
     else:
-        noted = found.noted()
+        noted = {kind: set(clip_ids) for kind, clip_ids in found.noted().items()}
         for clip_id in found:
             kinds = ", ".join(kind for kind, clip_ids in noted.items() if clip_id in clip_ids)
             for sequence in _read(found, [clip_id]):
@@ -107,7 +122,7 @@ def _table(store: FeatureStore) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:5], widths, strict=True)), row[5]]) for row in rows]
     try:
-        clips = count(len(store.clip_ids()), "clip")
+        clips = count(len(store.catalogue), "clip")
     except DamagedFile as error:
         _warn(error)
         clips = "an unknown number of clips"
