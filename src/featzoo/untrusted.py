@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,12 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is JSON that is nested too deeply") from error
 
 
-def open_parquet(path: Path) -> ParquetFile:
+def open_parquet(path: Path, as_dictionary: Sequence[str] = ()) -> ParquetFile:
     """A Parquet file, opened.
+
+    Args:
+        path: The file.
+        as_dictionary: Columns of text to read as dictionaries: in the file, a long text may be shared by many rows.
 
     Raises:
         OSError: If it cannot be read.
@@ -35,7 +40,7 @@ def open_parquet(path: Path) -> ParquetFile:
     """
     from pyarrow.parquet import ParquetFile
 
-    file = ParquetFile(path)
+    file = ParquetFile(path, read_dictionary=list(as_dictionary))
     told, size = file.metadata, path.stat().st_size
     groups = [told.row_group(number) for number in range(told.num_row_groups)]
     values = [sum(group.column(column).num_values for group in groups) for column in range(told.num_columns)]

@@ -122,6 +122,17 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
     assert peaks[1] < 80 * 100 * 128 * 8 / 8  # of 8 MB
 
 
+@pytest.mark.hostile
+def test_a_long_id_that_rows_share_takes_no_memory(tmp_path):
+    rows = np.repeat(np.array([0, 1, 0], np.int32), 3000)
+    ids = pa.DictionaryArray.from_arrays(rows, ["a" * 1_000_000, "b" * 1_000_000])
+    table = pa.table({"clip": ids, "f": np.zeros(9000)})
+    parquet.write_table(table, tmp_path / "x.parquet", dictionary_pagesize_limit=64 << 20)
+    peak, said = peak_memory("import parquet", tmp_path / "x.parquet", "-o", tmp_path / "features")
+    assert peak < 400
+    assert "sort the table by clip" in said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["import parquet", "import parallel", "import essays", "extract"])
 def test_a_column_that_repeats_a_value_takes_no_memory(tmp_path, command):

@@ -129,7 +129,7 @@ def import_parquet(path: Path, store_path: Path, name: str | None = None, dry_ru
         InvalidClips: If the file has another format.
     """
     try:
-        with open_parquet(path) as file:
+        with open_parquet(path, FIRST[:1]) as file:
             schema, metadata = file.schema_arrow, file.schema_arrow.metadata or {}
             description = parse(metadata.get(KEY.encode()))
             names = [column for column in schema.names if column not in FIRST]
@@ -172,7 +172,7 @@ def _together(path: Path, file: parquet.ParquetFile) -> None:
     seen: set[str] = set()
     last: str | None = None
     for batch in file.iter_batches(columns=["clip"]):
-        for clip in batch.column(0).to_pylist():
+        for clip in _clips(batch):
             if clip == last and clip is not None:
                 continue
             if not isinstance(clip, str) or clip in seen:
@@ -181,6 +181,15 @@ def _together(path: Path, file: parquet.ParquetFile) -> None:
                 )
             seen.add(clip)
             last = clip
+
+
+def _clips(batch: pa.RecordBatch) -> list[Any]:
+    """The ids of the rows; a text that rows share stays one text."""
+    column = batch.column("clip")
+    if not pa.types.is_dictionary(column.type):
+        return list(column.to_pylist())
+    texts = column.dictionary.to_pylist()
+    return [None if number is None else texts[number] for number in column.indices.to_pylist()]
 
 
 def _entries(
@@ -193,7 +202,7 @@ def _entries(
     pieces: list[pa.RecordBatch] = []
     last = ""
     for batch in batches(file, row_bytes):
-        ids = np.asarray(batch.column("clip").to_pylist(), dtype=object)
+        ids = np.asarray(_clips(batch), dtype=object)
         starts = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist()]
         for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
             if pieces and ids[start] != last:
