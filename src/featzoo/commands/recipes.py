@@ -12,7 +12,9 @@ from click.formatting import wrap_text
 from featzoo.commands.options import STORE
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.config import to_toml
+from featzoo.errors import InvalidOption
 from featzoo.wording import some
+from featzoo.zoo.citations import citation
 from featzoo.zoo.recipe import Recipe, find_recipe, recipes
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ def _needs(recipe: Recipe, lacking: Sequence[str]) -> str:
 
 @click.command(name="show")
 @click.argument("recipe")
-def show_recipe(recipe: str) -> None:
+@click.option("--bibtex", is_flag=True, help="Show the entry of its paper instead.")
+def show_recipe(recipe: str, bibtex: bool) -> None:
     """Show a recipe with every default filled in.
 
     RECIPE is a name that `zoo list` shows, or the path of a .toml file. Save the output, change it, and train it by its
@@ -92,5 +95,13 @@ def show_recipe(recipe: str) -> None:
     \b
     zoo show psa-mf
     zoo show psa-mf > mine.toml; zoo train ./mine.toml
+    zoo show psa-mf --bibtex
     """
-    echo_lines(to_toml(find_recipe(recipe)).rstrip())
+    found = find_recipe(recipe)
+    if not bibtex:
+        echo_lines(to_toml(found).rstrip())
+        return
+    entry = citation(found)
+    if entry is None:
+        raise InvalidOption(f"recipe {found.name} follows no single paper; CITATION.cff has the entry of featzoo")
+    echo_lines(entry)
