@@ -72,9 +72,9 @@ def test_columns_that_tell_the_classes_come_first(store):
 
 def test_each_class_has_its_clips_speakers_and_seconds(store):
     header, anger, *_, every = explore(store).counts()
-    assert header == ["emotion", "clips", "genders", "speakers", "seconds", "median", "shortest", "longest"]
-    assert anger == ["anger", "12", "f 9, m 3", "4", "12.00", "1.00", "1.00", "1.00"]
-    assert every == ["all", "36", "f 27, m 9", "4", "72.00", "2.00", "1.00", "3.00"]
+    assert header == ["emotion", "clips", "gender", "speaker", "seconds", "median", "shortest", "longest"]
+    assert anger == ["anger", "12", "f: 9, m: 3", "4", "12.00", "1.00", "1.00", "1.00"]
+    assert every == ["all", "36", "f: 27, m: 9", "4", "72.00", "2.00", "1.00", "3.00"]
     assert explore(store).cross_table("speaker")[1] == ["s0", "3", "3", "3"]
 
 
@@ -91,7 +91,7 @@ def test_the_command_prints_classes_and_writes_where_it_is_told(store, tmp_path)
     words = ["explore", str(store.path), "--to", str(folder)]
     done = CliRunner().invoke(feat, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert "energy-" in done.output
+    assert [line for line in done.output.splitlines() if line.startswith("energy-")]
     written = {place.name for place in folder.iterdir()}
     assert written == {"classes.csv", "columns.csv", "speaker.csv", "gender.csv", "spread.png", "distributions.png",
                        "pca.png"}  # fmt: skip

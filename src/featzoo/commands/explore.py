@@ -8,6 +8,7 @@ import click
 
 from featzoo.commands.options import FOLDER, STORE
 from featzoo.commands.printing import echo, echo_lines
+from featzoo.wording import count
 
 # Columns that are printed; the file has all of them.
 PRINTED = 10
@@ -37,7 +38,8 @@ def explore(place: Path | None, request: str, column: str, folder: Path | None, 
 
     found = read(FeatureStore(place or store), column, request)
     echo_lines(text_table(found.counts()))
-    echo(f"\n{found.key}, {len(found.names)} columns, by eta squared:")
+    echo("")
+    echo(f"{found.key}, {count(len(found.names), 'column')}, by eta squared:")
     echo_lines(text_table(found.effect_table()[: PRINTED + 1]))
     if folder is not None:
         echo(f"wrote {', '.join(write_exploration(found, folder))} into {folder}")

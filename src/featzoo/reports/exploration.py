@@ -68,17 +68,7 @@ class Exploration:
 
     def counts(self) -> list[list[str]]:
         """Rows of text: a header, and each class with its clips, names of groups and durations."""
-        rows = [
-            [
-                self.column,
-                "clips",
-                *(f"{column}s" for column in self.groups),
-                "seconds",
-                "median",
-                "shortest",
-                "longest",
-            ]
-        ]
+        rows = [[self.column, "clips", *self.groups, "seconds", "median", "shortest", "longest"]]
         for number, name in [*enumerate(self.classes), (None, "all")]:
             held = np.ones(len(self.ids), bool) if number is None else self.truth == number
             known = self.seconds[held][~np.isnan(self.seconds[held])]
@@ -88,10 +78,10 @@ class Exploration:
         return rows
 
     def _cell(self, column: str, held: Array) -> str:
-        """Counts of a few names, as in `f 12, m 9`, or their number."""
+        """Counts of a few names, as in `f: 12, m: 9`, or their number."""
         counts = Counter(name or "(none)" for name, is_held in zip(self.groups[column], held, strict=True) if is_held)
         if column not in GROUPS and len(set(self.groups[column])) <= 4:
-            return ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
+            return ", ".join(f"{name}: {counts[name]}" for name in sorted(counts))
         return str(len(counts))
 
     def cross_table(self, column: str) -> list[list[str]]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Columns whose distributions are drawn, and groups that are coloured apart.
-SHOWN, COLOURED = 9, 20
+# Columns whose distributions are drawn, groups that are coloured apart, and speakers whose numbers are written.
+SHOWN, COLOURED, WRITTEN = 9, 20, 30
 
 
 def distributions(found: Exploration) -> bytes:
@@ -74,7 +74,7 @@ def _draw_speakers(axes: Axes, found: Exploration) -> None:
     table = found.cross_table("speaker")
     counts = np.array([[int(cell) for cell in row[1:]] for row in table[1:]])  # (S, C)
     axes.imshow(counts, cmap="Blues", vmin=0, aspect="auto")
-    few = len(counts) <= COLOURED
+    few = len(counts) <= WRITTEN
     axes.set_yticks(range(len(counts)) if few else [], [row[0] for row in table[1:]] if few else [], fontsize="x-small")
     axes.set_xticks(range(len(found.classes)), found.classes, rotation=45, ha="right", fontsize="small")
     if few:
