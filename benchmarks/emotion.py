@@ -42,7 +42,10 @@ TEXT = {
     "mlp": {**MEAN, "training.epochs": 30, "training.patience": 5, "training.batch_size": 64},
 }
 SESSIONS = {"split.by": "session", "split.folds": "leave-one-out"}
-NETWORKS = ("svm", "mlp", "attention-pool")
+# svm separates pairs of classes, or each class from the rest.
+PAIRS: dict[str, Any] = {}
+REST = {"options.multiclass": "rest"}
+HEADS = (("svm", REST), ("mlp", {}), ("attention-pool", {}))
 
 
 class Row(NamedTuple):
@@ -58,15 +61,20 @@ class Row(NamedTuple):
     @property
     def name(self) -> str:
         by = self.protocol.get("split.by", "published")
-        parts = (self.head, self.features.partition("[")[0], "compare" if self.features == COMPARE else "", by)
+        kind = "rest" if self.rest else ""
+        parts = (self.head, kind, self.features.partition("[")[0], "compare" if self.features == COMPARE else "", by)
         return "-".join(part for part in parts if part)
+
+    @property
+    def rest(self) -> bool:
+        return self.changes.get("options.multiclass") == "rest"
 
 
 def rows() -> list[Row]:
     emodb = [Row("emodb", "svm", "audio", f, p, {}) for f in (EGEMAPS, COMPARE) for p in (SPEAKERS, RANDOM)]
-    kinds = [(head, features) for features in (EGEMAPS, LEVELS, COVAREP, WHISPER) for head in NETWORKS]
-    kinds += [("svm", COMPARE), ("boosting", EGEMAPS)]
-    ravdess = [Row("ravdess", head, "audio", f, p, {}) for head, f in kinds for p in (ACTORS, RANDOM)]
+    kinds = [(head, each, features) for features in (EGEMAPS, LEVELS, COVAREP, WHISPER) for head, each in HEADS]
+    kinds += [("svm", PAIRS, EGEMAPS), ("svm", REST, COMPARE), ("boosting", {}, EGEMAPS)]
+    ravdess = [Row("ravdess", head, "audio", f, p, each) for head, each, f in kinds for p in (ACTORS, RANDOM)]
     meld = [Row("meld", head, "text", "bert.minilm", {}, each) for head, each in TEXT.items()]
     iemocap = [Row("iemocap", head, "text", "bert.minilm", SESSIONS, FOUR | each) for head, each in TEXT.items()]
     return [*emodb, *ravdess, *meld, *iemocap]
@@ -113,7 +121,8 @@ def line(row: Row, store: Path, runs: Path, jobs: int) -> list[str]:
         clips = len(run.predictions("test").ids)
     span = f"{number(low)} to {number(high)}"
     scores = [number(metrics[key]) for key in ("acc", "f1_weighted")]
-    return [row.corpus, row.head, row.features, by, str(clips), number(metrics["uar"]), span, units, *scores]
+    head = f"{row.head}, each class from the rest" if row.rest else row.head
+    return [row.corpus, head, row.features, by, str(clips), number(metrics["uar"]), span, units, *scores]
 
 
 def meld_plain_rows(store: Path) -> list[list[str]]:
