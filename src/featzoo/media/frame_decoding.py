@@ -41,8 +41,8 @@ def decode_frames(path: Path, index: FrameIndex, wanted: Array) -> Iterator[tupl
     """
     with ExitStack() as files:
         decoding = _Pass(files, path, index, wanted)
-        for number in map(int, wanted):
-            frame = decoding.frame(number)
+        for number, target, key in decoding.targets():
+            frame = decoding.frame(target, key)
             if frame is not None and not frame.is_corrupt:
                 yield number, frame
             elif frame is not None or decoding.failed:
@@ -54,9 +54,11 @@ class _Pass:
 
     def __init__(self, files: ExitStack, path: Path, index: FrameIndex, wanted: Array) -> None:
         self.failed: list[Exception] = []
-        self._files, self._path, self._index = files, path, index
+        self._files, self._path, self._index, self._wanted = files, path, index, wanted
         self._needed = set(index.pts[wanted].tolist())
-        self._keys = dict(zip(index.keys.tolist(), index.sizes.tolist(), strict=True))
+        # Python's integers: NumPy's took twice as long for each frame.
+        self._key_list: list[int] = index.keys.tolist()
+        self._keys = dict(zip(self._key_list, index.sizes.tolist(), strict=True))
         # Frames decoded ahead in threads are lost at each jump.
         self._threads = "SLICE" if 2 * _jumps(index, wanted) >= len(wanted) else "AUTO"
         self._retries = 0
@@ -76,10 +78,19 @@ class _Pass:
         self._frame, self._stamp = None, START
         self._frames = decoded(self._lightened(packets), self._stream, self.failed)
 
-    def frame(self, number: int) -> Any | None:
-        """The frame of a number, which is not lower than the one before; None if it does not come."""
-        target = int(self._index.pts[number])
-        key = int(np.searchsorted(self._index.keys, target, side="right")) - 1
+    def targets(self) -> Iterator[tuple[int, int, int]]:
+        """The number of each wanted frame, its time stamp, and the number of the key frame at or before it."""
+        stamps = self._index.pts[self._wanted]
+        keys = np.searchsorted(self._index.keys, stamps, side="right") - 1
+        return zip(self._wanted.tolist(), stamps.tolist(), keys.tolist(), strict=True)
+
+    def frame(self, target: int, key: int) -> Any | None:
+        """The frame of a time stamp, which is not lower than the one before; None if it does not come.
+
+        Args:
+            target: Its time stamp.
+            key: The number of the key frame at or before it.
+        """
         if key > 0 and self._retries < PATIENCE and self._saved(key) > JUMP:
             self._jump(key, target)
         found = self._forward(target)
@@ -93,8 +104,8 @@ class _Pass:
 
     def _saved(self, key: int) -> float:
         """About how many frames a jump to a key frame leaves out."""
-        keys = self._index.keys
-        return float(keys[key] - max(self._stamp, keys[0])) / self._index.step
+        keys = self._key_list
+        return (keys[key] - max(self._stamp, keys[0])) / self._index.step
 
     def _forward(self, target: int) -> Any | None:
         while self._stamp < target:
@@ -117,12 +128,12 @@ class _Pass:
         margin = MARGIN * self._index.step if self._container.format.name in SEARCHED else 0
         while key > 0:
             try:
-                self._container.seek(int(self._index.keys[key]) - margin, stream=self._stream)
+                self._container.seek(self._key_list[key] - margin, stream=self._stream)
             except FFmpegError:  # a bare stream has no index to seek by
                 break
             packets = packets_of(self._container, self._stream, self._path)
             # The search lands before the key frame: what lies between is not decoded.
-            first = next((p for p in packets if self._is_key(p) and p.pts >= self._index.keys[key]), None)
+            first = next((p for p in packets if self._is_key(p) and p.pts >= self._key_list[key]), None)
             if first is not None and first.pts <= target:
                 self._run(chain([first], packets), key)
                 return
@@ -140,9 +151,11 @@ class _Pass:
         if not light or len(self._needed) == len(index.pts):
             yield from packets
             return
+        skipping = None
         for packet in packets:
             unneeded = packet.pts is not None and packet.pts not in self._needed
-            context.skip_frame = "NONREF" if unneeded else "DEFAULT"
+            if unneeded is not skipping:
+                context.skip_frame, skipping = "NONREF" if unneeded else "DEFAULT", unneeded
             yield packet
 
 
