@@ -29,6 +29,8 @@ from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
 
 COLUMNS = ("a", "b")
+# Clips of the store, each in a shard.
+COUNT = 4
 
 
 def made(number: int) -> FeatureSequence:
@@ -47,8 +49,8 @@ def store_of(path: Path, numbers: range) -> FeatureStore:
 
 def prepare(top: Path) -> None:
     """What the operations work on."""
-    store = store_of(top / "features", range(6))
-    store_of(top / "other", range(4, 9))
+    store = store_of(top / "features", range(COUNT))
+    store_of(top / "other", range(COUNT - 1, COUNT + 2))
     store_of(top / "few", range(1))
     export_npz(top / "other", "x", top / "in.npz")
     found = store["x"]
@@ -106,7 +108,7 @@ def wrong(top: Path, operation: str) -> Iterator[str]:
     store = FeatureStore(top / "features")
     if operation != "repair":
         yield from (f"{damage.place.name}: {damage.problem}" for damage in check_store(store))
-    lost = {*(f"c{number}" for number in range(6)), "old"} - {*store["x"]}
+    lost = {*(f"c{number}" for number in range(COUNT)), "old"} - {*store["x"]}
     if len(lost) > (operation == "repair"):  # it has one clip in the damaged shard
         yield f"lost {sorted(lost)}"
     for found in store.sets():
