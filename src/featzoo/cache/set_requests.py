@@ -13,6 +13,9 @@ from featzoo.extractors.contract import COMMON_OPTIONS, made_by, make_extractor,
 if TYPE_CHECKING:
     from featzoo.cache.featureset import FeatureSet
 
+# Digits of the spec's digest in a key.
+DIGITS = 8
+
 
 def matching(request: str, sets: Sequence[FeatureSet], bad: Mapping[Path, StoreError]) -> list[FeatureSet]:
     """The sets that a request means: a key, or a name or `module:Class` with options.
@@ -33,6 +36,9 @@ def matching(request: str, sets: Sequence[FeatureSet], bad: Mapping[Path, StoreE
     for found in sets:
         if found.key == request:
             return [found]
+    same = [found for found in sets if _same_set(found, request)]
+    if same:
+        return same
     wanted = plugins.parse(request)
     name, cls = made_by(wanted.name)
     bare = bool(wanted.options) and (bool(cls) or "." not in name)
@@ -59,6 +65,14 @@ def matching(request: str, sets: Sequence[FeatureSet], bad: Mapping[Path, StoreE
         and digests in (None, found.spec.get("digests", {}))
     ]
     return _preferred(request, fitting, COMMON_OPTIONS - wanted.options.keys(), default=not wanted.options)
+
+
+def _same_set(found: FeatureSet, key: str) -> bool:
+    """Whether a set is that of a key which names the variant in another way: 0.2.0 gives both spellings one name."""
+    label, _, digest = key.rpartition("-")
+    return (
+        len(digest) == DIGITS and found.key.endswith(f"-{digest}") and label.split(".")[0] == found.name.split(".")[0]
+    )
 
 
 def _preferred(request: str, fitting: list[FeatureSet], unasked: Collection[str], default: bool) -> list[FeatureSet]:

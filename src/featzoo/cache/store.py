@@ -150,7 +150,7 @@ class FeatureStore:
         return found
 
     def open_set(self, label: str, spec: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> FeatureSet:
-        """The feature set of a spec, created if missing.
+        """The feature set of a spec, created if missing; it may have another variant's name if it was made by 0.1.
 
         Args:
             label: Its name, such as `egemaps` or `bert.minilm`.
@@ -165,6 +165,9 @@ class FeatureStore:
         digest = spec_digest(spec)
         folder = self.path / f"{label}-{digest[:8]}"
         if not (folder / "set.json").is_file():
+            same = [found for found in self.sets() if found.digest == digest and _base(found.name) == _base(label)]
+            if same:
+                return same[0]
             made = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **(provenance or {})}
             document = {"format": FORMAT, "name": label, "digest": digest, "spec": spec, "provenance": made}
             try:
@@ -291,6 +294,11 @@ class FeatureStore:
         if waiting:
             found.write(waiting)
         return found
+
+
+def _base(label: str) -> str:
+    """The extractor's name, without a variant."""
+    return label.partition(".")[0]
 
 
 def _untimed(array: Array, names: Sequence[str] | None) -> FeatureSequence:

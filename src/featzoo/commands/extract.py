@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featzoo.commands.ending import NOTHING_DONE, nothing_done_yet
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE, TRUST
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
@@ -55,8 +56,8 @@ def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **giv
     """Extract features of clips into a store.
 
     SOURCES are folders, manifests (.csv, .parquet) or media files; without them, the clips in the store are used.
-    Clips that are stored and unchanged are not computed again. The exit status is 1 if any clip failed; the others
-    are stored.
+    Clips that are stored and unchanged are not computed again. The exit status is 1 if some clips failed and the others
+    are stored, and 3 if nothing is stored.
 
     \b
     feat extract videos/
@@ -77,14 +78,16 @@ def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **giv
     chosen = {name: given.pop(name) for name in names}
     size = memory_bytes(memory) if memory else None
     options = ExtractOptions(memory=size, pack=chosen["world"] is None, **given)
-    if run(Selection(**chosen), store, options, dry_run=dry_run, verbose=verbose):
-        raise SystemExit(1)
+    raise SystemExit(run(Selection(**chosen), store, options, dry_run=dry_run, verbose=verbose))
 
 
 def run(
     selection: Selection, path: Path, options: ExtractOptions, *, dry_run: bool = False, verbose: bool = False
-) -> bool:
-    """Extract, and print a report. Returns whether any clip failed.
+) -> int:
+    """Extract, and print a report.
+
+    Returns:
+        The exit status: 0, 1 if clips failed, or 3 if all did.
 
     Raises:
         FeatzooError: If there are no clips, or nothing can run.
@@ -92,7 +95,7 @@ def run(
     """
     from featzoo.cache.store import FeatureStore
     from featzoo.commands.extract_report import print_duplicates, print_plan, print_report, progress
-    from featzoo.commands.selection import select_clips, select_extractors
+    from featzoo.commands.selection import print_missing_transcripts, select_clips, select_extractors
     from featzoo.extraction.driver import run_plan
     from featzoo.extraction.engines import check_backend
     from featzoo.extraction.plan import make_plan
@@ -101,17 +104,19 @@ def run(
         check_backend(options.backend, options.scheduler)  # before any media file is read
     except InvalidOption as error:
         raise click.BadParameter(str(error), param_hint="--scheduler") from error
-    clips = select_clips(selection, path)
-    extractors = select_extractors(selection, clips, path)
+    with nothing_done_yet():
+        clips = select_clips(selection, path)
+        extractors = select_extractors(selection, clips, path)
     if not extractors:
         echo("nothing to extract")
-        return False
+        return 0
+    print_missing_transcripts(selection, extractors, clips)
     exists = (path / "STORE.json").is_file()
     store = FeatureStore.create(path) if exists or not dry_run else None
     plan = make_plan(store, extractors, clips)
     if dry_run or store is None:
         print_plan(plan)
-        return False
+        return 0
     with progress(len(clips) * len(extractors), verbose) as tell:
         report = run_plan(plan, store, options, tell)
     print_report(report, extractors, path)
@@ -120,7 +125,9 @@ def run(
         _pack_many(store)
     else:
         echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
-    return bool(report.failed)
+    if not report.failed:
+        return 0
+    return NOTHING_DONE if len(report.failed) == len(report.outcomes) else 1
 
 
 def memory_bytes(text: str) -> int:

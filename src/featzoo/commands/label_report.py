@@ -1,18 +1,42 @@
-"""Counts of clips by class and split, as `feat extract` and `feat label` print them."""
+"""Counts of clips by label, class and split, as `feat extract` and `feat label` print them."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 from featzoo.commands.printing import echo
 from featzoo.media.clip import Clip
 from featzoo.vocabulary import GROUPS, SPLITS, split_name
-from featzoo.wording import some
+from featzoo.wording import count, some
 
 # Columns with more names are printed as one line with the numbers of names.
 CLASSES = 20
+# Labels to name in a line.
+LABELS = 8
 NO_SPLIT = "no split"
+
+
+def print_labels(clips: Sequence[Clip]) -> None:
+    """Print the number of clips with labels, the range of each number, the clips of each split, and the classes."""
+    labelled = [clip for clip in clips if clip.labels or any(name not in GROUPS for name in clip.categories)]
+    values: dict[str, list[float]] = {}
+    for clip in labelled:
+        for name, value in clip.labels.items():
+            values.setdefault(name, []).append(value)
+    names = list(dict.fromkeys(name for clip in labelled for name in clip.categories if name not in GROUPS))
+    spans = [f"{name} {_span(those)}" for name, those in values.items()]
+    shown = some([*spans, *names], LABELS)
+    counts = Counter(split_name(clip.split) for clip in clips)
+    each = ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split]) or "no splits"
+    echo(f"labels: {len(labelled)} of {count(len(clips), 'clip')}{'; ' if shown else ''}{shown}; {each}")
+    print_categories(clips)
+
+
+def _span(values: Sequence[float]) -> str:
+    finite = [value for value in values if math.isfinite(value)]
+    return f"{min(finite):g} to {max(finite):g}" if finite else "without values"
 
 
 def print_categories(clips: Sequence[Clip]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ import click
 
 from featzoo import plugins
 from featzoo.cache.store import FeatureStore
-from featzoo.commands.label_report import print_categories
+from featzoo.commands.label_report import print_labels
 from featzoo.commands.printing import echo
 from featzoo.errors import FeatzooError, InvalidClips, InvalidOption, MissingWeights
-from featzoo.extraction.plan import runnable
+from featzoo.extraction.plan import NO_WORDS, runnable
 from featzoo.extraction.shares import share
 from featzoo.extractors.contract import Extractor, make_extractor, usual_extractors
 from featzoo.extractors.precision import with_precision
@@ -89,7 +90,7 @@ def _find(selection: Selection, path: Path) -> list[Clip]:
     for remark in found.remarks:
         echo(remark, fg="yellow" if remark.endswith("left out") else None)
     _print_remarks(found.clips)
-    print_categories(found.clips)
+    print_labels(found.clips)
     gone = gone_clips(path, selection.sources, found.clips)
     if gone:
         said = f"{count(len(gone), 'clip')} in {path} no longer there: {some(gone)}; feat forget takes clips out"
@@ -153,11 +154,22 @@ def select_extractors(selection: Selection, clips: Sequence[Clip], path: Path) -
         return _for_recipe(selection, path, clips)
     extractors, left_out = runnable(usual_extractors(), clips)
     for reason, names in left_out.items():
-        short = reason.partition("\n")[0]
+        short = reason.partition("\n")[0] + (_how_to_transcribe(selection.sources) if reason == NO_WORDS else "")
         echo(f"not run: {', '.join(names)}: {short}")
     if not extractors:
         raise FeatzooError("no extractor can run here: `feat doctor` shows what to install")
     return with_precision(extractors, selection.precision)
+
+
+def print_missing_transcripts(selection: Selection, extractors: Sequence[Extractor], clips: Sequence[Clip]) -> None:
+    """Print how to make transcripts, if an extractor that was asked for reads them and no clip has one."""
+    if any("words" in each.reads for each in extractors) and not any(clip.words or clip.problem for clip in clips):
+        echo(NO_WORDS + _how_to_transcribe(selection.sources), fg="yellow")
+
+
+def _how_to_transcribe(sources: Sequence[Path]) -> str:
+    """`: feat transcribe FOLDER makes them`, with the folders that were named."""
+    return f": {shlex.join(['feat', 'transcribe', *map(str, sources or ['FOLDER'])])} makes them"
 
 
 def _for_recipe(selection: Selection, path: Path, clips: Sequence[Clip]) -> list[Extractor]:
@@ -187,7 +199,8 @@ def _for_role(
         echo(f"{role}: {imported} is in the store")
         return None
     reasons, models = [], list[str]()
-    for request in requests:
+    held = [request for request in requests if store and (found := store.find(request)) and found.ids()]
+    for request in dict.fromkeys([*held, *requests]):  # training reads the first that the store holds
         try:
             extractor = make_extractor(request)
             extractor.prepare()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from featzoo.commands.ending import NOTHING_DONE
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
@@ -49,7 +50,7 @@ def transcribe(
 
     SOURCES are folders, manifests or media files. The transcripts are Whisper's JSON, written beside each media file
     (clip.mp4.json), where `feat extract` reads them. Recordings that have a transcript are skipped. Nothing is
-    downloaded. The exit status is 1 if any recording failed; the others are written.
+    downloaded. The exit status is 1 if some recordings failed and the others are written, and 3 if all failed.
 
     \b
     feat transcribe videos/
@@ -69,8 +70,9 @@ def transcribe(
 
     with _progress(_recordings(media), len(media.found)) as tell:
         outcomes = transcribe_all(media.found, load, align=align, force=force, on_progress=tell)
-    if _print_outcomes(outcomes, align):
-        raise SystemExit(1)
+    failed = _print_outcomes(outcomes, align)
+    if failed:
+        raise SystemExit(NOTHING_DONE if failed == len(outcomes) else 1)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from featzoo.extractors.contract import FILE, Extractor, make_extractor
 from featzoo.media.clip import Clip, file_beside
 from featzoo.media.discovery import IMAGES, SOUNDS
 
+NO_WORDS = "no clip has a transcript (.txt, .srt, .vtt, .TextGrid, .eaf or .json)"
+
 State = Literal["missing", "stale", "cached", "failed"]
 
 
@@ -60,7 +62,7 @@ def _pointless(extractor: Extractor, clips: Sequence[Clip]) -> str:
     """Why no clip can give these features, judging by file names and transcripts only; empty if one may."""
     suffixes = {clip.path.suffix.lower() for clip in clips if clip.path}
     if "words" in extractor.reads and not any(clip.words or clip.problem for clip in clips):
-        return "no clip has a transcript (.txt, .srt, .vtt, .TextGrid, .eaf or .json); `feat transcribe` makes them"
+        return NO_WORDS
     if "video" in extractor.reads and suffixes <= SOUNDS:
         return "all clips are sound files"
     if "audio" in extractor.reads and suffixes <= IMAGES:

@@ -201,7 +201,21 @@ def make_extractor(request: str) -> Extractor:
     options = {**found.variants.get(tag, {}), **wanted.options, "tag": tag}
     made = build(found, options, wanted.name)
     made.check_storage()
-    return made
+    return dataclasses.replace(made, tag=_tag_of(made)) if wanted.options else made
+
+
+def _tag_of(made: Extractor) -> str:
+    """The tag of the variant whose options a request spells out: `egemaps[level=functionals]` is `egemaps.functionals`.
+
+    Of several, it is that with most options. A given tag changes only into one that says more.
+    """
+    own = made.variants.get(made.tag, {})
+    fitting = [
+        tag
+        for tag, preset in made.variants.items()
+        if preset.items() >= own.items() and all(getattr(made, name) == value for name, value in preset.items())
+    ]
+    return max(fitting, key=lambda tag: len(made.variants[tag]), default=made.tag)
 
 
 def class_path(cls: type) -> str:

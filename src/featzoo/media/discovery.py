@@ -15,6 +15,7 @@ from featzoo.media.clip import Clip
 from featzoo.media.labels import COLUMNS, MMSA_COLUMNS, account, described, match
 from featzoo.media.tables import Row, Table, read_table
 from featzoo.media.transcripts import Beside, Neighbours, Word, read_beside
+from featzoo.wording import count, some
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 SOUNDS = {
@@ -105,9 +106,12 @@ def _scan(folder: Path, encoding: str | None) -> Found:
     if not (folder / "labels.csv").is_file():
         return Found(clips, aside, [])
     table = read_table(folder / "labels.csv", COLUMNS, ("id",), encoding)
-    rows = match(clips, table)
+    rows, others = match(clips, table)
     clips = [described(clip, rows[clip.id], table) if clip.id in rows else clip for clip in clips]
-    return Found(clips, aside, account(table, COLUMNS, f"{len(rows)} of {len(clips)} clips"))
+    remarks = account(table, COLUMNS, f"{len(rows)} of {len(clips)} clips")
+    if others:
+        remarks.append(f"{table.path.name}: no clip here for {count(len(others), 'row')} ({some(others)}): left out")
+    return Found(clips, aside, remarks)
 
 
 def _is_file(path: Path) -> bool:

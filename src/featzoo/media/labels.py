@@ -52,32 +52,37 @@ def described(clip: Clip, row: Row, table: Table) -> Clip:
     return replace(clip, labels=labels, categories=categories, split=split, words=words, problem=problem)
 
 
-def match(clips: Sequence[Clip], table: Table) -> Mapping[str, Row]:
-    """The row of each clip that has one; a row names a clip with or without its suffix.
+def match(clips: Sequence[Clip], table: Table) -> tuple[Mapping[str, Row], list[str]]:
+    """The row of each clip that has one, and the names in other rows; a row names a clip with or without its suffix.
 
     Names are compared in one Unicode form: macOS writes letters and accents apart, and spreadsheets do not.
 
     Raises:
-        InvalidClips: If a row names no clip, or several, or two rows name one.
+        InvalidClips: If a row names several clips, two rows name one, or no row names any.
     """
     known: dict[str, list[str]] = {}
     for clip in clips:
         for name in {clip.id, _plain(clip.id), _plain(clip.id.rsplit(".", 1)[0])}:
             known.setdefault(name, []).append(clip.id)
     found: dict[str, Row] = {}
+    others: list[str] = []
     for row in table.rows:
         name = row.text("id")
         if not name:
             raise InvalidClips(f"{table.at(row)}: no id")
         ids = known.get(name) or known.get(_plain(name)) or known.get(_plain(name.replace("\\", "/"))) or []
         ids = [name] if name in ids else ids
-        if len(ids) != 1:
-            which = f"more than one clip is called '{name}': {', '.join(ids)}" if ids else f"no clip is called '{name}'"
-            raise InvalidClips(f"{table.at(row)}: {which}")
+        if not ids:
+            others.append(name)
+            continue
+        if len(ids) > 1:
+            raise InvalidClips(f"{table.at(row)}: more than one clip is called '{name}': {', '.join(ids)}")
         if ids[0] in found:
             raise InvalidClips(f"{table.at(row)}: '{ids[0]}' is there twice, first in line {found[ids[0]].line}")
         found[ids[0]] = row
-    return found
+    if others and not found:
+        raise InvalidClips(f"{table.path}: no clip is called '{others[0]}', nor as another row says")
+    return found, others
 
 
 def account(table: Table, columns: Collection[str], said: str = "") -> list[str]:

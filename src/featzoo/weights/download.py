@@ -6,6 +6,7 @@ Weights are downloaded through the library that belongs to their source, so that
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -77,9 +78,10 @@ def _unknown(name: str) -> Weights:
         if name.partition(".")[0] in models.list_models(module=models):
             return Weights(name, "torchvision", name, "see torchvision's page", ())
     names = [each for entry in KNOWN for each in (entry.name, *entry.also)]
-    raise InvalidOption(
-        f"no model '{name}' in `feat weights list`, on the hub or in torchvision{suggestion(name, names)}"
-    )
+    near = suggestion(name, names)
+    if "did you mean" not in near and re.fullmatch(r"[\w.-]+", name) and not name.startswith("."):
+        return Weights(name, "hub", name, "see its page", ())  # the hub's oldest models have no organisation
+    raise InvalidOption(f"no model '{name}' in `feat weights list`, on the hub or in torchvision{near}")
 
 
 def reach(url: str, name: str) -> None:
