@@ -117,7 +117,7 @@ def bare(tmp_path_factory):
 def test_without_extras_a_command_says_what_to_install(bare, words, examples, tmp_path):
     words = words.format(old=FIXTURES / "0.1.0", tmp=tmp_path, clips=examples).split()
     status, said = bare(*words)
-    assert status == 1, said
+    assert status == (3 if "extract" in words else 1), said
     assert "pip install 'featzoo[" in said
 
 

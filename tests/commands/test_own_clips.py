@@ -56,6 +56,7 @@ def test_the_exit_status_tells_some_failures_from_nothing_done(folder, tmp_path)
     (tmp_path / "nothing").mkdir()
     run("extract", tmp_path / "nothing", *words, status=3)
     run("extract", folder, *words, "--no-such-option", status=2)
+    run("extract", folder, "-x", "qualty", "-o", tmp_path / "f", status=2)
 
 
 def test_without_transcripts_the_command_that_makes_them_is_named(folder, tmp_path, monkeypatch):

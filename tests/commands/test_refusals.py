@@ -40,7 +40,7 @@ def test_a_wrong_request_is_refused_without_heavy_imports(words, tmp_path):
         [sys.executable, "-c", CODE % (set(HEAVY),), *words.split()],
         capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False,
     )  # fmt: skip
-    assert done.returncode in (1, 2)
+    assert done.returncode in (1, 2, 3)
     assert WRONG[words] in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout.split("imported:")[1].split() == []

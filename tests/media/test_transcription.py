@@ -218,7 +218,7 @@ def test_force_overwrites_json_and_nothing_else(models, folder):
     for name in ("told.json", "told.wav.json"):
         (folder / name).write_text('{"fps": 25}')
     refused = run(folder / "told.wav", "--model", models["english"], "--no-vad", "--force")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "bad-transcript" in refused.output
     assert "move told.wav.json away" in refused.output
     assert {(folder / name).read_text() for name in ("told.json", "told.wav.json")} == {'{"fps": 25}'}
@@ -317,7 +317,7 @@ def test_align_gives_times_to_the_words_of_a_text_file(models, folder):
     assert all(0 <= word.start <= word.end <= 1.0 for word in clip.words)
     assert "0 aligned, 1 had times already" in run(folder / "told.wav", "--model", models["english"], "--align").output
     none = run(folder / "voice.wav", "--model", models["english"], "--align")
-    assert none.exit_code == 1
+    assert none.exit_code == 3
     assert "voice.wav: no-words" in none.output
 
 

@@ -12,10 +12,11 @@ from types import FrameType
 from typing import NoReturn
 
 from featzoo.durable import HINTS
-from featzoo.errors import FeatzooError
+from featzoo.errors import FeatzooError, InvalidOption, UnknownName
 
 # The exit status of a command whose work has parts, such as clips, if not one of them is done.
 NOTHING_DONE = 3
+USAGE = 2
 
 
 class Terminated(KeyboardInterrupt):
@@ -48,11 +49,11 @@ def status_of(interrupt: KeyboardInterrupt) -> int:
 
 @contextmanager
 def nothing_done_yet() -> Iterator[None]:
-    """Give an error in the block the exit status of a command that has done nothing."""
+    """Give an error in the block the exit status of a wrong request, or of a command that has done nothing."""
     try:
         yield
     except FeatzooError as error:
-        error.exit_status = NOTHING_DONE
+        error.exit_status = USAGE if isinstance(error, UnknownName | InvalidOption) else NOTHING_DONE
         raise
 
 

@@ -486,7 +486,7 @@ def test_clips_are_chosen_by_pattern(world, random_bert):
     assert "44 of 88 clips match */en" in done.output
     assert "0 missing, 0 stale, 44 cached" in done.output
     done = CliRunner().invoke(feat, [*wanted, "*/ja"])
-    assert done.exit_code == 1
+    assert done.exit_code == 3
     assert "no clip id matches '*/ja' (one id is 'train0/en')" in done.output
 
 
