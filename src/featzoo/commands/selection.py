@@ -169,7 +169,7 @@ def print_missing_transcripts(selection: Selection, extractors: Sequence[Extract
 
 def _how_to_transcribe(sources: Sequence[Path]) -> str:
     """`: feat transcribe FOLDER makes them`, with the folders that were named."""
-    return f": {shlex.join(['feat', 'transcribe', *map(str, sources or ['FOLDER'])])} makes them"
+    return f": {shlex.join(['feat', 'transcribe', *(map(str, sources) if sources else ['FOLDER'])])} makes them"
 
 
 def _for_recipe(selection: Selection, path: Path, clips: Sequence[Clip]) -> list[Extractor]:
