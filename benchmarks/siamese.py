@@ -2,6 +2,7 @@
 
     zoo train siamese --store FEATURES --runs RUNS --seeds 3
     python benchmarks/siamese.py RUNS/siamese-seeds/*
+    python benchmarks/siamese.py --store FEATURES    # the floors alone
 
 Figures are of the test split, or of dev with `--split valid`; ridge's penalty and every epoch were chosen on dev.
 Ridge reads the same features, words averaged, its columns standardised. Stronger floors are support vector regression
@@ -35,7 +36,7 @@ from featzoo.zoo.head import Head, make_head
 from featzoo.zoo.heads.siamese.head import HIDDEN
 from featzoo.zoo.heads.siamese.losses import MultiSimilarity, trait_classes
 from featzoo.zoo.metrics.targets import target_metrics
-from featzoo.zoo.recipe import Recipe
+from featzoo.zoo.recipe import Recipe, find_recipe
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.training.evaluation import evaluate
 from featzoo.zoo.training.frozen_features import for_stage
@@ -51,18 +52,24 @@ Splits = Mapping[str, Split]
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("--store", type=Path, help="without runs: the store whose floors are printed")
     parser.add_argument("--untrained", action="store_true", help="train M2 once more, on an S that never learnt")
     parser.add_argument("--split", choices=("test", "valid"), default="test")
     asked = parser.parse_args()
+    if not asked.runs:
+        if not asked.store:
+            parser.error("give runs, or --store")
+        recipe, splits = of_store(asked.store, asked.split)
+        print_table({**plain(splits), **floors(splits)}, splits, recipe.target.columns)
+        return
     recipe, splits = load(asked.runs[0], asked.split)
-    truth, columns = splits["scored"].targets, recipe.target.columns
+    columns = recipe.target.columns
     heads = [RunFolder.open_finished(run).head() for run in asked.runs]
     read = [vectors(head, splits) for head in heads]
     pairs = list(zip(heads, read, strict=True))
     found = {
-        "train mean": [np.broadcast_to(splits["train"].targets.mean(axis=0), truth.shape)],
-        "ridge": [ridge(table, splits)],
+        **plain(splits),
         **floors(splits),
         **{f"{m} alone": [predicted(head, given["scored"], m) for head, given in pairs] for m in heads[0].given},
         "M1": [predicted(head, given["scored"], "baseline") for head, given in pairs],
@@ -86,6 +93,26 @@ def load(run: Path, scored: str) -> tuple[Recipe, dict[str, Split]]:
     chosen = folder.sets(store)
     names = {"train": "train", "valid": "valid", "scored": scored}
     return recipe, {name: load_split(store, recipe, split, chosen, statistics) for name, split in names.items()}
+
+
+def of_store(store: Path, scored: str) -> tuple[Recipe, dict[str, Split]]:
+    """The recipe `siamese` without frames, and the splits of a store."""
+    recipe, opened = find_recipe("siamese", {"inputs.vision.features": []}), FeatureStore(store)
+    train_split = load_split(opened, recipe, "train")
+    parts = {"valid": "valid", "scored": scored}
+    given = train_split.statistics
+    return recipe, {
+        "train": train_split,
+        **{name: load_split(opened, recipe, split, statistics=given) for name, split in parts.items()},
+    }
+
+
+def plain(splits: Splits) -> dict[str, list[Array]]:
+    """The train mean, and ridge on all inputs."""
+    return {
+        "train mean": [np.broadcast_to(splits["train"].targets.mean(axis=0), splits["scored"].targets.shape)],
+        "ridge": [ridge(table, splits)],
+    }
 
 
 def vectors(head: Head, splits: Splits) -> dict[str, Split]:
