@@ -28,6 +28,7 @@ from featzoo.zoo.recipe import Recipe, find_recipe
 from featzoo.zoo.runs.audit import audit_splits
 from featzoo.zoo.runs.folder import STATE, WEIGHTS, RunFolder
 from featzoo.zoo.runs.scores import constants, measure
+from featzoo.zoo.runs.text_floor import text_floors
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
 from featzoo.zoo.training.class_weights import objective_of
@@ -170,6 +171,8 @@ def _train(
         trained = _fit(writer, chosen, accelerator, checkpoint, resumed)
         predicted = _predict(writer, accelerator)
         metrics = {name: measure(recipe, splits["train"], splits[name], pred) for name, pred in predicted.items()}
+        for name, beside in text_floors(recipe, splits, store.clips()).items():
+            metrics[name] |= beside
         seconds = time.perf_counter() - started
         if first:
             writer.finish(trained, predicted, metrics, seconds)

@@ -9,11 +9,14 @@ import torch
 
 from featzoo.errors import FeatzooError
 from featzoo.extractors.text.word_numbers import number_of, tokens_of
+from featzoo.media.clip import Clip
 from featzoo.sequence import Array
 from featzoo.zoo.data.split import Split, Statistics
 from featzoo.zoo.fitted_head import FittedHead
 from featzoo.zoo.head import make_head
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.metrics.targets import target_metrics
 from featzoo.zoo.objective import Objective
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.training.fitting import fit
@@ -22,6 +25,38 @@ from featzoo.zoo.training.fitting import fit
 OPTIONS = {"penalties": (1.0, 10.0), "folds": 3}
 LONGEST = 8192  # words of a text that are read
 BATCH = 32
+NAME = "tfidf"
+TEXTS = {"text", "words"}  # roles
+LEAST = 20  # train texts
+MOST = 100_000  # train clips times targets: a minute or two
+
+
+def text_floors(
+    recipe: Recipe, splits: Mapping[str, Split], clips: Mapping[str, Clip]
+) -> dict[str, dict[str, Metrics]]:
+    """Split to the metrics of `TF-IDF`, for a head that reads texts; empty for others, and for very few or many texts.
+
+    Args:
+        recipe: The recipe.
+        splits: train, and others.
+        clips: The store's clips.
+    """
+    read = {role for role, spec in splits["train"].specs.items() if spec.given}
+    train, target = splits["train"], recipe.target
+    if not read & TEXTS or recipe.head == NAME or len(train) * len(target.outputs) > MOST:
+        return {}
+    texts = {i: clips[i].text for split in splits.values() for i in split.ids if i in clips}
+    if sum(bool(texts.get(i)) for i in train.ids) < LEAST:
+        return {}
+    found = tfidf_floor(recipe, splits, texts)
+    return {
+        name: {
+            "TF-IDF": target_metrics(
+                target.metrics, pred, splits[name].targets, target.outputs, train.labels, splits[name].ids
+            )
+        }
+        for name, pred in found.items()
+    }
 
 
 def tfidf_floor(recipe: Recipe, splits: Mapping[str, Split], texts: Mapping[str, str]) -> dict[str, Array]:
@@ -37,7 +72,7 @@ def tfidf_floor(recipe: Recipe, splits: Mapping[str, Split], texts: Mapping[str,
     """
     read = {name: _words(split, texts) for name, split in splits.items()}
     objective = Objective(recipe.target.predicts)
-    head = make_head("tfidf", OPTIONS, read["train"].specs, len(recipe.target.outputs), objective=objective)
+    head = make_head(NAME, OPTIONS, read["train"].specs, len(recipe.target.outputs), objective=objective)
     if not isinstance(head, FittedHead):  # another package has taken the name
         return {}
     try:
