@@ -138,17 +138,20 @@ def test_a_damaged_copy_never_outlives_a_sound_one(store):
 def test_loose_ends(store):
     found = store["x"]
     old, new = found.folder / "shards" / ".host-1-x.h5.tmp", found.folder / ".set-1.tmp"
-    for place in (old, new, store.path / "index" / "gone-12345678.index"):
-        place.parent.mkdir(exist_ok=True)
+    layers, recent = (store.path / "frozen" / "key" / f"00000{n}-00000{n}.npz" for n in (1, 2))
+    for place in (old, new, store.path / "index" / "gone-12345678.index", layers, recent):
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(b"half")
     os.utime(old, (0, 0))
+    os.utime(layers, (0, 0))
     found.fail("d", store.source("d", ["words"]), "timeout", "by another run, after this one had stored it")
     found.fail("e", "s", "no-words", "why")
     (found.folder / "damaged").mkdir()
     (found.folder / "damaged" / "x.h5").write_bytes(b"junk")
     assert kinds(g for g in collect(store) if g.kind != "rows") == [
-        ("aside",), ("failure", "d"), ("index",), ("temporary",)
+        ("aside",), ("failure", "d"), ("frozen",), ("index",), ("temporary",)
     ]  # fmt: skip
+    assert recent.exists()
     assert [f.clip for f in found.failures()] == ["e"]
     assert new.exists()
     assert not old.exists()

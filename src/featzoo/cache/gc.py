@@ -33,6 +33,9 @@ from featzoo.errors import DamagedFile, DamagedShard, StoreError
 
 # Unfinished files older than this are no longer being written.
 ABANDONED_SECONDS = 86400.0
+# What frozen layers gave in trainings, in a folder that trainings fill; nothing has read it for so long.
+FROZEN = "frozen"
+FROZEN_SECONDS = 30 * ABANDONED_SECONDS
 # Feature sets that are being deleted, in a folder that readers ignore.
 DELETED = ".deleted"
 # The files that featzoo writes into the folder of a set.
@@ -43,14 +46,15 @@ class Garbage(NamedTuple):
     """A piece of unused data.
 
     Attributes:
-        kind: rows (of one shard), forgotten (rows of forgotten clips), merged, failure, aside, temporary, index or set.
+        kind: rows (of one shard), forgotten (rows of forgotten clips), merged, failure, aside, temporary, index, frozen
+            (outputs of frozen layers) or set.
         key: The feature set; empty for data that belongs to no set.
         place: The file or folder.
         size: Bytes that deleting it frees.
         clips: The clips of the sequences or failures.
     """
 
-    kind: Literal["rows", "forgotten", "merged", "failure", "aside", "temporary", "index", "set"]
+    kind: Literal["rows", "forgotten", "merged", "failure", "aside", "temporary", "index", "frozen", "set"]
     key: str
     place: Path
     size: int
@@ -261,6 +265,10 @@ def _loose(store: FeatureStore) -> Iterator[Garbage]:
         # Earlier versions kept them in HDF5.
         if place.suffix == ".h5" or (place.suffix == SUFFIX and place.stem not in keys):
             yield Garbage("index", "", place, place.stat().st_size)
+    for place in sorted((store.path / FROZEN).glob("*/*.npz")):
+        status = place.stat()
+        if time.time() - max(status.st_mtime, status.st_atime) > FROZEN_SECONDS:
+            yield Garbage("frozen", "", place, status.st_size)
     for place in sorted((store.path / ASIDE).glob("*")):
         if place.suffix != ".parquet":  # tables of clips are not made again
             yield Garbage("aside", "", place, place.stat().st_size)

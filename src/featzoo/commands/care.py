@@ -98,6 +98,7 @@ GARBAGE = {
     "aside": ("damaged file set aside", "damaged files set aside"),
     "temporary": ("unfinished file", ""),
     "index": ("index", "indexes"),
+    "frozen": ("file with outputs of frozen layers", "files with outputs of frozen layers"),
     "set": ("feature set", ""),
 }
 
@@ -116,7 +117,7 @@ def gc(store: Path, sets: tuple[str, ...], superseded: bool, grace: float, yes: 
 
     This is: features of media, segments or words that have changed since, if newer ones are stored; features of
     forgotten clips; shards that were merged; failures of clips that are stored now; shards that `feat check --repair`
-    set aside; unfinished files.
+    set aside; unfinished files; outputs of frozen layers that no training has read for 30 days.
     Nothing is deleted before you confirm it.
 
     \b

@@ -12,6 +12,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from featzoo.cache.gc import FROZEN
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, TrainingStopped
 from featzoo.wording import count, some
@@ -41,7 +42,6 @@ from featzoo.zoo.training.progress import TrainingProgress
 
 # A set that stands in for features of faces, where none can be computed.
 WEAK_VISION = "motion-energy"
-FROZEN = "frozen"  # folder of a store that keeps what frozen parts of heads gave
 
 
 @dataclass(frozen=True)
