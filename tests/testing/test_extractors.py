@@ -33,6 +33,7 @@ REQUESTS = {
         f"bert[model={{bert}},output={output}]" for output in ("tokens", "words", "mean", "cls", "ids", "positions")
     ],
     "glove": ["glove[vectors={vectors}]", "glove.oov[vectors={vectors}]", "glove[vectors={vectors},oov=zero]"],
+    "word-numbers": ["word-numbers"],
     "covarep": ["covarep", "covarep[compat=corrected]"],
     "praat": ["praat", "praat.functionals"],
     "spectral": ["spectral"],
