@@ -17,6 +17,11 @@ demo: $(VENV)/.demo
 	$(BIN)/feat ls -o demo/features
 	$(BIN)/feat plot clip01.mp4 -o demo/features --to demo/clip01.png
 	$(BIN)/zoo train psa-mf --features demo/features --runs demo/runs
+	@echo
+	@echo "made: features of 12 clips in demo/features, a picture in demo/clip01.png, a trained head in demo/runs"
+	@echo "next: . $(BIN)/activate"
+	@echo "      feat show egemaps --store demo/features"
+	@echo "      feat extract YOUR_VIDEOS/        then docs/tutorials/first-features.md"
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest $(TEST_OPTIONS) -m "not slow"
@@ -100,10 +105,12 @@ $(VENV)/.python:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.python setup.cfg pyproject.toml constraints.txt
+	@echo "installing featzoo, PyTorch and openSMILE into $(VENV) (2 GB; some minutes)"
 	$(PIP) -e '.[egemaps,minilm,zoo]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
+	@echo "installing the packages of the tests into $(VENV) (1 GB more; some minutes)"
 	$(PIP) -e '.[test]'
 	touch $@
 
