@@ -95,12 +95,3 @@ def test_architecture_names_every_module_at_the_top() -> None:
         path.stem for path in (ROOT / "src/featzoo").iterdir() if path.stem[0] not in "_." and path.suffix != ".typed"
     }
     assert {name for name in found if f"`{name}`" not in page and f"`{name}/`" not in page} == set()
-
-
-@pytest.mark.usefixtures("one_process")
-def test_the_tutorials_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(feat, ["extract", str(CLIPS), "-x", "egemaps", "-o", "features"])
-    assert done.exit_code == 0, done.output
-    for block in blocks(ROOT / "docs/tutorials/first-features.md"):
-        exec(block, {})  # noqa: S102

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,10 +37,12 @@ def is_as_shown(shown: str, printed: str) -> bool:
     return re.fullmatch(re.sub(r"(\\ )?\\\.\\\.\\\.(\\ )?", ".*", pattern), " ".join(printed.split())) is not None
 
 
+@pytest.mark.usefixtures("one_process")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "page",
     [
+        "first-features.md",
         "emotion-from-the-voice.md",
         pytest.param("psa-mf-on-mosi.md", marks=pytest.mark.slow),  # it trains an encoder twice
     ],
@@ -48,8 +52,13 @@ def test_a_tutorial_prints_what_it_shows(page: str, tmp_path: Path, monkeypatch:
     typed = list(steps(page))
     assert len(typed) >= 5
     for command, shown in typed:
-        program, *words = shlex.split(command, comments=True)
+        program, *typed_words = shlex.split(command, comments=True)
+        words = [
+            word for each in typed_words for word in (sorted(map(str, Path().glob(each))) if "*" in each else [each])
+        ]
         done = CliRunner().invoke({"feat": feat, "zoo": zoo}[program], words, prog_name=program)
         assert done.exit_code == 0, f"{command}\n{done.output}"
         if shown.strip():
             assert is_as_shown(shown, done.output), f"{command}\n--- shown\n{shown}--- printed\n{done.output}"
+    for block in re.findall(r"```python\n(.*?)```", (TUTORIALS / page).read_text(encoding="utf-8"), flags=re.DOTALL):
+        subprocess.run([sys.executable, "-c", block], check=True)
