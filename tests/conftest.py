@@ -7,11 +7,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many test processe
 
 import tempfile
 import wave
-from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import fault_table
 import hypothesis
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ DATA = Path(os.environ.get("FEATZOO_TEST_DATA", ROOT.parent / "shared" / "data")
 
 
 KILLS_A_TEST = 20
-LONG_FORM = 200
+LONG_FORM = 1000
 
 
 def pytest_addoption(parser):
@@ -44,25 +44,27 @@ def pytest_generate_tests(metafunc):
     """As many tests of at most 20 kills as `--kills` asks for."""
     if "kills" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--kills")
-        usual = LONG_FORM if metafunc.config.getoption("-m") == "faults" else KILLS_A_TEST
+        usual = fault_table.long_form(metafunc.config, KILLS_A_TEST, LONG_FORM)
         whole, rest = divmod(usual if asked is None else asked, KILLS_A_TEST)
         metafunc.parametrize("kills", [KILLS_A_TEST] * whole + [rest] * bool(rest))
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The sum of what tests have put into their `tally`; their tables, where files of tests were asked for by name."""
+    """The table of faults, if they were asked for; tables of tests, where files of tests were asked for by name."""
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
     if all(".py" in arg for arg in terminalreporter.config.args):
         tables = (v for r in reports for name, v in getattr(r, "user_properties", []) if name == "table")
         for line in (line for table in tables for line in ["", *table]):
             terminalreporter.write_line(line)
-    whole = Counter()
-    for report in reports:
-        for name, value in getattr(report, "user_properties", []):
-            if name == "tally":
-                whole.update(value)
-    if whole:
-        terminalreporter.write_line("faults: " + ", ".join(f"{count} {name}" for name, count in whole.items()))
+    if fault_table.is_long(terminalreporter.config):
+        for line in fault_table.lines(reports):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def count_faults(record_property):
+    """Adds to a row of the table of faults: `count_faults("flips: index", trials=3, tracebacks=0)`."""
+    return lambda row, **counts: record_property("faults", [row, {k.replace("_", " "): v for k, v in counts.items()}])
 
 
 @pytest.fixture(scope="session", autouse=True)

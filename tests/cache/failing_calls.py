@@ -1,7 +1,7 @@
-"""Run by test_failing_calls.py with failing_calls.c preloaded: OPERATION ERROR SHIM FOLDER.
+"""Run by test_failing_calls.py with failing_calls.c preloaded: OPERATION ERROR STEP SHIM FOLDER.
 
-Makes the operation once for each call in it that changes a file, each time on a new store and with that call failing,
-and prints one line of JSON for each: the call, how the process ended, and what is wrong with the store afterwards.
+Makes the operation once for every STEP-th call in it that changes a file, each time on a new store and with that call
+failing, and prints one line of JSON for each: the call, how the process ended, and what is wrong with the store.
 """
 
 import ctypes
@@ -152,7 +152,7 @@ def in_a_process(work: Callable[[], int]) -> int:
 
 
 def main() -> None:
-    name, error, library, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+    name, error, step, library, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5])
     shim = ctypes.CDLL(library)
     prepare(folder / "made")
     if name == "repair":
@@ -176,7 +176,7 @@ def main() -> None:
         status = in_a_process(work)
         if in_a_process(verdict):
             print(json.dumps({"call": number, "status": status, "wrong": ["cannot be looked at"]}), flush=True)
-        number += 1
+        number += step
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+from fault_table import is_long, long_form
 
 SCRIPT = Path(__file__).with_name("flips.py")
 KINDS = ["shard", "index", "set", "clips", "marker", "failure", "note", "digests", "shard-1", "clips-1"]
@@ -22,8 +24,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(6000)]
 
 def pytest_generate_tests(metafunc):
     """All kinds in one process, or with `-m faults` a test of each."""
-    apart = metafunc.config.getoption("-m") == "faults"
-    metafunc.parametrize("kinds", [(kind,) for kind in KINDS] if apart else [KINDS], ids=",".join)
+    kinds = [(kind,) for kind in KINDS] if is_long(metafunc.config) else [KINDS]
+    metafunc.parametrize("kinds", kinds, ids=",".join)
 
 
 def flips(kinds, count, seed, folder):
@@ -43,19 +45,26 @@ def flips(kinds, count, seed, folder):
     return lines, process.wait(), errors
 
 
-def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path, kinds, record_property, request):
-    whole = LONG if request.config.getoption("-m") == "faults" else USUAL
+def test_a_flipped_bit_is_an_error_or_changes_nothing(tmp_path, kinds, count_faults, request):
+    whole = long_form(request.config, USUAL, LONG)
     done = 0
     for seed in range(-(-whole // AT_ONCE)):
         count = min(AT_ONCE, whole - seed * AT_ONCE)
         folder = tmp_path / str(seed)
         folder.mkdir()
         lines, status, errors = flips(kinds, count, seed, folder)
-        assert status == 0, (lines[-1:], errors)
         results = lines[1::2]
+        count_faults(
+            f"flips: {','.join(kinds)}",
+            trials=len(results),
+            silently_wrong=sum(bool(each["wrong"]) for each in results),
+            tracebacks=sum(bool(each["tracebacks"]) for each in results),
+            hangs=status == -signal.SIGKILL,
+            SIGSEGV=status == -signal.SIGSEGV,
+        )
+        assert status == 0, (lines[-1:], errors)
         assert [
             each for each in zip(lines[::2], results, strict=True) if each[1]["wrong"] or each[1]["tracebacks"]
         ] == []
         done += len(results)
     assert done == whole * len(kinds)
-    record_property("tally", {f"flips in {','.join(kinds)}": done})

@@ -212,7 +212,7 @@ def processes():
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_killed_at_any_moment_it_loses_nothing(tmp_path, processes):
+def test_killed_at_any_moment_it_loses_nothing(tmp_path, processes, count_faults):
     """SIGKILL while shards are written anew and a set is deleted."""
     store = FeatureStore.create(tmp_path / "f")
     found, other = store.open_set("x", {"reads": ["words"]}), store.open_set("y", {"reads": ["words"]})
@@ -233,6 +233,7 @@ def test_killed_at_any_moment_it_loses_nothing(tmp_path, processes):
         assert {name: float(again["x"][name].features[0, 0]) for name in wanted} == wanted
         assert list(check_store(again)) == []
         other = FeatureStore(store.path).open_set("y", {"reads": ["words"]})
+    count_faults("SIGKILL: gc", trials=interrupted)
     assert interrupted >= 2
     collect(store, grace=0)
     assert stored(store) == sorted(wanted.items())

@@ -8,11 +8,12 @@ import time
 
 import numpy as np
 import pytest
+from fault_table import long_form
 from forks import forks
 
 from featzoo import FeatureStore
 from featzoo.cache.check import check_store
-from featzoo.cache.pack import pack_store
+from featzoo.cache.pack import pack_set, pack_store
 from featzoo.cache.shard import Entry
 from featzoo.errors import StoreError
 from featzoo.sequence import FeatureSequence
@@ -95,6 +96,19 @@ def test_an_old_copy_does_not_come_back_because_its_shard_is_merged(tmp_path, mo
     assert again.index.repeated() == []
 
 
+def test_gradual_packing_leaves_shards_that_are_larger_than_all_smaller_ones_together(tmp_path):
+    store = FeatureStore.create(tmp_path / "f")
+    arrays = {"large": np.zeros((30_000, 2), np.float32)}
+    arrays |= {f"small{i}": np.full((1, 2), i, np.float32) for i in range(4)}
+    for name, array in arrays.items():
+        store.add("x", {name: array})
+    done = pack_set(FeatureStore(store.path)["x"], grace=0, gradual=True)
+    assert (done.merged, done.into, done.deleted) == (4, 1, 4)
+    same(store, arrays)
+    assert pack_set(FeatureStore(store.path)["x"], grace=0, gradual=True).merged == 0
+    assert pack_set(FeatureStore(store.path)["x"], grace=0).merged == 2
+
+
 def test_damage_stops_it_before_anything_is_deleted(tmp_path):
     store, _ = fill(tmp_path / "f", parts=3)
     place = shards(store)[1]
@@ -105,7 +119,7 @@ def test_damage_stops_it_before_anything_is_deleted(tmp_path):
 
 
 @pytest.mark.faults
-def test_killed_at_any_moment_it_loses_nothing(tmp_path):
+def test_killed_at_any_moment_it_loses_nothing(tmp_path, count_faults, request):
     """SIGKILL while packing and deleting; after each, every clip is there with its own bytes."""
     program = (
         "from featzoo import FeatureStore; from featzoo.cache.pack import pack_store\n"
@@ -117,12 +131,13 @@ def test_killed_at_any_moment_it_loses_nothing(tmp_path):
     interrupted = 0
     store, arrays = fill(tmp_path / "f", parts=40, clips=4)
     with forks(program) as processes:
-        for _ in range(10):
+        for _ in range(max(10, long_form(request.config, 10, 100))):
             processes.start(str(store.path))
             time.sleep(chance.uniform(0, 0.25))
             interrupted += processes.kill() == -signal.SIGKILL
             same(store, arrays)
             assert list(check_store(FeatureStore(store.path))) == []
+    count_faults("SIGKILL: pack", trials=interrupted)
     assert interrupted >= 2
     list(pack_store(FeatureStore(store.path), grace=0))
     list(pack_store(FeatureStore(store.path), grace=0))

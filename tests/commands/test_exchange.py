@@ -109,6 +109,7 @@ class Runs:
         return open, ("ran.txt", "w")
 
 
+@pytest.mark.hostile
 def test_a_hostile_pickle_is_named_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("x.pkl").write_bytes(pickle.dumps({"train": {"audio": Runs()}}))

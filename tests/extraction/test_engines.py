@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -147,7 +148,7 @@ def test_dask_workers_store_every_clip_once_and_keep_their_model(dask, tmp_path,
 
 
 @pytest.mark.faults
-def test_a_dask_worker_that_is_killed_loses_no_clip(dask, store, tmp_path):
+def test_a_dask_worker_that_is_killed_loses_no_clip(dask, store, tmp_path, count_faults):
     wait_for(dask, 2)
     clips = voices(tmp_path / "media", *many(60))
     killed = []
@@ -160,6 +161,7 @@ def test_a_dask_worker_that_is_killed_loses_no_clip(dask, store, tmp_path):
 
     report = extract_all(store, [plugins.Slow()], clips, backend="dask", scheduler=dask, on_outcome=kill)
     assert killed
+    count_faults("Dask: a worker killed", trials=1, lost=60 - len({*copies(store["slow"])}))
     assert len(report.outcomes) == 60
     assert {state for state, _ in account(report).values()} == {"stored"}
     assert set(copies(store["slow"])) == {clip.id for clip in clips}
@@ -215,28 +217,53 @@ def test_dask_clusters_that_cannot_be_used_are_refused_with_what_to_type(store, 
 
 
 @pytest.mark.faults
-def test_a_dask_scheduler_that_dies_ends_the_run_and_the_next_goes_on(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sign", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_dask_scheduler_that_ends_ends_the_run_and_the_next_goes_on(store, tmp_path, monkeypatch, sign, count_faults):
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 2.0)
     clips = voices(tmp_path / "media", *many(60))
     stored = []
     with dask_cluster(tmp_path) as (address, scheduler):
 
-        def kill(outcome):
+        def end(outcome):
             stored.append(outcome.clip)
             if scheduler.poll() is None:
-                os.killpg(scheduler.pid, signal.SIGKILL)
+                os.killpg(scheduler.pid, sign)
                 scheduler.wait()
 
         with pytest.raises(FeatzooError, match="no Dask scheduler answers"):
-            extract_all(store, [plugins.Slow()], clips, backend="dask", scheduler=address, on_outcome=kill)
+            extract_all(store, [plugins.Slow()], clips, backend="dask", scheduler=address, on_outcome=end)
     again = account(extract_all(FeatureStore(store.path), [plugins.Slow()], clips, jobs=2))
-    assert {again[clip][0] for clip in stored} == {"cached"}
+    lost = sum(again.get(clip, ("",))[0] != "cached" for clip in stored)
+    count_faults(f"Dask: the scheduler gets {sign.name}", trials=1, lost=lost + len(clips) - len(again))
+    assert lost == 0
+    assert len(again) == len(clips)
     assert {state for state, _ in again.values()} <= {"cached", "stored"}
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_dask_scheduler_that_stands_still_delays_the_run(store, tmp_path, count_faults):
+    clips = voices(tmp_path / "media", *many(30))
+    stopped = []
+    with dask_cluster(tmp_path) as (address, scheduler):
+
+        def stop(_):
+            if not stopped:
+                stopped.append(scheduler.pid)
+                os.killpg(scheduler.pid, signal.SIGSTOP)
+                threading.Timer(3.0, os.killpg, (scheduler.pid, signal.SIGCONT)).start()
+
+        report = extract_all(store, [plugins.Slow()], clips, backend="dask", scheduler=address, on_outcome=stop)
+    assert stopped
+    count_faults("Dask: the scheduler gets SIGSTOP", trials=1, lost=len(clips) - len({*copies(store["slow"])}))
+    assert {state for state, _ in account(report).values()} == {"stored"}
+    assert len(report.outcomes) == len(clips)
 
 
 # Ray
 
 
+@pytest.mark.timeout(600)  # starting Ray takes half a minute on a busy machine
 def test_ray_actors_store_every_clip_and_a_crash_costs_its_clip(store, tmp_path):
     ray = pytest.importorskip("ray", reason="pip install 'featzoo[ray]'")
     clips = voices(tmp_path / "media", "die.wav", *many(20))
@@ -316,6 +343,37 @@ def test_three_ranks_fill_one_store_at_once(tmp_path):
     for feature_set in found.sets():
         assert copies(feature_set) == dict.fromkeys(many(30), 1)
     assert found.clip_ids() == many(30)
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_rank_that_is_killed_loses_its_own_clips_only_until_it_runs_again(tmp_path, count_faults):
+    voices(tmp_path / "media", *many(30))
+    store = tmp_path / "features"
+
+    def start(rank):
+        command = [
+            sys.executable, "-c", "from featzoo.cli import feat; feat()", "extract", str(tmp_path / "media"), "-v",
+            "-x", "plugins_for_tests:Slow", "-o", str(store), "-j", "1", "--world", "3", "--rank", str(rank),
+        ]  # fmt: skip
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    ranks = [start(rank) for rank in range(3)]
+    while "stored" not in (line := ranks[1].stdout.readline()):
+        assert line, "the rank ended before its first clip was stored"
+    os.killpg(ranks[1].pid, signal.SIGKILL)
+    assert [process.wait(100) for process in ranks] == [0, -signal.SIGKILL, 0]
+    shares = [{clip.id for clip in share(find_clips(tmp_path / "media").clips, rank, 3)} for rank in range(3)]
+    held = {*FeatureStore(store)["slow"]}
+    lost = len((shares[0] | shares[2]) - held)
+    said, _ = start(1).communicate(timeout=100)
+    found = FeatureStore(store)["slow"]
+    count_faults("ranks: one of three killed", trials=1, lost=lost + len({*many(30)} - {*found}))
+    assert lost == 0
+    assert held & shares[1], said
+    assert copies(found) == dict.fromkeys(many(30), 1)
 
 
 # Models, memory, devices

@@ -199,6 +199,7 @@ def _nothing_in_it(data, _secret):
         (_nothing_in_it, "it has no 'features'"),
     ],
 )
+@pytest.mark.hostile
 def test_an_entry_that_is_not_an_array_in_the_file_is_refused(tmp_path, write, reason):
     secret = tmp_path / "secret"
     secret.write_bytes(b"a secret of this machine")
@@ -211,6 +212,7 @@ def test_an_entry_that_is_not_an_array_in_the_file_is_refused(tmp_path, write, r
     assert "good" in FeatureStore(tmp_path / "features")[came.key].ids()
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("kind", [np.float32, h5py.string_dtype()])
 def test_a_declared_shape_takes_no_memory(tmp_path, kind):
     with h5py.File(tmp_path / "x.csd", "w") as file:
@@ -222,6 +224,7 @@ def test_a_declared_shape_takes_no_memory(tmp_path, kind):
     assert "bytes, but at most" in said
 
 
+@pytest.mark.hostile
 def test_many_words_that_point_to_one_long_text_take_no_memory(tmp_path):
     """A text of variable length is a pointer into the file: a million of them may point to the same one."""
     with h5py.File(tmp_path / "x.csd", "w") as file:

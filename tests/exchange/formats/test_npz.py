@@ -143,6 +143,7 @@ def test_an_array_takes_no_more_memory_than_its_file_gives(tmp_path, name, withi
     assert "array" in said
 
 
+@pytest.mark.hostile
 def test_an_archive_that_declares_more_than_it_can_hold_is_refused(tmp_path):
     """Members that lie over each other, as in zip bombs: each of a thousand is the same compressed part."""
     out = io.BytesIO()

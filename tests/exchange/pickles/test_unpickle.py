@@ -139,6 +139,7 @@ def test_every_other_name_is_refused_and_said(tmp_path, module, name):
     assert "x.pkl" in str(caught.value)
 
 
+@pytest.mark.hostile
 def test_a_call_hidden_in_an_object_array_is_refused(tmp_path, monkeypatch):
     hidden = np.empty(1, dtype=object)
     hidden[0] = [{"deep": Runs()}]
@@ -187,6 +188,7 @@ FORGED = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", FORGED)
 def test_states_that_numpy_does_not_check_are_refused(tmp_path, name):
     value, reason = FORGED[name]
@@ -194,6 +196,7 @@ def test_states_that_numpy_does_not_check_are_refused(tmp_path, name):
         read(tmp_path, pickle.dumps(value))
 
 
+@pytest.mark.hostile
 def test_other_ways_to_call_or_change_things(tmp_path):
     for raw, reason in (
         (b"c__builtin__\nset\n(dS'x'\nS'y'\nsb.", "sets the state"),  # BUILD on a class
@@ -270,6 +273,7 @@ MEMORY = {
 }  # fmt: skip
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", MEMORY)
 def test_memory_is_bounded_by_the_size_of_the_file(tmp_path, name):
     place = tmp_path / "x.pkl"

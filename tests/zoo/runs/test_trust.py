@@ -66,6 +66,7 @@ def test_ones_own_run_needs_no_trust(copy):
     assert evaluate_run(copy, device="cpu").stored is not None
 
 
+@pytest.mark.hostile
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("use", [load_head, evaluate_run, resume_run])
 def test_code_of_a_stranger_is_not_imported(copy, use):
@@ -142,6 +143,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_of_a_run_ends_in_a_sentence(copy, name):
     HOSTILE[name](copy)
