@@ -71,6 +71,26 @@ def test_octave_loads_a_shard(shard):
     assert rows.split() == ["2", "2.5"] * 4
 
 
+HDF5R = """
+if (!requireNamespace("hdf5r", quietly = TRUE)) quit(status = 77)
+library(hdf5r)
+file <- H5File$new(commandArgs(TRUE)[1], "r")
+ids <- file[["clip_ids"]][]
+offsets <- as.numeric(file[["offsets"]][])
+i <- which(ids == "b.mp4")
+cat(file[["features"]][, (offsets[i] + 1):offsets[i + 1]])
+"""
+
+
+@pytest.mark.skipif(not shutil.which("Rscript"), reason="needs R with hdf5r")
+def test_hdf5r_reads_a_shard(shard, tmp_path):
+    (tmp_path / "read.R").write_text(HDF5R)
+    done = subprocess.run(["Rscript", tmp_path / "read.R", shard], capture_output=True, text=True, timeout=60)
+    if done.returncode == 77:
+        pytest.skip("needs R's hdf5r")
+    assert done.stdout.split() == ["2", "2.5"] * 4, done.stderr
+
+
 @pytest.mark.skipif(not shutil.which("h5dump"), reason="needs h5dump")
 def test_h5dump_reads_a_shard(shard):
     done = subprocess.run(["h5dump", "-d", "features", shard], capture_output=True, text=True, timeout=60)
