@@ -77,14 +77,17 @@ class Store:
 
         Raises:
             KeyError: If the set has no such clip.
-            ValueError: If the clip's bytes differ from those that were written.
+            ValueError: If the shard is damaged, or the clip's bytes differ from those that were written.
         """
         key = self.key(name)
         index = self._index(key)
         if clip not in index:
             raise KeyError(f"no '{clip}' in {key}")
         place, number = index[clip]
-        return _shard(place).read(number, clip)
+        try:
+            return _shard(place).read(number, clip)
+        except (OSError, AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{place} cannot be read: {error}") from error
 
     def _index(self, key: str) -> dict[str, tuple[Path, int]]:
         """Clip id to its newest shard and its number in it; read once."""
@@ -161,8 +164,8 @@ class _Shard:
 
 def _rows(dataset: Any, memory: Any) -> np.ndarray[Any, Any]:
     """A dataset, as a view of the mapped file."""
-    if dataset.size and dataset.id.get_offset() is None:
-        raise ValueError(f"{dataset.file.filename}: {dataset.name} is not stored in one piece")
+    if dataset.dtype.kind not in "biufc" or (dataset.size and dataset.id.get_offset() is None):
+        raise ValueError(f"{dataset.file.filename}: {dataset.name} is not numbers in one piece")
     return np.ndarray(dataset.shape, dataset.dtype, memory, dataset.id.get_offset() or 0)
 
 

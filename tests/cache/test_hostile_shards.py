@@ -13,7 +13,7 @@ from featzoo.cache.store import FeatureStore
 
 pytestmark = pytest.mark.hostile
 
-SECRET = b"a secret of this machine" * 20
+SECRET = b"a secret of this machine" * 20  # in the files that a shard points to
 ROWS, COLUMNS = 12, 3
 
 
@@ -88,6 +88,9 @@ HOSTILE = {
     "a format that is text": lambda file, secret: file.attrs.__setitem__("format", "2"),
     "a format that is an array": lambda file, secret: file.attrs.__setitem__("format", np.full(10, 2)),
 }
+NOT_NUMBERS = {
+    "external storage", "a virtual dataset", "pointers", "chunks", "compression", "a huge shape", "a compound type"
+}  # fmt: skip
 # In a process of its own, which may crash: what each reader says of the clips of the store with the changed shard.
 READ = """
 import json, sys, warnings
@@ -103,7 +106,7 @@ for path in sys.argv[1:]:
             said[clip] = f"refused: {error}"
         try:
             said[f"{clip} in reader.py"] = reader.Store(path).read("x", clip)[0].tobytes().hex()
-        except (KeyError, ValueError, TypeError, OSError) as error:
+        except (KeyError, ValueError) as error:
             said[f"{clip} in reader.py"] = f"refused: {error}"
     print(json.dumps(said), flush=True)
 """
@@ -135,4 +138,6 @@ def test_a_hostile_shard_is_refused_and_the_others_are_read(said, name):
     assert said[name]["a"].startswith("refused: x-")
     assert "1 of its shards cannot be read" in said[name]["a"]
     assert said[name]["good"] == said[name]["good in reader.py"] == GOOD.tobytes().hex()
-    assert SECRET[:12].hex() not in said[name]["a in reader.py"]
+    other = said[name]["a in reader.py"]
+    assert other.startswith("refused: ") or other == GOOD.tobytes().hex()
+    assert ("is not numbers in one piece" in other) == (name in NOT_NUMBERS)
