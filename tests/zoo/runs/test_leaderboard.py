@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,19 @@ def test_an_unknown_metric_is_refused_with_a_suggestion(runs: list[Path]) -> Non
 def test_a_split_that_no_run_has_is_refused(runs: list[Path]) -> None:
     with pytest.raises(FeatzooError, match="none of 3 finished runs has predictions of the split 'valid'"):
         leaderboards(runs, "valid", "", SHOWN)
+
+
+def test_the_folds_of_one_division_are_one_entry(tmp_path: Path) -> None:
+    """The mean over folds; a head with a dev split of its own has the same test folds."""
+    paths = []
+    for fold, clips in ((1, slice(0, 4)), (2, slice(4, 6))):
+        for name, dev, error in (("lf-dnn", 0.2, 0.5 * fold), ("tfn", 0.0, 0.1)):
+            run = make_run(tmp_path / f"{name}{fold}", IDS[clips], TRUTH[clips], TRUTH[clips] + error)
+            place = rename(run, name) / "recipe.toml"
+            text = re.sub(r"\n\[split\][^\[]*", "\n", place.read_text())
+            place.write_text(f'{text}\n[split]\nby = "clip"\nfolds = 2\nfold = {fold}\ndev = {dev}\n')
+            paths.append(run)
+    (board,) = leaderboards(paths, "test", "", SHOWN)
+    assert board.clips == 6
+    assert [(entry.name, len(entry.runs)) for entry in board.entries] == [("tfn", 2), ("lf-dnn", 2)]
+    assert board.entries[1].mean["mae"] == pytest.approx(0.75)

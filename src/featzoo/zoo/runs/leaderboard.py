@@ -24,7 +24,7 @@ MOST_SETTINGS = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """The runs of one recipe that differ only in their seed.
+    """The runs of one recipe that differ only in their seed or their fold.
 
     Attributes:
         name: The recipe's name, with the settings that tell it from other entries of that name.
@@ -63,7 +63,7 @@ class Leaderboard:
 def leaderboards(
     runs: Sequence[Path], split: str, metric: str, columns: Mapping[str, Sequence[str]]
 ) -> list[Leaderboard]:
-    """One board for each set of clips and labels.
+    """One board for each set of clips and labels; all folds of one division are one.
 
     Args:
         runs: Folders of finished runs; those without predictions of the split are left out.
@@ -114,8 +114,11 @@ def higher(metric: str) -> bool:
 
 
 def _task(folder: RunFolder, split: str) -> str:
-    """The same for runs that predict the same labels of the same clips."""
-    found, target = folder.predictions(split), folder.recipe.target
+    """The same for runs that predict the same labels of the same clips, and for all folds of one division."""
+    found, target, rule = folder.predictions(split), folder.recipe.target, folder.recipe.split
+    if rule.folds:
+        division = dataclasses.asdict(dataclasses.replace(rule, fold=0, dev=0.0))
+        return json.dumps([str(folder.store), target.columns, target.outputs, target.metrics, division], default=str)
     order = np.argsort(np.array(found.ids))
     digest = hashlib.sha256(
         json.dumps([target.columns, target.outputs, target.metrics, [found.ids[k] for k in order]]).encode()
@@ -139,13 +142,13 @@ def _board(group: Sequence[RunFolder], split: str, metric: str, columns: Mapping
     sign = -1 if higher(key) else 1
     ranked = sorted(entries, key=lambda entry: (np.isnan(entry.mean.get(key, np.nan)), sign * entry.mean.get(key, 0.0)))
     data = ", ".join(dict.fromkeys(folder.store.name for folder in group))
-    clips = len(first.predictions(split).ids)
+    clips = len({name for folder in group for name in folder.predictions(split).ids})
     return Leaderboard(data, split, first.recipe.target.columns, clips, first.recipe.target.metrics, ranked)
 
 
 def _method(folder: RunFolder) -> str:
-    """The same for runs that differ only in their seed."""
-    plain = {k: v for k, v in settings(folder.recipe).items() if k != "training.seed"}
+    """The same for runs that differ only in their seed or their fold."""
+    plain = {k: v for k, v in settings(folder.recipe).items() if k not in ("training.seed", "split.fold")}
     keys = {role: one["key"] for role, one in folder.recorded_sets.items()}
     return json.dumps([folder.recipe.name, plain, keys], sort_keys=True, default=str)
 
