@@ -46,6 +46,11 @@ OPTIONS = (
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
         help="Short for --set training.precision=...: auto trains in bf16 on a GPU that has it.",
     ),
+    click.option(
+        "--track",
+        type=click.Choice(["trackio", "wandb", "mlflow"]),
+        help="Short for --set training.tracker=...: log every epoch there too.",
+    ),
     click.option("-j", "--jobs", default=1, show_default=True, help="Trainings at the same time, on the CPU."),
     DEVICE,
 )
@@ -62,15 +67,20 @@ def takes_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         epochs: int | None,
         changes: tuple[str, ...],
         precision: str | None,
+        track: str | None,
         jobs: int,
         device: str,
         **rest: Any,
     ) -> None:
-        table = parse_changes(changes) | {f"inputs.{role}.features": [] for role in without}
+        table = parse_changes(changes)
+        for role in without:
+            table |= {f"inputs.{role}.features": [], f"inputs.{role}.required": False}
         if epochs is not None:
             table["training.epochs"] = epochs
         if precision is not None:
             table["training.precision"] = precision
+        if track is not None:
+            table["training.tracker"] = track
         command(RecipeOptions(store, runs, table, jobs, device), **rest)
 
     for option in reversed(OPTIONS):

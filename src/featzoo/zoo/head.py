@@ -272,6 +272,8 @@ def check_inputs(name: str, cls: type[Head], inputs: Mapping[str, InputSpec]) ->
             raise InvalidOption(f"head {name} needs the input '{role}': {wanted.description}")
         if wanted.for_losses and not inputs[role].given:
             continue
+        if wanted.ids and not inputs[role].given:
+            raise InvalidOption(f"head {name} cannot go without '{role}': it learns from {wanted.description}")
         if wanted.ids and not inputs[role].ids:
             raise InvalidOption(f"head {name} needs token ids as '{role}', such as bert.ids; the set holds features")
         if inputs[role].ids and not wanted.ids:

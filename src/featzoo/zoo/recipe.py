@@ -98,6 +98,7 @@ class Training:
             gradients: less memory, about a third more time, the same numbers.
         compile: Compile the layers of an encoder for training. Evaluation is never compiled.
         precision: `fp32`; `bf16` and `fp16`: mixed precision in training; `auto`: bf16 on a GPU that has it, else fp32.
+        tracker: A tracker that gets every epoch beside TensorBoard's events: `trackio`, `wandb` or `mlflow`.
         seed: Seed of weights, order and dropout.
     """
 
@@ -121,6 +122,7 @@ class Training:
     compile: bool = False
     precision: Precision = "auto"
     checkpoint_seconds: float = 60.0
+    tracker: Literal["", "trackio", "wandb", "mlflow"] = ""
     seed: int = 1111
 
     def __post_init__(self) -> None:
@@ -172,6 +174,8 @@ class Recipe:
         name: The recipe's own name; its file's stem.
         published: Metric to the value that the paper gives for the full model.
         ablations: Name to variant, for `zoo ablate`.
+        tune: Dotted field to the values that `zoo tune` tries: a list of choices, or a table with `low`, `high` and
+            `log`.
     """
 
     head: str
@@ -184,6 +188,7 @@ class Recipe:
     name: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
     ablations: Mapping[str, Ablation] = field(default_factory=dict)
+    tune: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recipes() -> dict[str, Recipe]:

@@ -14,25 +14,26 @@ from accelerate import Accelerator
 
 from featzoo.cache.gc import FROZEN
 from featzoo.cache.store import FeatureStore
-from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, TrainingStopped
+from featzoo.errors import FeatzooError, TrainingStopped
 from featzoo.wording import count, some
 from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe
 from featzoo.zoo.data.folds import with_groups, with_splits
 from featzoo.zoo.data.labels import with_classes
-from featzoo.zoo.data.load import chooses, load_split
+from featzoo.zoo.data.load import chooses
 from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.fitted_head import FittedHead
-from featzoo.zoo.head import Head, find_head, make_head
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.recipe import Recipe, find_recipe
 from featzoo.zoo.runs.audit import audit_splits
 from featzoo.zoo.runs.folder import STATE, WEIGHTS, RunFolder
+from featzoo.zoo.runs.preparation import load_splits, new_head
 from featzoo.zoo.runs.scores import constants, measure
+from featzoo.zoo.runs.settings import settings as settings_of
 from featzoo.zoo.runs.text_floor import text_floors
+from featzoo.zoo.runs.trackers import open_tracker
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
-from featzoo.zoo.training.class_weights import objective_of
 from featzoo.zoo.training.epoch_choice import criterion_of
 from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
 from featzoo.zoo.training.fitting import fit
@@ -152,7 +153,7 @@ def _train(
     started = time.perf_counter()
     accelerator = accelerator_on(device, recipe.training.precision)
     splits = load_splits(store, recipe, chosen)
-    head = _new_head(recipe, splits["train"])
+    head = new_head(recipe, splits["train"])
     if "valid" in splits:
         chooses(splits["valid"], recipe)  # raises now, not after the folder is made
     path = of_first(path)  # its name may be drawn at random
@@ -189,43 +190,6 @@ def _train(
     )  # fmt: skip
 
 
-def load_splits(store: FeatureStore, recipe: Recipe, chosen: Mapping[str, Chosen]) -> dict[str, Split]:
-    """The train split, and the dev (`valid`) and test splits that the store has with labels.
-
-    Raises:
-        MissingFeatures: If there is no train split, neither of the others, or no dev split for a head that needs it.
-        InvalidOption: If the recipe makes no dev split for a head that needs it.
-    """
-    fitted = issubclass(find_head(recipe.head), FittedHead)
-    if not fitted and not recipe.split.published and not recipe.split.dev:
-        raise InvalidOption(
-            f"head {recipe.head} chooses its epoch on dev (valid) clips, of which split.dev = 0 makes none: set "
-            "split.dev above 0"
-        )
-    train_split = load_split(store, recipe, "train", chosen)
-    splits, refusals = {"train": train_split}, []
-    for name in ("valid", "test"):
-        try:
-            splits[name] = load_split(store, recipe, name, chosen, train_split.statistics)
-        except MissingFeatures as error:
-            if name == "valid" and not fitted:
-                raise
-            refusals.append(error)
-    if len(splits) == 1:
-        raise refusals[0]
-    return splits
-
-
-def _new_head(recipe: Recipe, train_split: Split) -> Head:
-    """An untrained head; its weights depend on the recipe's seed alone."""
-    seed_everything(recipe.training.seed)
-    outputs, objective = len(recipe.target.outputs), objective_of(recipe.target, train_split.labels)
-    head = make_head(recipe.head, recipe.options, train_split.specs, outputs, objective=objective)
-    for stage in head.stages:  # raises now, not after an hour, if a learning rate is missing
-        head.parameter_groups(stage, recipe.training.learning_rates)
-    return head
-
-
 def _fit(
     writer: RunWriter, chosen: Mapping[str, Chosen], accelerator: Accelerator, checkpoint: Checkpoint, resumed: bool
 ) -> Trained:
@@ -243,7 +207,9 @@ def _fit(
             if first:
                 files.write_weights(writer.path / WEIGHTS, trained.weights)
             return trained
-        log = EpochLog(writer.path, writer.head, progress) if first else SilentLog()
+        name, wanted = writer.path.name, recipe.training.tracker
+        tracker = open_tracker(wanted, name, settings_of(recipe)) if wanted and first else None
+        log = EpochLog(writer.path, writer.head, progress, tracker) if first else SilentLog()
         if resumed:
             log.cut(checkpoint.load())
         with saves_before_stopping(checkpoint, first):

@@ -9,7 +9,7 @@ from typing import Any
 from featzoo.zoo.recipe import Recipe
 
 # Fields that do not affect training.
-NAMES = ("name", "description", "published", "ablations")
+NAMES = ("name", "description", "published", "ablations", "tune")
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from featzoo.zoo.data.feature_choice import choose
 from featzoo.zoo.data.folds import fold_names
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.audit import Audit, audit_splits
+from featzoo.zoo.runs.preparation import load_splits
 from featzoo.zoo.runs.random_folds import random_and_grouped
-from featzoo.zoo.runs.run import load_splits, resolve
+from featzoo.zoo.runs.run import resolve
 
 
 def audit_store(name: str | Path, store: Path, changes: Mapping[str, Any]) -> Audit:

@@ -152,7 +152,7 @@ def _trials(name: str | Path, store: Path, plan: Sequence[Planned], device: str,
 
 def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
     recipe = find_recipe(name, plan.changes)
-    identity = _identity(recipe, store)
+    identity = identity_of(recipe, FeatureStore(store))
     place = plan.path / TRIAL
     same = place.is_file() and json.loads(place.read_text(encoding="utf-8"))["identity"] == identity
     if same and (plan.path / METRICS).is_file():
@@ -168,13 +168,12 @@ def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
     return _read(plan, kept=False)
 
 
-def _identity(recipe: Recipe, store: Path) -> str:
+def identity_of(recipe: Recipe, store: FeatureStore) -> str:
     """A digest of all that decides a training's result, but the code."""
-    opened = FeatureStore(store)
-    chosen = choose(opened, recipe)
+    chosen = choose(store, recipe)
     digests = {role: one.features.digest if one.features else "" for role, one in chosen.items()}
-    plain = dataclasses.replace(recipe, ablations={}, published={}, description="")
-    text = to_toml(plain) + json.dumps(digests, sort_keys=True) + _labels(recipe, opened)
+    plain = dataclasses.replace(recipe, ablations={}, published={}, description="", tune={})
+    text = to_toml(plain) + json.dumps(digests, sort_keys=True) + _labels(recipe, store)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from featzoo.zoo.runs import report
 from featzoo.zoo.runs.confusion import confusion_csv, confusion_picture
 from featzoo.zoo.runs.events import EventsFile
 from featzoo.zoo.runs.folder import ENVIRONMENT, FEATURES, LOG, METRICS, PREDICTIONS, RECIPE, STATISTICS, WEIGHTS
+from featzoo.zoo.runs.trackers import Tracker
 from featzoo.zoo.runs.trait_plots import trait_distributions
 from featzoo.zoo.runs.trust import classes_named, remember
 from featzoo.zoo.training.checkpoint import Epoch, Trained
@@ -60,7 +61,7 @@ class RunWriter:
         except OSError as error:
             raise refused(path, error) from error
         options = {k: v for k, v in dataclasses.asdict(self.head.options).items() if v is not None}
-        resolved = dataclasses.replace(self.recipe, options=options, ablations={}, published={})
+        resolved = dataclasses.replace(self.recipe, options=options, ablations={}, published={}, tune={})
         used = "".join(f"# {role}: {one['key']}\n" for role, one in self.sets.items())
         remember(classes_named(self.recipe.head, self.sets))
         write(path / RECIPE, f"# As resolved; the feature sets that were used:\n{used}\n{to_toml(resolved)}")
@@ -127,9 +128,9 @@ class SilentLog:
 class EpochLog(SilentLog):
     """A line of JSON for each epoch, TensorBoard events, and the best weights so far."""
 
-    def __init__(self, path: Path, head: Head, progress: TrainingProgress) -> None:
+    def __init__(self, path: Path, head: Head, progress: TrainingProgress, tracker: Tracker | None = None) -> None:
         self.path, self.head, self.progress = path, head, progress
-        self.events = EventsFile(path / "tensorboard")
+        self.events, self.tracker = EventsFile(path / "tensorboard"), tracker
 
     def cut(self, state: Mapping[str, Any] | None) -> None:
         """Drop the epochs after the checkpoint that training resumes from: they are run again."""
@@ -150,9 +151,13 @@ class EpochLog(SilentLog):
         if epoch.chosen_by in ("BA", "UAR"):
             scalars[f"valid/{epoch.chosen_by.lower()}"] = epoch.score
         self.events.add(scalars, epoch.epoch)
+        if self.tracker is not None:
+            self.tracker.add(scalars, epoch.epoch)
         if epoch.best:
             files.write_weights(self.path / WEIGHTS, self.head.state_dict())
 
     def close(self) -> None:
-        """Close the events file."""
+        """Close the events file, and the run in the tracker."""
         self.events.close()
+        if self.tracker is not None:
+            self.tracker.close()
