@@ -15,6 +15,7 @@ from featzoo.commands.doctor import doctor
 from featzoo.commands.example import example
 from featzoo.commands.exchange import export, import_
 from featzoo.commands.explore import explore
+from featzoo.commands.export_run import export_run
 from featzoo.commands.extract import extract
 from featzoo.commands.forget import forget
 from featzoo.commands.label import label
@@ -24,6 +25,7 @@ from featzoo.commands.plot import plot
 from featzoo.commands.predict import predict
 from featzoo.commands.recipes import list_recipes, show_recipe
 from featzoo.commands.report import report, report_runs
+from featzoo.commands.robustness import robustness
 from featzoo.commands.runs import leaderboard, list_runs, remove
 from featzoo.commands.split import split
 from featzoo.commands.store import list_sets, show
@@ -76,6 +78,6 @@ def zoo() -> None:
 
 zoo.add_section("Recipes", list_recipes, show_recipe)
 zoo.add_section("Train", split, audit, train, ablate, layers)
-zoo.add_section("Evaluate and apply", evaluate, compare, report_runs, predict)
+zoo.add_section("Evaluate and apply", evaluate, compare, robustness, report_runs, predict, export_run)
 zoo.add_section("Runs", list_runs, leaderboard, remove)
 zoo.add_section("Parallel texts", augment, probe_leakage)

@@ -21,7 +21,7 @@ NEXT = {
 @click.argument("name", type=click.Choice(list(NEXT)))
 @click.option("-o", "--output", "folder", type=FOLDER, help="Folder to make.  [default: NAME]")
 def example(name: str, folder: Path | None) -> None:
-    """Make small data to try featzoo on, in the formats that users have.
+    """Make small data in users' formats, to try featzoo on.
 
     \b
     clips      12 videos of a drawn face, transcripts in five formats, labels.csv

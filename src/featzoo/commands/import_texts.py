@@ -60,7 +60,7 @@ def mbti(file: Path, store: Path, **options: Any) -> None:
 @click.option("--labels", default="", metavar="A,B", help="Columns with labels, besides those of the Big Five.")
 @DRY_RUN
 def parallel(file: Path, store: Path, languages: str, labels: str, **options: Any) -> None:
-    """Import parallel texts, such as those that `zoo augment` wrote.
+    """Import parallel texts, such as those of `zoo augment`.
 
     FILE (.jsonl or .parquet) gives texts in several languages, as clips ROW/LANGUAGE. The exit status is 1 if a row
     is refused; the others are imported. Import the texts of the two methods into two stores.

@@ -56,14 +56,14 @@ def _write(found: FeatureSet, description: Description, path: Path) -> None:
     for size in reversed(description.row[:-1]):
         kind = pa.list_(kind, size)
     columns = [("clip", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
-    columns += [(name, kind) for name in _columns(description.names)]
+    columns += [(name, kind) for name in unique_columns(description.names)]
     schema = pa.schema(columns, metadata)
     with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=["clip"]) as writer:
         for clips in blocks(found, found, description.row_bytes):
             writer.write_table(_table(found, clips, description, schema))
 
 
-def _columns(names: tuple[str, ...]) -> list[str]:
+def unique_columns(names: tuple[str, ...]) -> list[str]:
     """Unique column names: a second `f0`, or a feature called `clip`, gets a number."""
     order = dict.fromkeys(FIRST)
     result = []

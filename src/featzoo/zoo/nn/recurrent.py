@@ -26,7 +26,8 @@ def run_recurrent(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[
     padding, absent = ~mask[:, :, None], ~mask.any(dim=1, keepdim=True)  # (B, T, 1), (B, 1)
     # Filled, not multiplied by 0: padding may hold NaN.
     values = values.masked_fill(padding, 0.0)
-    steps, last = (_packed if values.device.type == "cpu" else _padded)(rnn, values, mask)
+    packs = values.device.type == "cpu" and not torch.compiler.is_compiling()  # ONNX has no packed sequences
+    steps, last = (_packed if packs else _padded)(rnn, values, mask)
     return steps.masked_fill(padding, 0.0), last.masked_fill(absent, 0.0)
 
 

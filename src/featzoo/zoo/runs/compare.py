@@ -90,7 +90,7 @@ def compare(
     first = a_runs[0]
     columns, kind, recorded = first.recipe.target.outputs, first.recipe.target.metrics, first.predictions(split)
     for other in (*a_runs, *b_runs):
-        _check_comparable(first, other, split)
+        check_comparable(first, other, split)
     truth, ids = recorded.truth, recorded.ids
     units = units_of(ids, recorded.groups)
     measures = [
@@ -124,7 +124,12 @@ def _pairs(a_runs: Sequence[RunFolder], b_runs: Sequence[RunFolder], split: str)
     return pairs
 
 
-def _check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
+def check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
+    """Check that two runs predict the same targets of the same clips.
+
+    Raises:
+        FeatzooError: If they do not.
+    """
     ours, theirs = first.predictions(split), other.predictions(split)
     same_clips = ours.ids == theirs.ids and np.array_equal(ours.truth, theirs.truth)
     if _targets(first) != _targets(other) or not same_clips:

@@ -72,7 +72,7 @@ def evaluate_run(
     recipe, split = folder.recipe, split_name(split) or split
     opened = FeatureStore(store or folder.store)
     loaded = load_split(opened, recipe, split, folder.sets(opened, roles_for_losses(recipe.head)), folder.statistics)
-    train_split = _train_split(opened, folder)
+    train_split = train_split_of(opened, folder)
     accelerator = accelerator_on(device, "fp32")
     head = folder.head().to(accelerator.device)
     with _threads(folder.environment.get("threads") if accelerator.device.type == "cpu" else None):
@@ -104,7 +104,7 @@ def _threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _train_split(opened: FeatureStore, folder: RunFolder) -> Split:
+def train_split_of(opened: FeatureStore, folder: RunFolder) -> Split:
     """The store's train split, else that of the store that the run was trained on."""
     here = any(split_name(clip.split) == "train" for clip in opened.clips().values())
     store = opened if here else FeatureStore(folder.store)
