@@ -36,7 +36,9 @@ REQUESTS = {
     "word-numbers": ["word-numbers"],
     "covarep": ["covarep", "covarep[compat=corrected]"],
     "praat": ["praat", "praat.functionals"],
+    "speaker": [],  # tests/extractors/audio/test_speech_heads.py, with networks of their architectures
     "spectral": ["spectral"],
+    "speech-dimensions": [],
     "quality": ["quality"],
     "voice-activity": ["voice-activity", "voice-activity.functionals"],
     "whisper": ["whisper[model={speech}/whisper,layers=[0,-1]]"],
