@@ -33,12 +33,13 @@ def sweep(folder: Path) -> None:
     with suppress(OSError):
         for entry in os.scandir(folder):
             named = NAME.fullmatch(entry.name) if entry.name.endswith(".tmp") else None
-            if named and named["space"] == _space() and not _lives(int(named["process"])):
+            if named and named["space"] == _space() and not lives(int(named["process"])):
                 with suppress(OSError):
                     shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else Path(entry.path).unlink()
 
 
-def _lives(process: int) -> bool:
+def lives(process: int) -> bool:
+    """Whether a process of this machine and container is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

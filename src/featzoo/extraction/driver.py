@@ -1,7 +1,8 @@
 """Extraction of clips into a store, with a report of every clip.
 
 A plan lists the missing features. The driver gives tasks (extractors, some clips) to worker processes, which decode
-each file once for all extractors, write shards into the store themselves and return receipts.
+each file once for all extractors, write shards into the store themselves and return receipts. A few short files are
+extracted in the calling process.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
 from featzoo.devices import choose_devices
 from featzoo.extraction.engines import Engine, make_engine
+from featzoo.extraction.here import Here, fits_here
 from featzoo.extraction.options import ExtractOptions
 from featzoo.extraction.packing import packing
 from featzoo.extraction.plan import Plan, make_plan
@@ -150,7 +152,7 @@ def _compute(
         _absolute(store.path), plan.extractors, Path(), options.timeout, options.memory, options.device,
         max_damage=options.max_damage,
     )  # fmt: skip
-    engine, setup = _engine(setup, options)
+    engine, setup = _engine(setup, options, jobs)
     try:
         receipts = run_rounds(engine, setup, jobs, sets)
         yield from packing(receipts, sets) if options.pack else receipts
@@ -160,11 +162,14 @@ def _compute(
             feature_set.index.refresh()
 
 
-def _engine(setup: Setup, options: ExtractOptions) -> tuple[Engine, Setup]:
+def _engine(setup: Setup, options: ExtractOptions, work: Sequence[Job]) -> tuple[Engine, Setup]:
     """The engine, and the setup with the jobs of one machine and a scratch folder that all its workers see."""
+    if fits_here(setup, options, work):
+        return Here(), replace(setup, scratch=Path(tempfile.mkdtemp(prefix="featzoo-")), jobs=1)
     from joblib import cpu_count
 
-    jobs = cpu_count() if options.jobs < 0 else max(1, options.jobs)
+    # More processes than clips would have nothing to do, and leave cores to the others.
+    jobs = min(cpu_count() if options.jobs < 0 else max(1, options.jobs), len(work))
     # On GPUs, one process for each, which share the jobs as decoding threads; on the CPU, one process for each job.
     devices = choose_devices(setup.device) if setup.needs_device and options.backend == "loky" else ["cpu"]
     engine = make_engine(options.backend, options.scheduler, jobs if devices == ["cpu"] else len(devices))

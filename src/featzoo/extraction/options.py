@@ -12,7 +12,8 @@ class ExtractOptions:
     """How a run computes what is missing; none of it changes the features.
 
     Attributes:
-        jobs: Worker processes; -1 is one for each core. A Dask cluster uses all its workers.
+        jobs: Worker processes; -1 is one for each core. A Dask cluster uses all its workers. With -1 or 1, a few short
+            files are extracted in the calling process; see `here`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; for extractors that run a model.
         retry: Whether to try clips again that are known to fail.
         timeout: Seconds that one clip may take before its worker is killed.

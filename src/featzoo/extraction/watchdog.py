@@ -82,6 +82,23 @@ class Watch:
                 os._exit(1)
 
 
+class Unwatched(Watch):
+    """In place of a `Watch` in a process that must not be ended: no marks, no limits."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), math.inf, None)
+
+    @contextmanager
+    def on(self) -> Iterator[Watch]:
+        """Watch nothing."""
+        yield self
+
+    @contextmanager
+    def in_hand(self, clip_ids: Sequence[str]) -> Iterator[None]:
+        """Mark nothing."""
+        yield
+
+
 def memory_taken() -> int:
     """Bytes that only this process uses: the memory that it has written to, including swapped-out pages.
 

@@ -20,7 +20,7 @@ from featzoo.devices import choose_devices
 from featzoo.errors import ClipError, FeatzooError
 from featzoo.extraction.batching import Window
 from featzoo.extraction.device_claims import claim_device
-from featzoo.extraction.watchdog import Watch, begin
+from featzoo.extraction.watchdog import Unwatched, Watch, begin
 from featzoo.extractors.contract import Extractor, ModelExtractor
 from featzoo.media.clip import Clip, Decoder
 from featzoo.media.sharing import Seat, SharedClip
@@ -43,6 +43,7 @@ class Setup:
         device: Where models run: auto, cpu, cuda, cuda:N or mps, on the worker's machine.
         max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         jobs: Clips processed at the same time on one machine; None if each core has a separate worker.
+        own_process: Whether tasks run in a process of their own, which they may end, and whose threads they set.
     """
 
     store: Path
@@ -53,6 +54,7 @@ class Setup:
     device: str = "auto"
     jobs: int | None = None
     max_damage: float = 0.1
+    own_process: bool = True
 
     @property
     def needs_device(self) -> bool:
@@ -104,7 +106,8 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
             "it has another version of featzoo or other weights than the machine that started the run"
         )
     device, threads = _place(setup)
-    with _ONE_TASK, Watch(setup.scratch, setup.timeout, setup.memory).on() as watch:
+    watch = Watch(setup.scratch, setup.timeout, setup.memory) if setup.own_process else Unwatched()
+    with _ONE_TASK, watch.on():
         chunk = _Chunk(setup, extractors, device, watch)
         if threads == 1:
             for job in jobs:
@@ -119,6 +122,7 @@ def run_chunk(setup: Setup, jobs: Sequence[Job], task: str) -> list[Receipt]:
 _ONE_TASK = threading.Lock()
 
 _setups: dict[Path, Setup] = {}
+forget_setups = _setups.clear
 
 
 def _kept(setup: Setup) -> Setup:
@@ -140,8 +144,8 @@ def _place(setup: Setup) -> tuple[str, int]:
     cores = cpu_count()
     jobs = setup.jobs or cores
     on_cpu = devices == ["cpu"]
-    # Keeps workers from competing for cores.
-    torch.set_num_threads(max(1, cores // (jobs if on_cpu else len(devices))))
+    if setup.own_process:  # keeps workers from competing for cores
+        torch.set_num_threads(max(1, cores // (jobs if on_cpu else len(devices))))
     return claim_device(setup.scratch.name, devices), 1 if on_cpu else max(1, jobs // len(devices))
 
 
