@@ -49,6 +49,17 @@ def test_several_sources_and_single_files(tmp_path):
         find_clips(tmp_path / "one", tmp_path / "deep" / "one")
 
 
+def test_a_transcript_by_itself_is_a_text(tmp_path):
+    (tmp_path / "essay.txt").write_text("one two three")
+    (tmp_path / "said.srt").write_text(SRT)
+    plain, timed = find_clips(tmp_path / "essay.txt", tmp_path / "said.srt").clips
+    assert (plain.id, plain.path, plain.text) == ("essay.txt", None, "one two three")
+    assert [word.end for word in timed.words] == [1, 2, 3]
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ClipError, match=r"broken\.json"):
+        find_clips(tmp_path / "broken.json")
+
+
 def test_transcripts_beside_and_changed_ones_read_again(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     (tmp_path / "a.srt").write_text(SRT)

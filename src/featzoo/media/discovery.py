@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from featzoo.errors import InvalidClips
 from featzoo.media.clip import Clip
 from featzoo.media.labels import COLUMNS, MMSA_COLUMNS, account, described, match
 from featzoo.media.tables import Row, Table, read_table
-from featzoo.media.transcripts import Beside, Neighbours, Word, read_beside
+from featzoo.media.transcripts import SUFFIXES, Beside, Neighbours, load_transcript, read_beside
+from featzoo.media.transcripts.words import cut_words
 from featzoo.wording import count, some
 
 IMAGES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -27,6 +28,7 @@ VIDEOS = {
     ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
 MEDIA = IMAGES | SOUNDS | VIDEOS
+TEXTS = {suffix.lower() for suffix in SUFFIXES}
 
 
 class Found(NamedTuple):
@@ -44,14 +46,15 @@ class Found(NamedTuple):
 
 
 def find_clips(*sources: Path, encoding: str | None = None) -> Found:
-    """The clips of folders, manifests (.csv, .parquet) and single media files.
+    """The clips of folders, manifests (.csv, .parquet), single media files and single transcripts.
 
     A folder is scanned at all depths; ids are paths relative to it, so equal stems never collide. A
     transcript beside a file and a `labels.csv` in the folder are read. A folder with `label.csv` and
-    `Raw/<video>/<clip>.*` is MMSA-FET's layout. With several sources, ids start with the source's name.
+    `Raw/<video>/<clip>.*` is MMSA-FET's layout. A transcript by itself is a clip without media. With
+    several sources, ids start with the source's name.
 
     Args:
-        sources: Folders, tables and media files.
+        sources: Folders, tables, media files and transcripts.
         encoding: Of transcripts and tables that are not UTF-8 and have no byte order mark; detected if None.
 
     Raises:
@@ -86,6 +89,9 @@ def _from_source(source: Path, encoding: str | None) -> Found:
         raise InvalidClips(f"no such file or folder: {source}")
     if source.suffix.lower() in (".csv", ".parquet"):
         return _from_manifest(source, encoding)
+    if source.suffix.lower() in TEXTS:
+        text = load_transcript(source, encoding)
+        return Found([Clip(source.name, words=text.words, remarks=text.notes)], [], [])
     return Found([_with_transcript(Clip(source.name, source), Neighbours(), encoding)[0]], [], [])
 
 
@@ -139,20 +145,8 @@ def _with_transcript(clip: Clip, neighbours: Neighbours, encoding: str | None) -
         if all(word.start != word.start for word in words):
             problem, words = f"{beside.path}: its words have no times, so a segment's cannot be told", ()
         else:
-            words = _cut(words, clip.start, math.inf if clip.end is None else clip.end)
+            words = cut_words(words, clip.start, math.inf if clip.end is None else clip.end)
     return replace(clip, words=words, problem=problem, remarks=beside.notes), beside.path
-
-
-def _cut(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:
-    """The words whose middle lies in a segment; one whose time is not known goes with the word before it."""
-    middles = [(w.start + w.end) / 2 if w.start <= w.end else w.start for w in words]
-    at = next(middle for middle in middles if middle == middle)
-    kept = []
-    for word, middle in zip(words, middles, strict=True):
-        at = middle if middle == middle else at
-        if start <= at < end:
-            kept.append(Word(word.text, word.start - start, word.end - start))
-    return tuple(kept)
 
 
 def read_manifest(path: Path) -> list[Clip]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -36,3 +36,18 @@ def without_wrong_times(words: Iterable[Word]) -> tuple[tuple[Word, ...], int]:
             word, wrong = Word(word.text), wrong + 1
         kept.append(word)
     return tuple(kept), wrong
+
+
+def cut_words(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:
+    """The words whose middle lies in a segment, with times from its start.
+
+    A word whose time is not known goes with the word before it. There are none if no word has a time.
+    """
+    middles = [(w.start + w.end) / 2 if w.start <= w.end else w.start for w in words]
+    at = next((middle for middle in middles if middle == middle), math.nan)
+    kept = []
+    for word, middle in zip(words, middles, strict=True):
+        at = middle if middle == middle else at
+        if start <= at < end:
+            kept.append(Word(word.text, word.start - start, word.end - start))
+    return tuple(kept)
