@@ -39,6 +39,7 @@ def test_labels_words_media_and_features(tmp_path):
          "emotional_stability": 0.01, "interview": 0.04}
     )  # fmt: skip
     assert [word.text for word in clip.words] == ["caf\u00e9", "is", "open"]
+    assert clip.categories == {"group": "a"}  # the video, whose clips must not be in two splits
     assert clip.path is not None
     assert store.clips()["b.002.mp4"].path is None
     assert store["librosa-26"]["a.001.mp4"].names == ("mfcc1", "mfcc2")

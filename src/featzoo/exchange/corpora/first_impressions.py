@@ -37,8 +37,8 @@ def import_first_impressions(folder: Path, store: Path, dry_run: bool = False, d
 
     The labels come from `annotation_{training,validation,test}.pkl`; the words from `transcription_*.pkl` as
     distributed, or a table `metadata_{train,validation,test}.csv` with columns file_name and transcription; the clips
-    from any folder below `folder`, by file name. Clip ids are file names. A table of 26 utterance-level audio features
-    (`*_audio_*.csv`, librosa) becomes the set `librosa-26`.
+    from any folder below `folder`, by file name. Clip ids are file names, and `group` is the video that a clip is cut
+    from. A table of 26 utterance-level audio features (`*_audio_*.csv`, librosa) becomes the set `librosa-26`.
 
     Args:
         folder: Folder of the distribution.
@@ -78,32 +78,35 @@ def _clips(folder: Path, part: str, path: Path, media: Mapping[str, Path]) -> It
         labels = {
             ours: float(traits[theirs][name]) for theirs, ours in LABELS.items() if name in traits.get(theirs, {})
         }
-        yield Clip(id=name, path=media.get(name), words=words_of(texts.get(name, "")), split=PARTS[part], labels=labels)
+        clip = Clip(
+            id=name, path=media.get(name), words=words_of(texts.get(name, "")), split=PARTS[part], labels=labels
+        )
+        yield replace(clip, categories={"group": _video(clip.id)})
 
 
 def _inner_dev(clips: Sequence[Clip], share: float) -> tuple[list[Clip], str]:
     """The clips with some of train's videos as dev and validation as test, and a note about it."""
     if not 0 < share < 1:
         raise InvalidOption(f"dev-share is a share of the train split's videos, such as 0.1; got {share:g}")
-    videos = {_video(clip) for clip in clips if clip.split == "train"}
+    videos = {_video(clip.id) for clip in clips if clip.split == "train"}
     # By digest, so the choice does not depend on the order of the file or of the names.
     drawn = set(sorted(videos, key=lambda name: hashlib.sha256(name.encode()).digest())[: round(share * len(videos))])
     made = [
-        replace(clip, split="test" if clip.split == "valid" else "valid" if _video(clip) in drawn else "train")
+        replace(clip, split="test" if clip.split == "valid" else "valid" if _video(clip.id) in drawn else "train")
         for clip in clips
     ]
-    seen = {_video(clip) for clip in made if clip.split == "train"}
+    seen = {_video(clip.id) for clip in made if clip.split == "train"}
     test = [clip for clip in made if clip.split == "test"]
-    also = sum(_video(clip) in seen for clip in test)
+    also = sum(_video(clip.id) in seen for clip in test)
     return made, (
         f"note: dev is {len(drawn)} of the train split's {len(videos)} videos, test the distribution's validation "
         f"split; {also} of its {len(test)} clips are from videos that also have clips in train"
     )
 
 
-def _video(clip: Clip) -> str:
+def _video(name: str) -> str:
     """The YouTube id: `J4GQm9j0JZ0` of `J4GQm9j0JZ0.003.mp4`."""
-    return clip.id.rsplit(".", 2)[0]
+    return name.rsplit(".", 2)[0]
 
 
 def _texts(folder: Path, part: str) -> Mapping[str, str]:
