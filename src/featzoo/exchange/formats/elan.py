@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from featzoo.weights.imports import require
 from featzoo.wording import count
 
 UTTERANCES, WORDS = "utterances", "words"
+# Start and end in the recording, seconds, and text.
+Row = tuple[float, float, str]
 
 
 def import_elan(place: Path, store_path: Path, dry_run: bool = False) -> Account:
@@ -122,23 +124,41 @@ def export_elan(store_path: Path, path: Path, dry_run: bool = False) -> list[str
             recordings[clip.path].append(clip)
     if not recordings:
         raise MissingFeatures(f"{store_path} has no clip with a recording and words or labels")
-    require("pympi", "elan")
     holds = [f"{count(len(recordings), 'recording')}, {count(sum(map(len, recordings.values())), 'clip')}"]
+    tiers = {media: _tiers(sorted(clips, key=lambda clip: clip.start)) for media, clips in recordings.items()}
+    return export_tiers(tiers, path, holds, dry_run)
+
+
+def export_tiers(
+    recordings: Mapping[Path, Mapping[str, Sequence[Row]]], path: Path, holds: list[str], dry_run: bool = False
+) -> list[str]:
+    """Write a folder of one .eaf for each recording.
+
+    Args:
+        recordings: Media file to name of a tier to its annotations. Those that overlap are put on tiers of their own.
+        path: The folder; an existing one is not overwritten.
+        holds: Lines that say what is written.
+        dry_run: Whether only to say what would be written.
+
+    Raises:
+        MissingPackage: If pympi-ling is not installed.
+        StoreError: If the folder exists or cannot be written.
+    """
+    require("pympi", "elan")
     return deliver(Outgoing(path, holds, partial(_write, recordings)), dry_run)
 
 
-def _write(recordings: dict[Path, list[Clip]], folder: Path) -> None:
+def _write(recordings: Mapping[Path, Mapping[str, Sequence[Row]]], folder: Path) -> None:
     folder.mkdir()
-    for media, clips in recordings.items():
+    for media, tiers in recordings.items():
         name = f"{media.stem}.eaf"
         if (folder / name).exists():
             name = f"{media.name}.eaf"
-        _annotations(media, sorted(clips, key=lambda clip: clip.start)).to_file(str(folder / name))
+        _annotations(media, tiers).to_file(str(folder / name))
 
 
-def _annotations(media: Path, clips: Sequence[Clip]) -> Any:
-    made = require("pympi", "elan").Elan.Eaf(author="featzoo")
-    made.add_linked_file(str(media.absolute()), mimetype="")
+def _tiers(clips: Sequence[Clip]) -> dict[str, list[Row]]:
+    """Utterances, timed words and labels of the clips of a recording."""
     words = [Word(w.text, clip.start + w.start, clip.start + w.end) for clip in clips for w in clip.words]
     last = max((word.end for word in words if word.end == word.end), default=0.0)
     rows = {
@@ -149,7 +169,13 @@ def _annotations(media: Path, clips: Sequence[Clip]) -> Any:
         rows[label] = [(c.start, _end(c, last), f"{c.labels[label]:g}") for c in clips if label in c.labels]
     for label in dict.fromkeys(label for clip in clips for label in clip.categories):
         rows[label] = [(c.start, _end(c, last), c.categories[label]) for c in clips if c.categories.get(label)]
-    for name, given in rows.items():
+    return rows
+
+
+def _annotations(media: Path, tiers: Mapping[str, Sequence[Row]]) -> Any:
+    made = require("pympi", "elan").Elan.Eaf(author="featzoo")
+    made.add_linked_file(str(media.absolute()), mimetype="")
+    for name, given in tiers.items():
         for lane, placed in enumerate(_lanes(given)):
             tier = name if not lane else f"{name} {lane + 1}"
             made.add_tier(tier)
@@ -164,7 +190,7 @@ def _end(clip: Clip, last: float) -> float:
     return clip.end if clip.end is not None else max(last, clip.start + 1.0)
 
 
-def _lanes(rows: Iterable[tuple[float, float, str]]) -> list[list[tuple[int, int, str]]]:
+def _lanes(rows: Iterable[Row]) -> list[list[tuple[int, int, str]]]:
     """Annotations in milliseconds, in as many tiers as it takes that none overlap."""
     lanes: list[list[tuple[int, int, str]]] = []
     for start, end, text in sorted(row for row in rows if row[0] < row[1] and row[2]):
