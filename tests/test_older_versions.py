@@ -15,7 +15,7 @@ from featzoo.cache.check import check_store
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
 from featzoo.zoo.runs.evaluate import evaluate_run
-from featzoo.zoo.runs.folder import load_head
+from featzoo.zoo.runs.load import load_head
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = ["0.1.0"]

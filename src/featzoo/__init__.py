@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from featzoo.sequence import FeatureSequence
     from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role
     from featzoo.zoo.input_spec import InputSpec
-    from featzoo.zoo.runs.folder import load_head
+    from featzoo.zoo.runs.load import load_head
     from featzoo.zoo.runs.predict import predict
     from featzoo.zoo.runs.run import train_recipe as train
 
@@ -45,7 +45,7 @@ _PLACES = {
     "extract": "extraction.extract",
     "extract_all": "extraction.driver",
     "find_clips": "media.discovery",
-    "load_head": "zoo.runs.folder",
+    "load_head": "zoo.runs.load",
     "make_extractor": "extractors.contract",
     "predict": "zoo.runs.predict",
     "train": "zoo.runs.run:train_recipe",

@@ -27,6 +27,7 @@ from featzoo.commands.recipes import list_recipes, show_recipe
 from featzoo.commands.report import report, report_runs
 from featzoo.commands.robustness import robustness
 from featzoo.commands.runs import leaderboard, list_runs, remove
+from featzoo.commands.share import pull, push
 from featzoo.commands.split import split
 from featzoo.commands.store import list_sets, show
 from featzoo.commands.train import evaluate, train
@@ -73,11 +74,12 @@ def zoo() -> None:
     zoo train psa-mf --set training.epochs=3 --seed 7
     zoo evaluate runs/psa-mf-...
     zoo predict runs/psa-mf-... videos/
+    zoo predict emotion clip.wav             a pretrained head: zoo list --pretrained
     """
 
 
 zoo.add_section("Recipes", list_recipes, show_recipe)
 zoo.add_section("Train", split, audit, train, ablate, layers)
 zoo.add_section("Evaluate and apply", evaluate, compare, robustness, report_runs, predict, export_run)
-zoo.add_section("Runs", list_runs, leaderboard, remove)
+zoo.add_section("Runs", list_runs, leaderboard, remove, push, pull)
 zoo.add_section("Parallel texts", augment, probe_leakage)

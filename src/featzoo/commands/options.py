@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 FOLDER = click.Path(path_type=Path)
 
 
+class RunPath(click.Path):
+    """The folder of a run, or the name of a pretrained head."""
+
+    name = "run"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The run's folder."""
+        from featzoo.zoo.runs.pretrained import find_run
+
+        return find_run(Path(str(super().convert(value, param, ctx))))
+
+
+RUN = RunPath(path_type=Path)
+
+
 class Option(click.Option):
     """An option that also accepts older spellings, which its help does not show."""
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.options import DEVICE, ENCODING, FOLDER, TRUST, Option
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, RUN, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
+from featzoo.wording import count
 
 if TYPE_CHECKING:
-    from featzoo.zoo.runs.predict import Predicted, Prediction
+    from featzoo.zoo.runs.predicted import Predicted, Prediction
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=RUN)
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
+@click.option("--window", type=float, metavar="SECONDS", help="Also predict windows of this length along time.")
+@click.option("--hop", type=float, metavar="SECONDS", help="Distance between windows; default: --window.")
 @click.option("--without", multiple=True, metavar="ROLE", help="Mask this input; repeatable.")
 @click.option("-o", "--store", cls=Option, older=("--features",), type=FOLDER, help="Keep the features in this store.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "style", flag_value="json", help="Print JSON.")
+@click.option("--csv", "style", flag_value="csv", help="Print a table as CSV.")
+@click.option("--html", type=FOLDER, metavar="FILE", help="Write an HTML page with curves, sound and frames.")
+@click.option("--elan", type=FOLDER, metavar="FOLDER", help="Write an annotation file of ELAN for each recording.")
 @click.option("-j", "--jobs", default=-1, show_default=True, help="Worker processes; -1 uses every core.")
 @ENCODING
 @TRUST
@@ -29,35 +33,41 @@ if TYPE_CHECKING:
 def predict(
     run: Path,
     sources: tuple[Path, ...],
-    without: tuple[str, ...],
-    store: Path | None,
-    as_json: bool,
-    jobs: int,
-    encoding: str | None,
-    trust: bool,
-    device: str,
+    style: str | None,
+    html: Path | None,
+    elan: Path | None,
+    **options: Any,
 ) -> None:
-    """Apply a run's head to new clips.
+    """Apply a head to new clips.
 
+    RUN is a run's folder, a folder of runs that differ in their seed, or a pretrained head (`zoo list --pretrained`).
     SOURCES are media files, folders or manifests, with transcripts beside the media. Only the features that the head
     was trained on are extracted. The exit status is 1 if a clip has no prediction.
 
     \b
-    zoo predict runs/psa-mf-2026-11-20-1a2b3c clip.mp4
-    zoo predict runs/psa-mf-2026-11-20-1a2b3c videos/ --json
+    zoo predict emotion clip.wav
+    zoo predict emotion clip.wav --window 3 --hop 1 --html emotion.html
+    zoo predict runs/psa-mf-2026-11-20-1a2b3c videos/ --csv > predicted.csv
     """
-    from featzoo.zoo.runs.folder import RunFolder
-
-    RunFolder.open_finished(run)
     from featzoo.zoo.runs.predict import predict as apply
 
-    found = apply(run, sources, store=store, without=without, jobs=jobs, device=device, encoding=encoding, trust=trust)
-    if as_json:
-        clips = [dataclasses.asdict(one) for one in found.predictions]
-        plain = {"run": str(run), "used": dict(found.used), "clips": clips}
-        echo_lines(json.dumps(plain, indent=2, ensure_ascii=False))
+    found = apply(run, sources, **options)
+    if style is not None:
+        from featzoo.zoo.runs.predicted import as_csv, as_json
+
+        echo_lines((as_json if style == "json" else as_csv)(found).rstrip("\n"))
     else:
         _print(found)
+    if html is not None:
+        from featzoo.reports.prediction_report import prediction_report
+
+        prediction_report(found, html)
+        echo(f"{html}: {count(len(found.predictions), 'clip')}", err=style is not None)
+    if elan is not None:
+        from featzoo.zoo.runs.predicted_elan import export_predictions
+
+        for line in export_predictions(found, elan):
+            echo(line, err=style is not None)
     if found.failed:
         raise SystemExit(1)
 
@@ -66,12 +76,19 @@ def _print(found: Predicted) -> None:
     for role, key in found.used.items():
         echo(f"{role}: {key or 'not used'}")
     for one in found.predictions:
-        values = "  ".join(f"{name} {_shown(one, value)}" for name, value in one.values.items())
-        echo(f"{one.clip}  {values or 'no prediction'}")
+        echo(f"{one.clip}  {_values(one) or 'no prediction'}")
         for role, reason in one.missing.items():
             echo(f"    without {role}: {reason}", fg="yellow")
+        for window in one.windows:
+            echo(f"    {window.start:7.2f} to {window.end or 0:.2f} s  {_values(window) or 'no prediction'}")
 
 
-def _shown(one: Prediction, value: float | str) -> str:
-    """A number, or a class and its probability."""
-    return f"{value} ({one.probabilities[value]:.3f})" if isinstance(value, str) else f"{value:+.3f}"
+def _values(one: Prediction) -> str:
+    """Numbers, or a class and its probability, each with its deviation over several runs."""
+    shown = []
+    for name, value in one.values.items():
+        spread = one.spread.get(str(value) if isinstance(value, str) else name)
+        more = f" ± {spread:.3f}" if spread is not None else ""
+        number = f"{value} ({one.probabilities[value]:.3f}{more})" if isinstance(value, str) else f"{value:+.3f}{more}"
+        shown.append(f"{name} {number}")
+    return "  ".join(shown)

@@ -33,7 +33,8 @@ TASKS = {
 
 @click.command(name="list")
 @STORE
-def list_recipes(store: Path) -> None:
+@click.option("--pretrained", is_flag=True, help="List the pretrained heads instead.")
+def list_recipes(store: Path, pretrained: bool) -> None:
     """List the recipes and what this store can train.
 
     Each recipe is listed with the inputs that it needs, whether the store can train it, and the features, labels and
@@ -42,7 +43,11 @@ def list_recipes(store: Path) -> None:
     \b
     zoo list
     zoo list --store mosi
+    zoo list --pretrained
     """
+    if pretrained:
+        _list_pretrained()
+        return
     from featzoo.cache.store import FeatureStore
 
     opened = FeatureStore(store) if (store / "STORE.json").is_file() else None
@@ -62,6 +67,28 @@ def list_recipes(store: Path) -> None:
             echo()
     if opened is None:
         echo(f"no feature store at {store}: zoo list --store PATH says which recipes a store can train")
+
+
+def _list_pretrained() -> None:
+    """Each head, and the file that has its protocol."""
+    from featzoo.zoo.runs.pretrained import card, pretrained
+
+    width = click.get_current_context().make_formatter().width
+    for name, folder in pretrained().items():
+        told = card(name)
+        echo(f"{name}: {told.predicts}", bold=True)
+        rows = {
+            "reads": f"{told.reads} (pip install 'featzoo[{told.needs}]')",
+            "held-out": f"{told.held_out}; constant: {told.floor}",
+            "data": told.data,
+            "licence": told.licence,
+            "card": str(folder / "README.md"),
+        }
+        for title, text in rows.items():
+            start = f"  {title + ':':<10}"
+            echo_lines(wrap_text(text, width, start, " " * len(start)))
+        echo()
+    echo("zoo predict NAME CLIPS; zoo predict --help")
 
 
 def _lacking(store: FeatureStore, every: Mapping[str, Recipe]) -> dict[str, list[str]]:

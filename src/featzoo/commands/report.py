@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from featzoo.commands.options import FOLDER, Option
+from featzoo.commands.options import FOLDER, RUN, Option
 from featzoo.commands.printing import echo
 from featzoo.wording import count
 
@@ -39,7 +39,7 @@ def report(store: Path | None, named: Path | None, place: Path, media: bool) -> 
 
 
 @click.command(name="report")
-@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@click.argument("runs", nargs=-1, required=True, type=RUN)
 @click.option("--split", default="", help="train, valid (dev) or test; default: test, or valid without a test split.")
 @TO
 @MEDIA

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featzoo.commands.ending import status_of
-from featzoo.commands.options import DEVICE, ENCODING, FOLDER, TRUST, Option
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, RUN, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.errors import TrainingStopped
@@ -141,7 +141,7 @@ def telling_how_to_resume(device: str) -> Iterator[None]:
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=RUN)
 @click.option("-o", "--store", cls=Option, older=("--features",), type=FOLDER,
               help="Another feature store than the one the run was trained on.")  # fmt: skip
 @click.option("--split", default="test", show_default=True, help="train, valid (dev) or test.")

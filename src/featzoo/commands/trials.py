@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.options import FOLDER
+from featzoo.commands.options import RUN
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
 from featzoo.zoo.recipe import find_recipe
@@ -122,8 +122,8 @@ def train_every_fold(options: RecipeOptions, recipe: str) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=FOLDER)
-@click.option("--against", "others", multiple=True, required=True, type=FOLDER, help="A run of side B; repeatable.")
+@click.argument("runs", nargs=-1, required=True, type=RUN)
+@click.option("--against", "others", multiple=True, required=True, type=RUN, help="A run of side B; repeatable.")
 @click.option("--split", default="test", show_default=True, help="train, valid (dev) or test.")
 def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> None:
     """Tell whether some runs are better than others.

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.state import PartialState
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as save_arrays
@@ -119,6 +118,8 @@ def _cells(target: Target, truths: Array, values: Array) -> list[str]:
 
 def environment(device: str, store: Path) -> dict[str, Any]:
     """The machine, the versions and the command of a run."""
+    from accelerate.state import PartialState  # here, because importing it takes longer than reading a run
+
     cuda = torch.cuda.get_device_name() if device.startswith("cuda") else ""
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),

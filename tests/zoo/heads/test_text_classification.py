@@ -23,7 +23,7 @@ from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.text_windows import framed
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
-from featzoo.zoo.runs.folder import load_head
+from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.frozen_features import for_stage
 

@@ -13,7 +13,7 @@ from featzoo.weights.imports import transformers_module
 from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
-from featzoo.zoo.runs.folder import load_head
+from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
 
 pytestmark = pytest.mark.usefixtures("one_process")

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from sklearn.metrics import confusion_matrix
 
 from featzoo.cli import zoo
-from featzoo.commands.predict import _shown
+from featzoo.commands.predict import _values
 from featzoo.zoo.runs.compare import compare
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.folder import RunFolder
-from featzoo.zoo.runs.predict import _prediction
+from featzoo.zoo.runs.predicted import combined
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.target import Target
 from zoo.conftest import SMALL, fill, make_clips, sets_for
@@ -114,9 +114,8 @@ def test_several_classes_at_once_are_probabilities(store, tmp_path):
 
 def test_a_new_clip_gets_a_class_and_its_probability():
     target = Target(("emotion",), "class", NAMES)
-    found = _prediction(target, "a.wav", [0.2, 0.7, 0.1], {})
+    found = combined(target, "a.wav", [[0.2, 0.7, 0.1]], {})
     assert found.values == {"emotion": "calm"}
     assert found.probabilities == {"angry": 0.2, "calm": 0.7, "happy": 0.1}
-    assert _shown(found, found.values["emotion"]) == "calm (0.700)"
-    assert _prediction(Target(("a",)), "a.wav", [0.5], {}).values == {"a": 0.5}
-    assert _prediction(target, "a.wav", None, {"text": "no-words"}).values == {}
+    assert _values(found) == "emotion calm (0.700)"
+    assert combined(Target(("a",)), "a.wav", [[0.5]], {}).values == {"a": 0.5}

@@ -20,7 +20,7 @@ from featzoo.zoo.data.split import Statistics
 from featzoo.zoo.recipe import read
 from featzoo.zoo.runs import evaluate
 from featzoo.zoo.runs.evaluate import evaluate_run
-from featzoo.zoo.runs.folder import load_head
+from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
 from zoo.conftest import SMALL, fill, make_clips, read_json, sets_for
 

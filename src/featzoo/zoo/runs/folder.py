@@ -18,6 +18,7 @@ from featzoo.untrusted import parse_json
 from featzoo.zoo.data.feature_choice import Chosen, checked_record, same_sets
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import Recipe, read
+from featzoo.zoo.runs.bundle_digests import check_digests
 from featzoo.zoo.runs.earlier_options import with_earlier_options
 from featzoo.zoo.runs.epoch_log import read_epochs
 from featzoo.zoo.runs.predictions import RecordedPredictions, recorded_predictions
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 RECIPE, WEIGHTS, STATISTICS = "recipe.toml", "weights.safetensors", "statistics.safetensors"
 FEATURES, ENVIRONMENT, METRICS, LOG = "features.json", "environment.json", "metrics.json", "metrics.jsonl"
 PREDICTIONS, STATE = "predictions.csv", "resume.pt"
+# The files of a finished run that its head needs.
+CORE = (RECIPE, FEATURES, ENVIRONMENT, STATISTICS, WEIGHTS, METRICS)
 
 
 class RunFolder:
@@ -76,7 +79,8 @@ class RunFolder:
             trust: As in `open`.
 
         Raises:
-            FeatzooError: If it is not the folder of a run, or the run has not finished.
+            FeatzooError: If it is not the folder of a run, the run has not finished, or a file is not the one that
+                the run was shared with.
         """
         run = cls.open(path, trust)
         missing = [name for name in (FEATURES, ENVIRONMENT, WEIGHTS, METRICS) if not (run.path / name).is_file()]
@@ -85,6 +89,7 @@ class RunFolder:
             raise FeatzooError(
                 f"{path} is a run that did not finish: it has no {lacking}. `zoo train --resume {path}` goes on with it"
             )
+        check_digests(run.path, CORE)
         return run
 
     @property
@@ -278,17 +283,3 @@ class RunFolder:
 def _floats(values: Mapping[str, float | None]) -> Metrics:
     """Metrics from JSON, which has null for NaN."""
     return {key: float("nan") if value is None else float(value) for key, value in values.items()}
-
-
-def load_head(run: Path, trust: bool = False) -> Head:
-    """A run's trained head, in evaluation mode, on the CPU; the original encoder's weights are not needed.
-
-    Args:
-        run: The run's folder.
-        trust: Whether the run may import classes that you have not trained with on this machine.
-
-    Raises:
-        UntrustedRun: If it names such classes, and `trust` is not given.
-        FeatzooError: If the folder is not that of a finished run.
-    """
-    return RunFolder.open_finished(Path(run), trust).head()

@@ -14,6 +14,7 @@ from typing import Any
 from featzoo.durable import move
 from featzoo.errors import FeatzooError
 from featzoo.zoo.runs.folder import LOG, METRICS, RECIPE, STATE, RunFolder
+from featzoo.zoo.runs.pretrained import find_run
 
 # A run that has written an epoch within this time may still be training.
 RECENT_SECONDS = 900
@@ -58,6 +59,18 @@ def find_runs(folder: Path) -> list[Path]:
             inner.clear()  # a run's own folders hold no runs
         inner[:] = [name for name in inner if not name.startswith(".")]
     return sorted(found)
+
+
+def finished_in(run: str | Path) -> list[Path]:
+    """The folder of a run, also by the name of a pretrained head; of a folder that holds runs, the finished ones.
+
+    Raises:
+        FeatzooError: If there is neither.
+    """
+    path = find_run(run)
+    if (path / RECIPE).is_file() or not path.is_dir():
+        return [path]
+    return [each for each in find_runs(path) if RunFolder(each).finished] or [path]
 
 
 def list_run(path: Path) -> ListedRun:

@@ -1,73 +1,39 @@
-"""Predictions for new media, from exactly the features that a head was trained on."""
+"""Predictions for new media, from exactly the features that heads were trained on.
+
+torch is imported by what needs it, so that a wrong run or source is refused at once.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from featzoo.cache.featureset import FeatureSet
 from featzoo.cache.store import FeatureStore
-from featzoo.devices import float32_products
+from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.extraction.driver import Outcome, extract_all
+from featzoo.extractors.contract import Extractor
+from featzoo.media.clip import Clip
 from featzoo.media.discovery import find_clips
-from featzoo.zoo.data.feature_choice import Chosen
-from featzoo.zoo.data.load import load_clips
-from featzoo.zoo.data.split import Split
+from featzoo.media.windows import check_windows, windows_of
 from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.listing import finished_in
+from featzoo.zoo.runs.predicted import Predicted, Prediction, combined
 from featzoo.zoo.target import Target
-from featzoo.zoo.training.evaluation import evaluation_batch
-from featzoo.zoo.training.loop import accelerator_on
 
-Sets = Mapping[str, FeatureSet | None]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A head's prediction for one clip.
-
-    Attributes:
-        clip: Its id.
-        values: Target to predicted number or class; empty where no prediction was possible.
-        probabilities: Class to its probability; empty for numbers.
-        missing: Role to the reason why the clip lacks this input. It was masked, or is required and no prediction was
-            possible.
-    """
-
-    clip: str
-    values: Mapping[str, float | str]
-    missing: Mapping[str, str]
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Predictions, and the feature sets that they were made from.
-
-    Attributes:
-        run: The run's folder.
-        used: Role to the key of the feature set that was extracted; "" where the input was masked.
-        predictions: One for each clip, in the order of their ids.
-    """
-
-    run: Path
-    used: Mapping[str, str]
-    predictions: tuple[Prediction, ...]
-
-    @property
-    def failed(self) -> list[Prediction]:
-        """The clips without a prediction."""
-        return [one for one in self.predictions if not one.values]
+if TYPE_CHECKING:
+    from featzoo.zoo.runs.apply import Sets
 
 
 def predict(
-    run: str | Path,
+    run: str | Path | Sequence[str | Path],
     sources: str | Path | Sequence[str | Path],
     *,
+    window: float | None = None,
+    hop: float | None = None,
     store: str | Path | None = None,
     without: Sequence[str] = (),
     jobs: int = -1,
@@ -76,70 +42,129 @@ def predict(
     trust: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Predicted:
-    """Extract what a run's head was trained on from new clips, and predict.
+    """Extract what a head was trained on from new clips, and predict.
+
+        found = featzoo.predict("emotion", "clip.wav", window=3, hop=1)
 
     Args:
-        run: A finished run's folder.
+        run: A finished run's folder, the name of a pretrained head, or several, which predict the same. A folder that
+            holds runs, such as seeds, stands for these. The mean of several runs is predicted.
         sources: A media file, folder or manifest, or several; transcripts lie beside the media.
+        window: Also predict each window of this many seconds along the clips.
+        hop: Seconds between the starts of windows; by default the window.
         store: Where to keep the features; by default they are thrown away.
         without: Roles to mask, for features that cannot be extracted here.
         jobs: Worker processes; -1 is one for each core.
         device: auto, cpu, cuda, cuda:N or mps.
         encoding: Of transcripts and tables that are not UTF-8 and have no byte order mark; detected if None.
-        trust: Whether the run may import classes that you have not trained with on this machine.
+        trust: Whether the runs may import classes that you have not trained with on this machine.
         on_outcome: Called for each clip of each feature set.
 
     Raises:
-        UntrustedRun: If it names such classes, and `trust` is not given.
-        FeatzooError: If the run is not finished, a feature set cannot be made here as it was for training, or
-            there is no clip.
+        UntrustedRun: If a run names such classes, and `trust` is not given.
+        InvalidOption: If the windows are too short, or are to be kept in a store.
+        FeatzooError: If a run is not finished, the runs predict different targets, a feature set cannot be made here as
+            it was for training, or there is no clip.
     """
-    folder = RunFolder.open_finished(Path(run), trust)
-    extractors = folder.extractors(without)
+    hop = _checked(window, hop, store)
+    folders = open_runs(run, trust)
+    extractors = [folder.extractors(without) for folder in folders]
     given = [sources] if isinstance(sources, str | Path) else sources
-    clips = find_clips(*map(Path, given), encoding=encoding).clips
-    ids = sorted(clip.id for clip in clips)
+    clips = {clip.id: clip for clip in find_clips(*map(Path, given), encoding=encoding).clips}
+    pieces = {i: windows_of(clip, window, hop) if window else [] for i, clip in clips.items()}
     with ExitStack() as stack:
         place = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featzoo-"))) / "features"
         opened = FeatureStore.create(place)
-        distinct = list({one.key: one for one in extractors.values() if one is not None}.values())
-        extract_all(opened, distinct, clips, jobs=jobs, device=device, on_outcome=on_outcome)
-        sets = {role: opened.find(one.key) if one is not None else None for role, one in extractors.items()}
-        made = _apply(folder, _load(folder, opened, ids, sets), device)
-        predictions = tuple(_prediction(folder.recipe.target, i, made.get(i), _missing(sets, i)) for i in ids)
-    used = {role: one.key if one is not None else "" for role, one in extractors.items()}
-    return Predicted(folder.path, used, predictions)
+        distinct = list({one.key: one for of in extractors for one in of.values() if one is not None}.values())
+        every = [*clips.values(), *(piece for of in pieces.values() for piece in of)]
+        extract_all(opened, distinct, every, jobs=jobs, device=device, on_outcome=on_outcome)
+        made = _Made(folders, extractors, opened, [clip.id for clip in every], device)
+        predictions = tuple(_whole(made, clips[i], pieces[i]) for i in sorted(clips))
+    return Predicted(tuple(folder.path for folder in folders), made.target, _used(extractors), predictions, clips)
 
 
-def _load(folder: RunFolder, store: FeatureStore, ids: Sequence[str], sets: Sets) -> Split:
-    """The clips that have every required input."""
-    recorded, specs = folder.recorded_sets, folder.specs
-    chosen = {role: Chosen(one["request"], sets[role], specs[role]) for role, one in recorded.items()}
-    return load_clips(store, folder.recipe, ids, chosen, folder.statistics)
+def open_runs(run: str | Path | Sequence[str | Path], trust: bool = False) -> list[RunFolder]:
+    """The finished runs that are named; see `predict`.
+
+    Raises:
+        FeatzooError: If there is none, one is not finished, or they predict different targets.
+    """
+    names = [run] if isinstance(run, str | Path) else run
+    paths = list(dict.fromkeys(path for name in names for path in finished_in(name)))
+    if not paths:
+        raise FeatzooError("no run to predict with")
+    folders = [RunFolder.open_finished(path, trust) for path in paths]
+    first = folders[0].recipe.target
+    for folder in folders[1:]:
+        other = folder.recipe.target
+        if (other.outputs, other.predicts) != (first.outputs, first.predicts):
+            raise FeatzooError(
+                f"{folders[0].path} predicts {', '.join(first.outputs)} and {folder.path} predicts "
+                f"{', '.join(other.outputs)}: several runs must predict the same"
+            )
+    return folders
 
 
-def _prediction(target: Target, clip_id: str, output: list[float] | None, missing: Mapping[str, str]) -> Prediction:
-    """The prediction of a clip from the head's K outputs."""
-    if output is None:
-        return Prediction(clip_id, {}, missing)
-    named = dict(zip(target.outputs, output, strict=True))
-    if target.kind == "class":
-        return Prediction(clip_id, {target.columns[0]: max(named, key=named.__getitem__)}, missing, named)
-    return Prediction(clip_id, named, missing, named if target.of_classes else {})
+def _checked(window: float | None, hop: float | None, store: str | Path | None) -> float:
+    """The hop, if the options fit each other."""
+    if window is None:
+        if hop is not None:
+            raise InvalidOption("hop needs window, the length of the windows in seconds")
+        return 0.0
+    if store is not None:
+        raise InvalidOption("the features of windows are not kept: give window or store, not both")
+    hop = window if hop is None else hop
+    check_windows(window, hop)
+    return hop
 
 
-def _apply(folder: RunFolder, clips: Split, device: str) -> dict[str, list[float]]:
-    """Clip id to the head's K outputs: numbers, or probabilities of classes."""
-    accelerator, recipe = accelerator_on(device, "fp32"), folder.recipe
-    head = folder.head().to(accelerator.device)
-    values = {}
-    size = evaluation_batch(recipe.training.batch_size, accelerator.device)
-    with torch.inference_mode(), float32_products(accelerator.device):
-        for rows, batch in clips.batches(size):
-            outputs = head.objective.values(head(batch.to(accelerator.device).inputs)["prediction"])  # (B, K)
-            for row, output in zip(rows, outputs.double().cpu().tolist(), strict=True):
-                values[clips.ids[row]] = output
-    return values
+class _Made:
+    """What the heads made of the extracted features.
+
+    Attributes:
+        target: What they predict.
+    """
+
+    def __init__(
+        self, folders: Sequence[RunFolder], extractors: Sequence[Mapping[str, Extractor | None]], store: FeatureStore,
+        ids: Sequence[str], device: str,
+    ) -> None:  # fmt: skip
+        from featzoo.zoo.runs.apply import apply_head
+
+        self.target: Target = folders[0].recipe.target
+        self._sets: list[Sets] = [
+            {role: store.find(one.key) if one is not None else None for role, one in of.items()} for of in extractors
+        ]
+        pairs = zip(folders, self._sets, strict=True)
+        self._outputs = [apply_head(folder, store, ids, sets, device) for folder, sets in pairs]
+
+    def prediction(self, clip: Clip, name: str) -> Prediction:
+        """The prediction for a clip or window, of the clip called `name`."""
+        missing = {role: why for sets in self._sets for role, why in _missing(sets, clip.id).items()}
+        if not all(clip.id in outputs for outputs in self._outputs):
+            return Prediction(name, {}, missing)
+        return combined(self.target, name, [outputs[clip.id] for outputs in self._outputs], missing)
+
+
+def _whole(made: _Made, clip: Clip, pieces: Sequence[Clip]) -> Prediction:
+    windows = tuple(
+        replace(
+            made.prediction(piece, clip.id),
+            start=round(piece.start - clip.start, 6),
+            end=round((piece.end or 0.0) - clip.start, 6),
+        )
+        for piece in pieces
+    )
+    return replace(made.prediction(clip, clip.id), windows=windows)
+
+
+def _used(extractors: Sequence[Mapping[str, Extractor | None]]) -> dict[str, str]:
+    """Role to the keys of the sets that the runs read."""
+    keys: dict[str, dict[str, None]] = {}
+    for of in extractors:
+        for role, one in of.items():
+            keys.setdefault(role, {}).update({one.key: None} if one is not None else {})
+    return {role: ", ".join(of) for role, of in keys.items()}
 
 
 def _missing(sets: Sets, clip_id: str) -> dict[str, str]:

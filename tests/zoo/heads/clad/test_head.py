@@ -26,7 +26,7 @@ from featzoo.zoo.heads.clad.teacher_extractor import CladTeacher
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
-from featzoo.zoo.runs.folder import load_head
+from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.predict import predict
 from featzoo.zoo.runs.run import train_recipe
 

@@ -200,7 +200,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 @cache
 def _head(folder: Path, device: str, _digest: str) -> Any:
     """The run's head in evaluation mode, loaded once per process and again if its weights change."""
-    from featzoo.zoo.runs.folder import load_head
+    from featzoo.zoo.runs.load import load_head
 
     return load_head(folder).to(device)
 
