@@ -68,4 +68,4 @@ def find_run(run: str | Path) -> Path:
         return heads[str(run)]
     if path.exists() or path.parent != Path():
         return path  # RunFolder says what is wrong with it
-    raise FeatzooError(f"no run folder or pretrained head '{run}'{suggestion(str(run), heads)}")
+    raise FeatzooError(f"'{run}' is not a run folder or the name of a pretrained head{suggestion(str(run), heads)}")
