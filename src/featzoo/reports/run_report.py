@@ -100,7 +100,8 @@ def _results(page: Page, found: Runs) -> None:
         page.add(element("h3", "dev (valid)" if split == "valid" else split), table(head, rows))
     page.add(
         f"Below a value of {found.split} is its 95 % interval over resampled {runs[0].units}, which does not cover the "
-        "spread between seeds. The columns at the right are constant predictions, which a head must exceed."
+        "spread between seeds. The columns at the right are constant predictions and floors (linear models of single "
+        "inputs, and their stack), which a head must exceed."
         + (" zoo compare tells whether two runs differ." if len(runs) > 1 else "")
     )
 

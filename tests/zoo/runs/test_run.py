@@ -84,6 +84,12 @@ def test_the_model_card_tells_what_was_used(small_run):
         assert part in text
 
 
+def test_floors_stand_beside_the_head_and_in_the_card(small_run):
+    names = {"train mean", "train median", "text length", "audio alone", "personality alone", "linear stack"}
+    assert names <= set(small_run.constant["test"])
+    assert "audio alone" in (small_run.path / "README.md").read_text()
+
+
 def test_predictions_give_the_metrics(small_run):
     with (small_run.path / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -33,7 +33,7 @@ class Evaluation:
         split: train, valid or test.
         counts: How many of the split's clips were used, and why others were not.
         metrics: The head's.
-        constant: Metrics of the train split's mean and median as predictions.
+        constant: Metrics of the train split's mean and median as predictions, and of the floors that the run recorded.
         intervals: Metric to its 95 % bootstrap interval over `units`.
         units: What was resampled: speakers, or clips without speakers.
         stored: The metrics that the run recorded for the same clips; None where it recorded none.
@@ -84,7 +84,9 @@ def evaluate_run(
     units = units_of(loaded.ids, loaded.groups)
     spans = intervals(score, units.numbers)
     stored = _stored(folder, loaded)
-    return Evaluation(folder.path, split, loaded.counts, values["head"], constants(values), spans, units, stored)
+    # The floors were fitted when the run was trained.
+    beside = constants(values) if stored is None else {**folder.constants[split], **constants(values)}
+    return Evaluation(folder.path, split, loaded.counts, values["head"], beside, spans, units, stored)
 
 
 def _stored(folder: RunFolder, split: Split) -> Metrics | None:

@@ -26,11 +26,11 @@ from featzoo.zoo.fitted_head import FittedHead
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.recipe import Recipe, find_recipe
 from featzoo.zoo.runs.audit import audit_splits
+from featzoo.zoo.runs.floors import floors
 from featzoo.zoo.runs.folder import STATE, WEIGHTS, RunFolder
 from featzoo.zoo.runs.preparation import load_splits, new_head
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.settings import settings as settings_of
-from featzoo.zoo.runs.text_floor import text_floors
 from featzoo.zoo.runs.trackers import open_tracker
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
@@ -55,7 +55,7 @@ class Run:
         used: Role to the key of the feature set that it read; "" where the input was masked.
         counts: Split to how many of its clips were used, and why others were not.
         metrics: Split (valid, and test where there is one) to the head's metrics.
-        constant: Split to the metrics of the train split's mean and median as predictions.
+        constant: Split to the metrics of simple predictors: the train split's mean and median, and the `floors`.
         best_epoch: The epoch with the best dev score, from 1.
         epochs: Number of epochs that were run.
         seconds: Wall time, loading included.
@@ -172,7 +172,7 @@ def _train(
         trained = _fit(writer, chosen, accelerator, checkpoint, resumed)
         predicted = _predict(writer, accelerator)
         metrics = {name: measure(recipe, splits["train"], splits[name], pred) for name, pred in predicted.items()}
-        for name, beside in text_floors(recipe, splits, store.clips()).items():
+        for name, beside in (floors(recipe, splits, store.clips()) if first else {}).items():
             metrics[name] |= beside
         seconds = time.perf_counter() - started
         if first:
