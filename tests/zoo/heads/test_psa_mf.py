@@ -147,7 +147,7 @@ def test_the_literal_weighting_is_an_option(tiny_bert):
         "prediction": torch.zeros(3, 1), "ps": torch.ones(3, 1), "distance": torch.tensor(0.25),
         "ccl": logits,
         "clm_vision": logits, "clm_audio": logits,
-        **dict.fromkeys(["aligned", "there_vision", "there_audio"], torch.ones(3, dtype=torch.bool)),
+        **dict.fromkeys(["aligned", "there_text", "there_vision", "there_audio"], torch.ones(3, dtype=torch.bool)),
     }  # fmt: skip
     ours, literal = (m.losses(outputs, torch.zeros(3, 1), "main") for m in made)
     assert ours["l_ccl"] / literal["l_ccl"] == pytest.approx(0.25 / 0.5)

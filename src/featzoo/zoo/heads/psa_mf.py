@@ -10,21 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import Head, Inputs, Outputs, Padded, Role, groups
+from featzoo.zoo.head import Inputs, Outputs, Padded, Role, groups
+from featzoo.zoo.heads.psa_mf_balance import BalancedHead, scaled_gradient
+from featzoo.zoo.heads.psa_mf_encoder import CONFIG, encoder_of
 from featzoo.zoo.heads.psa_mf_options import Options
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.layers import Clip, CrossAttention, MaskedLSTM, masked_average
 from featzoo.zoo.nn.losses import absolute_error, half_distance, info_nce, masked_mean
-from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained, untrained
 
 MODALITIES = ("vision", "audio")
 CONTEXT = ("before", "after")
-CONFIG = "encoder.json"
 ALIGNED = "text-aligned"  # the aligned hidden state of a text with stored layers, beside the roles
 
 
-class PsaMf(Head):
+class PsaMf(BalancedHead):
     """Personality-sentiment aligned multi-level fusion.
 
     The encoder reads only the text up to layer N = L - `fusion_layers`; then two pseudo tokens, made from
@@ -54,6 +54,7 @@ class PsaMf(Head):
           features, `of = "previous"` and `"next"`), their mean makes one more pseudo token for the fusion layers.
         - Texts are truncated by the recipe (`max_steps`), not at 50 tokens.
         - Layers can be frozen (`frozen_layers`); they are then in evaluation mode.
+        - Not in the paper, and off by default: `unimodal`, `modulation`, `additive`, `text_dropout`, `ccl_ramp`.
         - The recipe `psa-mf.official` sets every option as in the released code: with its weights it gives
           that code's prediction and loss terms. It does not repeat the choice of the epoch by test
           loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
@@ -73,7 +74,7 @@ class PsaMf(Head):
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""
-        self.encoder = _encoder(options, inputs["text"], self.saved_assets)
+        self.encoder = encoder_of(options, inputs["text"], self.saved_assets)
         layers, wide = len(self.encoder.layers), self.encoder.width
         self.text_layers = layers - options.fusion_layers
         self.align = options.align_layer + (layers + 1 if options.align_layer < 0 else 0)
@@ -97,6 +98,9 @@ class PsaMf(Head):
         for parameter in self._main():
             if parameter.dim() > 1:
                 nn.init.xavier_normal_(parameter)
+        # Last, so that a seed gives the other layers the same weights as without these options.
+        read = {"text": wide, **{m: inputs[m].width for m in MODALITIES}}
+        self.build_balance({"text": wide, **dict.fromkeys(MODALITIES, hidden)}, read, targets)
 
     def _build_alignment(self, options: Options, personality: int, targets: int) -> None:
         wide, hidden = self.encoder.width, options.hidden
@@ -125,9 +129,9 @@ class PsaMf(Head):
 
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K), and the logits and similarities of the contrastive terms."""
+        if self.training:
+            inputs = self.thinned(inputs)
         text = inputs["text"]
-        if self.training and self.options.modality_dropout:
-            inputs = {**inputs, **{m: _dropped(inputs[m], self.options.modality_dropout) for m in MODALITIES}}
         given = inputs["personality"]
         vector = given.values[:, 0].masked_fill(~given.mask[:, :1], 0.0)  # (B, P); 0 where it is missing
         steps, summary, pseudo = self._listen_and_look(inputs, self.personality(vector))
@@ -147,11 +151,14 @@ class PsaMf(Head):
         states |= enumerate(self.encoder.run(joined, mask, self.text_layers, layers), self.text_layers + 1)
         pooled = self._pool(last, text)  # (B, H)
         outputs: Outputs = {f"clm_{m}": self.match[m](pooled, pseudo[m]) for m in MODALITIES}  # (B, B) each
+        outputs["there_text"] = text.mask.any(dim=1)  # (B,)
         outputs |= {f"there_{m}": there[:, i] for i, m in enumerate(MODALITIES)}
         # A state below the first is in the inputs, pooled.
         aligned = self._pool(states[self.align], text) if self.align in states else inputs[ALIGNED].values[:, 0]
-        outputs |= self._align(aligned, vector, given.mask[:, 0])
-        fused = self._pool(states[layers], text)  # (B, H)
+        outputs |= self._align(aligned, vector, given.mask[:, 0] & outputs["there_text"])
+        if self.options.unimodal:
+            outputs |= self.unimodal({"text": pooled, **summary})
+        fused = scaled_gradient(self._pool(states[layers], text), self.factors().get("text"))  # (B, H)
         main = self.text(fused)  # (B, h)
         if self.options.enhanced_fusion:
             attended = {m: self._attend(m, main, steps[m], inputs[m].mask) for m in MODALITIES}
@@ -159,13 +166,15 @@ class PsaMf(Head):
         else:
             given_summary = [summary[m] * there[:, i, None] for i, m in enumerate(MODALITIES)]
             outputs["prediction"] = self.out(torch.cat([*given_summary, main], dim=-1))  # (B, K)
+        if self.options.additive:
+            outputs["prediction"] = outputs["prediction"] + self.additive({**inputs, "text": _kept(last, text.mask)})
         return outputs
 
     def distil(self, inputs: Inputs) -> Inputs | None:
         """The text after its frozen layers, and the state that is aligned if it is one before."""
-        if self.kept < 0:
-            return None
         text = inputs["text"]
+        if self.kept < 0 or text.values.is_floating_point():
+            return None
         states = self._embedded(text)  # (B, T, H)
         states |= enumerate(self.encoder.run(states[0], text.mask, 0, self.kept), 1)
         found = {**inputs, "text": _kept(states[self.kept], text.mask)}
@@ -185,9 +194,10 @@ class PsaMf(Head):
 
     def _listen_and_look(self, inputs: Inputs, vector: Tensor) -> tuple[dict[str, Tensor], ...]:
         """By modality: the LSTM's outputs (B, T, h), a summary (B, h) and the pseudo token (B, H)."""
-        steps, summary, pseudo = {}, {}, {}
+        steps, summary, pseudo, factor = {}, {}, {}, self.factors()
         for m in MODALITIES:
-            steps[m], last = self.recurrent[m](inputs[m].values, inputs[m].mask)  # (B, T, h), (B, h)
+            read = self.recurrent[m](inputs[m].values, inputs[m].mask)
+            steps[m], last = (scaled_gradient(each, factor.get(m)) for each in read)  # (B, T, h), (B, h)
             summary[m] = self.summary[m](last)  # (B, h)
             pseudo[m] = F.relu(self.pseudo[m](summary[m]) + vector)  # (B, H)
         return steps, summary, pseudo
@@ -239,20 +249,30 @@ class PsaMf(Head):
             far, near = 1 - 2 * distance, 2 * distance
         error = masked_mean(self.objective.each(outputs["ps"], targets), outputs["aligned"])
         task = self.objective.terms(outputs["prediction"], targets, l1=absolute_error)
-        matched = [info_nce(outputs[f"clm_{m}"], gathered(outputs[f"there_{m}"], self.training)) for m in MODALITIES]
-        return {
+        there = {m: gathered(outputs[f"there_{m}"] & outputs["there_text"], self.training) for m in MODALITIES}
+        matched = [info_nce(outputs[f"clm_{m}"], there[m]) for m in MODALITIES]
+        ccl = ccl * self.ramp()
+        terms = {
             **{name: l1 * term for name, term in task.items()},
             "l_ccl": ccl * far * info_nce(outputs["ccl"], gathered(outputs["aligned"], self.training)),
             "l_ps": ps * near * error,
             "l_clm": clm * torch.stack(matched).sum(),
         }
+        return {**terms, **self.of_each_modality(outputs, targets)}
 
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
-        """`encoder` (with what makes the pseudo tokens, and their contrastive units) and `main`, the rest."""
-        first = {id(p) for p in self._encoder_side()}
-        learning = [p for p in self.parameters() if p.requires_grad]
-        encoder = [p for p in learning if id(p) in first]
-        return groups({"main": [p for p in learning if id(p) not in first], "encoder": encoder}, lr)
+        """`encoder` (with what makes the pseudo tokens, and their contrastive units) and `main`, the rest.
+
+        `audio` and `vision` (their LSTMs) and `additive` have their own rates if `lr` has these names.
+        """
+        named = {"encoder": self._encoder_side()}
+        named |= {m: [*self.recurrent[m].parameters(), *self.summary[m].parameters()] for m in MODALITIES if m in lr}
+        if "additive" in lr and self.options.additive:
+            named["additive"] = list(self.additive.parameters())
+        learning = {name: [p for p in params if p.requires_grad] for name, params in named.items()}
+        known = {id(p) for params in learning.values() for p in params}
+        main = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        return groups({"main": main, **learning}, lr)
 
     def _encoder_side(self) -> list[nn.Parameter]:
         modules = [self.encoder, self.personality, self.pseudo, self.match, self.context]
@@ -267,26 +287,6 @@ class PsaMf(Head):
         return {CONFIG: self.encoder.config_text()}
 
 
-def _encoder(options: Options, text: InputSpec, assets: Mapping[str, str] | None) -> SplitEncoder:
-    if assets is not None:
-        encoder = untrained(assets[CONFIG])
-    elif text.model:
-        encoder = pretrained(text.model)
-        if options.fusion_init == "random":
-            encoder.reset(len(encoder.layers) - options.fusion_layers)
-    else:
-        raise InvalidOption("head psa-mf: the set of token ids does not say which model's tokenizer made it")
-    if options.frozen_layers >= 0:
-        encoder.freeze(options.frozen_layers)
-    return encoder
-
-
 def _kept(states: Tensor, mask: Tensor) -> Padded:
     """(B, T, H) of the true steps of (B, T) `mask`."""
     return Padded(states, mask, mask[:, :, None].expand(states.shape))  # (B, T, H)
-
-
-def _dropped(given: Padded, share: float) -> Padded:
-    """The same modality with some clips' steps masked out."""
-    kept = torch.rand(len(given.mask), device=given.mask.device) >= share  # (B,)
-    return given._replace(mask=given.mask & kept[:, None])

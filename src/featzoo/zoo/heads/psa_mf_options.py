@@ -27,6 +27,15 @@ class Options:
         weights: Weights of l1, l_ccl, l_ps and l_clm, in this order.
         modality_dropout: Share of training clips whose audio is left out, and of those whose vision is, so that the
             head learns to work without them. Not in the paper.
+        text_dropout: The same for the text. Not in the paper.
+        unimodal: Weight of auxiliary losses, the error of a linear prediction from each modality by itself (text after
+            layer N, audio and vision from their last states). Not in the paper.
+        modulation: Strength of gradient modulation: the gradient into a modality that predicts better by itself than
+            the others is made smaller, so that it does not stop their learning (OGM). Needs `unimodal`. 0 is none.
+            Not in the paper.
+        additive: Whether a linear model of each modality's mean over time (of the text, its state after layer N) is
+            added to the prediction; it starts at 0. Not in the paper.
+        ccl_ramp: Number of training steps over which the weight of L_ccl rises from 0. Not in the paper.
         frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             The output of those before the fusion layers is computed once before training and kept.
         attend_steps: 0 attends to the true steps of audio and vision. The released code pads both to 500
@@ -46,6 +55,11 @@ class Options:
     wide: int = 2048
     dropout: float = 0.1
     modality_dropout: float = 0.0
+    text_dropout: float = 0.0
+    unimodal: float = 0.0
+    modulation: float = 0.0
+    additive: bool = False
+    ccl_ramp: int = 0
     clip: Literal["official", "standard"] = "official"
     ccl_weight: Literal["half_distance", "literal"] = "half_distance"
     weights: tuple[float, ...] = (1.0, 1.0, 0.1, 0.09)
@@ -63,6 +77,10 @@ class Options:
             )
         if len(self.weights) != 4:
             raise ValueError(f"weights must be four: l1, l_ccl, l_ps, l_clm; got {len(self.weights)}")
-        for name in ("dropout", "modality_dropout"):
+        for name in ("dropout", "modality_dropout", "text_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
+        if min(self.unimodal, self.modulation, self.ccl_ramp) < 0:
+            raise ValueError("unimodal, modulation and ccl_ramp must not be negative")
+        if self.modulation and not self.unimodal:
+            raise ValueError(f"modulation = {self.modulation} compares unimodal predictions: set unimodal above 0")

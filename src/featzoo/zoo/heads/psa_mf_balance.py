@@ -1,0 +1,159 @@
+"""Options of PSA-MF, not in the paper, with which it uses every modality: own predictions, balanced gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from featzoo.zoo.head import Head, Inputs, Outputs, Padded
+from featzoo.zoo.nn.layers import masked_average
+from featzoo.zoo.nn.losses import masked_mean
+from featzoo.zoo.objective import Objective
+
+DECAY = 0.9  # share of the running errors that a step keeps
+LEAST = 1e-6
+
+
+class Unimodal(nn.Module):
+    """A linear prediction from each modality's vector, for auxiliary losses; and the factors of modulated gradients.
+
+    Args:
+        widths: Modality to the width of its vector.
+        targets: K.
+
+    Reference:
+        Peng, Wei, Deng, Wang, Hu: Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022,
+        equations 7 and 8, for more than two modalities and without its noise. A modality's score is one over its error.
+    """
+
+    def __init__(self, widths: Mapping[str, int], targets: int) -> None:
+        super().__init__()
+        self.out = nn.ModuleDict({modality: nn.Linear(width, targets) for modality, width in widths.items()})
+
+    def forward(self, vectors: Mapping[str, Tensor]) -> Outputs:
+        """Modality to (B, width) vectors, to `own_<modality>` (B, K)."""
+        return {f"own_{modality}": unit(vectors[modality]) for modality, unit in self.out.items()}
+
+    def errors(self, outputs: Outputs, targets: Tensor, objective: Objective) -> dict[str, Tensor]:
+        """Modality to the mean error of its predictions, over the clips that have it."""
+        return {
+            modality: masked_mean(objective.each(outputs[f"own_{modality}"], targets), outputs[f"there_{modality}"])
+            for modality in self.out
+        }
+
+
+class Additive(nn.Module):
+    """The sum of linear predictions from each modality's mean over time, which starts at 0.
+
+    Args:
+        widths: Modality to the width of a step.
+        targets: K.
+    """
+
+    def __init__(self, widths: Mapping[str, int], targets: int) -> None:
+        super().__init__()
+        self.out = nn.ModuleDict({modality: nn.Linear(width, targets) for modality, width in widths.items()})
+        for unit in self.out.values():
+            linear = cast(nn.Linear, unit)
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, steps: Mapping[str, Padded]) -> Tensor:
+        """Modality to its steps, to (B, K)."""
+        means = {modality: masked_average(steps[modality].values, steps[modality].mask) for modality in self.out}
+        return torch.stack([unit(means[modality]) for modality, unit in self.out.items()]).sum(dim=0)  # (B, K)
+
+
+class BalancedHead(Head):
+    """The part of PSA-MF that these options switch on; `options` has their fields."""
+
+    def build_balance(self, vectors: Mapping[str, int], steps: Mapping[str, int], targets: int) -> None:
+        """Make the layers.
+
+        Args:
+            vectors: Modality to the width of its vector.
+            steps: Modality to the width of a step.
+            targets: K.
+        """
+        self.modalities = tuple(vectors)
+        if self.options.unimodal:
+            self.unimodal = Unimodal(vectors, targets)
+        if self.options.additive:
+            self.additive = Additive(steps, targets)
+
+    def prepare(self, targets: Tensor) -> None:
+        """Start the counts that training keeps."""
+        balanced = self.modalities if self.options.modulation else ()
+        self.memory = {f"error_{modality}": torch.zeros(()) for modality in balanced}
+        if self.options.ccl_ramp:
+            self.memory["steps"] = torch.zeros(())
+
+    def see(self, rows: Tensor) -> None:
+        """Count the steps, if L_ccl is ramped."""
+        if "steps" in self.memory:
+            self.memory["steps"] = self.memory["steps"] + 1
+
+    def thinned(self, inputs: Inputs) -> Inputs:
+        """The inputs of a training step, without what modality dropout leaves out."""
+        sound, words = self.options.modality_dropout, self.options.text_dropout
+        share = {modality: words if modality == "text" else sound for modality in (*self.modalities[1:], "text")}
+        return {**inputs, **{m: dropped(inputs[m], most) for m, most in share.items() if most}}
+
+    def ramp(self) -> float | Tensor:
+        """The share of L_ccl's weight at this step."""
+        return (self.memory["steps"] / self.options.ccl_ramp).clamp(max=1.0) if "steps" in self.memory else 1.0
+
+    def factors(self) -> dict[str, Tensor]:
+        """Modality to the factor of its gradient at this step; empty outside training or without modulation."""
+        return factors(self.memory, self.options.modulation) if self.training and self.options.modulation else {}
+
+    def of_each_modality(self, outputs: Outputs, targets: Tensor) -> dict[str, Tensor]:
+        """The auxiliary losses; in training, their errors decide the next step's modulation."""
+        if not self.options.unimodal:
+            return {}
+        errors = self.unimodal.errors(outputs, targets, self.objective)
+        if self.training and self.options.modulation:
+            self.memory |= running(self.memory, errors)
+        return {f"l_{modality}": self.options.unimodal * error for modality, error in errors.items()}
+
+
+def running(memory: Mapping[str, Tensor], errors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The running errors after a step; the first step's errors are taken as they are."""
+    return {
+        f"error_{modality}": torch.where(before > 0, DECAY * before + (1 - DECAY) * error, error)
+        for modality, error in ((m, e.detach()) for m, e in errors.items())
+        for before in (memory[f"error_{modality}"].to(error.device),)
+    }
+
+
+def factors(memory: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
+    """Modality to the factor of its gradient: 1 - tanh(alpha r) if r > 1, where r compares it with the others, else 1.
+
+    Args:
+        memory: `error_<modality>`, the running errors; 0 before the first step.
+        alpha: Strength; 0 changes nothing.
+    """
+    errors = {name.removeprefix("error_"): error for name, error in memory.items() if name.startswith("error_")}
+    found = {}
+    for modality, error in errors.items():
+        others = torch.stack([other for name, other in errors.items() if name != modality]).mean()
+        ratio = others / error.clamp(min=LEAST)  # above 1 for a modality that predicts better than the others
+        found[modality] = torch.where(ratio > 1, 1 - torch.tanh(alpha * ratio), torch.ones_like(ratio))
+    return found
+
+
+def scaled_gradient(values: Tensor, factor: Tensor | None) -> Tensor:
+    """The same values, whose gradient is multiplied by the factor on its way back."""
+    if factor is None:
+        return values
+    factor = factor.to(values)
+    return values * factor + (values * (1 - factor)).detach()
+
+
+def dropped(given: Padded, share: float) -> Padded:
+    """The same modality with some clips' steps masked out."""
+    kept = torch.rand(len(given.mask), device=given.mask.device) >= share  # (B,)
+    return given._replace(mask=given.mask & kept[:, None])

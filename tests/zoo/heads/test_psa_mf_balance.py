@@ -1,0 +1,129 @@
+"""PSA-MF's options beyond the paper: auxiliary losses, modulated gradients, dropped texts, a linear part, a ramp."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from featzoo.errors import InvalidOption
+from featzoo.zoo.head import make_head
+from featzoo.zoo.heads.psa_mf_balance import factors, running, scaled_gradient
+from zoo.heads.test_psa_mf import LENGTHS, specs, split
+
+SMALL = {"hidden": 8, "wide": 12}
+ALL = {"unimodal": 0.5, "modulation": 0.3, "additive": True, "text_dropout": 0.4, "ccl_ramp": 4}
+FULL = {role: [n or 1 for n in steps] for role, steps in LENGTHS.items()}
+
+
+def make(tiny_bert, **options):
+    torch.manual_seed(0)
+    return make_head("psa-mf", {**SMALL, **options}, specs(tiny_bert), 1)
+
+
+def test_the_options_leave_the_weights_of_a_seed_and_the_first_prediction_unchanged(tiny_bert):
+    plain, full = make(tiny_bert).eval(), make(tiny_bert, **ALL).eval()
+    known = full.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in plain.state_dict().items())
+    inputs = split().batch([0, 1, 2, 3]).inputs
+    with torch.no_grad():
+        assert torch.equal(plain(inputs)["prediction"], full(inputs)["prediction"])
+
+
+def test_auxiliary_losses_are_the_error_of_the_clips_that_have_the_modality(tiny_bert):
+    head = make(tiny_bert, unimodal=0.5).eval()
+    batch = split().batch([0, 1, 2, 3])
+    with torch.no_grad():
+        outputs = head(batch.inputs)
+        terms = head.losses(outputs, batch.targets, "main")
+    for modality, steps in LENGTHS.items():
+        if modality == "personality":
+            continue
+        errors = [abs(float(outputs[f"own_{modality}"][i] - batch.targets[i])) for i, n in enumerate(steps) if n]
+        assert float(terms[f"l_{modality}"]) == pytest.approx(0.5 * sum(errors) / len(errors), abs=1e-6)
+
+
+def test_the_better_modality_gets_the_smaller_gradient():
+    memory = {"error_text": torch.tensor(0.5), "error_audio": torch.tensor(1.0), "error_vision": torch.tensor(2.0)}
+    found = factors(memory, 0.3)
+    assert float(found["text"]) == pytest.approx(1 - math.tanh(0.3 * 3.0))
+    assert float(found["audio"]) == pytest.approx(1 - math.tanh(0.3 * 1.25))
+    assert float(found["vision"]) == 1.0
+    values = torch.tensor([1.0, -2.0], requires_grad=True)
+    scaled = scaled_gradient(values, found["text"])
+    assert torch.allclose(scaled, values)
+    (scaled * torch.tensor([3.0, 4.0])).sum().backward()
+    assert torch.allclose(values.grad, found["text"] * torch.tensor([3.0, 4.0]))
+
+
+def test_running_errors_start_at_the_first_and_are_averaged_after_it():
+    first = running({"error_text": torch.tensor(0.0)}, {"text": torch.tensor(2.0)})
+    assert float(first["error_text"]) == 2.0
+    assert float(running(first, {"text": torch.tensor(1.0)})["error_text"]) == pytest.approx(1.9)
+
+
+def test_the_linear_part_adds_the_means_of_every_modality(tiny_bert):
+    plain, full = make(tiny_bert).eval(), make(tiny_bert, additive=True).eval()
+    whole = split(FULL)
+    inputs = whole.batch([0, 1, 2, 3]).inputs
+    with torch.no_grad():
+        full.additive.out["audio"].weight.copy_(torch.arange(5.0)[None])
+        gap = full(inputs)["prediction"] - plain(inputs)["prediction"]
+    expected = [array.mean(axis=0) @ range(5) for array in whole.features["audio"]]
+    assert torch.allclose(gap[:, 0], torch.tensor(expected).float(), atol=1e-4)
+
+
+def test_the_weight_of_l_ccl_rises_over_the_first_steps(tiny_bert):
+    head = make(tiny_bert, ccl_ramp=4).eval()
+    batch = split(FULL).batch([0, 1, 2, 3])
+    with torch.no_grad():
+        outputs = head(batch.inputs)
+        whole = make(tiny_bert).eval().losses(outputs, batch.targets, "main")["l_ccl"]
+        head.prepare(batch.targets)
+        found = []
+        for _ in range(5):
+            head.see(torch.arange(4))
+            found.append(float(head.losses(outputs, batch.targets, "main")["l_ccl"] / whole))
+    assert found == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+
+
+def test_texts_are_left_out_in_training_alone_and_every_step_stays_finite(tiny_bert):
+    head = make(tiny_bert, **{**ALL, "text_dropout": 0.9})
+    whole = split()
+    batch = whole.batch([0, 1, 2, 3])
+    head.prepare(batch.targets)
+    seen = set()
+    for _ in range(4):
+        head.see(torch.arange(4))
+        outputs = head(batch.inputs)
+        seen.add(int(outputs["there_text"].sum()))
+        loss = torch.stack(list(head.losses(outputs, batch.targets, "main").values())).sum()
+        loss.backward()
+        assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
+    assert min(seen) < 4
+    assert all(float(error) > 0 for name, error in head.memory.items() if name.startswith("error_"))
+    assert head.eval()(batch.inputs)["there_text"].all()
+
+
+def test_parts_have_their_own_rates_if_they_are_given(tiny_bert):
+    head = make(tiny_bert, additive=True)
+    rates = {"main": 1e-3, "encoder": 1e-4, "audio": 2e-3, "additive": 5e-3}
+    found = {group["name"]: group for group in head.parameter_groups("main", rates)}
+    assert {name: group["lr"] for name, group in found.items()} == rates
+    known = [id(p) for group in found.values() for p in group["params"]]
+    assert sorted(known) == sorted(id(p) for p in head.parameters())
+    assert len(found["additive"]["params"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"modulation": 0.5}, "set unimodal above 0"),
+        ({"unimodal": -1.0}, "must not be negative"),
+        ({"text_dropout": 1.0}, "text_dropout must be in"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tiny_bert, options, said):
+    with pytest.raises(InvalidOption, match=said):
+        make(tiny_bert, **options)
