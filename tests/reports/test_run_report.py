@@ -198,6 +198,17 @@ def test_an_epoch_that_was_half_written_is_left_out(tmp_path: Path) -> None:
     assert [epoch["epoch"] for epoch in RunFolder(tmp_path / "run").epochs] == [1, 2]
 
 
+def test_a_head_without_epochs_has_no_curves(two: tuple[Path, Path], tmp_path: Path) -> None:
+    """Beside a head that has some, the curves are of that one."""
+    one, two_ = two
+    (one / "metrics.jsonl").write_text("")
+    run_report([one], tmp_path / "one.html")
+    assert "Curves" not in (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert ["best epoch", "-"] in tables(tmp_path / "one.html")["Runs"]
+    run_report([one, two_], tmp_path / "both.html")
+    assert "Curves" in (tmp_path / "both.html").read_text(encoding="utf-8")
+
+
 def test_the_command_writes_one_file(two: tuple[Path, Path], tmp_path: Path) -> None:
     place = tmp_path / "page.html"
     done = CliRunner().invoke(zoo, ["report", *map(str, two), "--to", str(place)])

@@ -59,7 +59,7 @@ def _runs(page: Page, found: Runs) -> None:
         ["head", *(run.folder.recipe.head for run in runs)],
         ["features", *(str(run.folder.store) for run in runs)],
         ["seed", *(str(run.folder.recipe.training.seed) for run in runs)],
-        ["best epoch", *(f"{run.folder.best_epoch} of {len(run.folder.epochs)}" for run in runs)],
+        ["best epoch", *(_best_epoch(run) for run in runs)],
         ["training", *(f"{run.folder.seconds:.0f} s" for run in runs)],
         ["device", *(str(run.folder.environment.get("device", "")) for run in runs)],
     ]
@@ -76,6 +76,12 @@ def _runs(page: Page, found: Runs) -> None:
         )
     if found.store is None:
         page.add(warning(f"There is no store at {runs[0].folder.store} any more: groups and media are not shown."))
+
+
+def _best_epoch(run: RunFacts) -> str:
+    """Of heads that are fitted without epochs there is none."""
+    epochs = run.folder.epochs
+    return f"{run.folder.best_epoch} of {len(epochs)}" if epochs else "-"
 
 
 def _results(page: Page, found: Runs) -> None:
@@ -111,7 +117,10 @@ def _value(value: float, interval: tuple[float, float] | None) -> Html:
     return join([number(value), *([Html("<br>"), element("span", span, css="interval")] if span else [])])
 
 
-def _curves(page: Page, runs: Sequence[RunFacts]) -> None:
+def _curves(page: Page, every: Sequence[RunFacts]) -> None:
+    runs = [run for run in every if run.folder.epochs]
+    if not runs:
+        return
     page.section("Curves")
     charts = [
         _curve(page, {run.name: [epoch["losses"].get("total") for epoch in run.folder.epochs] for run in runs},
