@@ -33,6 +33,7 @@ from featzoo.commands.store import list_sets, show
 from featzoo.commands.train import evaluate, train
 from featzoo.commands.transcribe import transcribe
 from featzoo.commands.trials import ablate, compare, layers
+from featzoo.commands.tune import tune
 from featzoo.commands.weights import weights
 
 __all__ = ["feat", "zoo"]
@@ -79,7 +80,7 @@ def zoo() -> None:
 
 
 zoo.add_section("Recipes", list_recipes, show_recipe)
-zoo.add_section("Train", split, audit, train, ablate, layers)
+zoo.add_section("Train", split, audit, train, tune, ablate, layers)
 zoo.add_section("Evaluate and apply", evaluate, compare, robustness, report_runs, predict, export_run)
 zoo.add_section("Runs", list_runs, leaderboard, remove, push, pull)
 zoo.add_section("Parallel texts", augment, probe_leakage)
