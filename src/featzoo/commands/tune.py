@@ -33,7 +33,7 @@ def tune(options: RecipeOptions, recipe: str, trials: int, folds: int | None, se
 
     \b
     zoo tune lf-dnn --store mosi --trials 50
-    zoo tune svm --store emodb --folds 5 -j 2
+    zoo tune mlp --store emodb --folds 5 -j 2
     zoo train runs/lf-dnn-tune/best.toml --store mosi
     """
     from featzoo.zoo.data.trainable import check_training
