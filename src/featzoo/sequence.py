@@ -108,3 +108,10 @@ def concatenate(parts: Sequence[FeatureSequence]) -> FeatureSequence:
         np.concatenate([part.intervals for part in parts]),
         parts[0].names,
     )
+
+
+def untimed(array: Array, names: Sequence[str] | None = None) -> FeatureSequence:
+    """Rows without times, (T, D) or one row (D,), with column names or `column_0` and so on."""
+    rows = array[None] if array.ndim == 1 else array
+    columns = tuple(names) if names is not None else tuple(f"column_{i}" for i in range(rows.shape[-1]))
+    return FeatureSequence(rows, np.full((len(rows), 2), np.nan), columns)

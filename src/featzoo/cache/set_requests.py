@@ -45,6 +45,7 @@ def matching(request: str, sets: Sequence[FeatureSet], bad: Mapping[Path, StoreE
     _check_unread(bad, request, name, bare)
     unwritten = unwritten_defaults(wanted.name) if wanted.options else {}
     unkeyed = unkeyed_options(wanted.name) & wanted.options.keys()
+    compared = {key: value for key, value in wanted.options.items() if key not in unkeyed}
     # A name or a path may choose weights, a number (such as the batch size) does not.
     leads = any(isinstance(wanted.options[option], str) for option in unkeyed)
     try:
@@ -57,11 +58,7 @@ def matching(request: str, sets: Sequence[FeatureSet], bad: Mapping[Path, StoreE
         if (found.name.split(".")[0] if bare else found.name) == (name or found.name)
         # Sets from before 0.2.0 do not record their class, so the name must suffice.
         and (not cls or found.provenance.get("class", cls if name else "") == cls)
-        and all(
-            {**unwritten, **found.options}.get(key) == value
-            for key, value in wanted.options.items()
-            if key not in unkeyed
-        )
+        and compared.items() <= {**unwritten, **found.options}.items()
         and digests in (None, found.spec.get("digests", {}))
     ]
     return _preferred(request, fitting, COMMON_OPTIONS - wanted.options.keys(), default=not wanted.options)

@@ -24,7 +24,7 @@ from featzoo.durable import probe, refused
 from featzoo.errors import MissingFeatures, StoreError
 from featzoo.extractors.contract import spec_digest
 from featzoo.media.clip import Clip
-from featzoo.sequence import Array, FeatureSequence
+from featzoo.sequence import Array, FeatureSequence, untimed
 
 if TYPE_CHECKING:
     import pandas
@@ -165,7 +165,8 @@ class FeatureStore:
         digest = spec_digest(spec)
         folder = self.path / f"{label}-{digest[:8]}"
         if not (folder / "set.json").is_file():
-            same = [found for found in self.sets() if found.digest == digest and _base(found.name) == _base(label)]
+            base = label.split(".")[0]  # the extractor's name, without a variant
+            same = [found for found in self.sets() if (found.digest, found.name.split(".")[0]) == (digest, base)]
             if same:
                 return same[0]
             made = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **(provenance or {})}
@@ -285,7 +286,7 @@ class FeatureStore:
         waiting: list[Entry] = []
         size = 0
         for clip_id, value in pairs:
-            sequence = value if isinstance(value, FeatureSequence) else _untimed(np.asarray(value), names)
+            sequence = value if isinstance(value, FeatureSequence) else untimed(np.asarray(value), names)
             waiting.append(Entry(clip_id, "", sequence))
             size += sequence.features.nbytes
             if size >= BUFFER_BYTES:
@@ -294,14 +295,3 @@ class FeatureStore:
         if waiting:
             found.write(waiting)
         return found
-
-
-def _base(label: str) -> str:
-    """The extractor's name, without a variant."""
-    return label.partition(".")[0]
-
-
-def _untimed(array: Array, names: Sequence[str] | None) -> FeatureSequence:
-    rows = array[None] if array.ndim == 1 else array
-    columns = tuple(names) if names is not None else tuple(f"column_{i}" for i in range(rows.shape[-1]))
-    return FeatureSequence(rows, np.full((len(rows), 2), np.nan), columns)

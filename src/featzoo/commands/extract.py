@@ -84,10 +84,7 @@ def extract(store: Path, memory: str | None, dry_run: bool, verbose: bool, **giv
 def run(
     selection: Selection, path: Path, options: ExtractOptions, *, dry_run: bool = False, verbose: bool = False
 ) -> int:
-    """Extract, and print a report.
-
-    Returns:
-        The exit status: 0, 1 if clips failed, or 3 if all did.
+    """Extract, print a report, and give the exit status: 0, 1 if clips failed, or 3 if all did.
 
     Raises:
         FeatzooError: If there are no clips, or nothing can run.
@@ -125,9 +122,8 @@ def run(
         _pack_many(store)
     else:
         echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
-    if not report.failed:
-        return 0
-    return NOTHING_DONE if len(report.failed) == len(report.outcomes) else 1
+    all_failed = len(report.failed) == len(report.outcomes)
+    return 0 if not report.failed else NOTHING_DONE if all_failed else 1
 
 
 def memory_bytes(text: str) -> int:

@@ -56,10 +56,9 @@ def import_hazumi(folder: Path, store: Path, media: Path | None = None, dry_run:
     says and the participant's answer; words are the answer's, their times spread over it.
 
     Labels: `sentiment` is the mean of the annotators' TS1 to TS5 (from 1 to 7) and `sentiment_1` to `sentiment_5` are
-    the five; `topic_continuance` is the mean of TC1 to TC5 and `self_sentiment` the participant's own SS. The Big Five
-    of the participant, `openness` and the others by the participant and `openness_by_others` and the others as the
-    mean of the third parties, are from the ten items (A to J) of the questionnaires: (item + 8 - reversed item) / 2,
-    then (score - 1) / 6, so from 0 to 1.
+    the five; `topic_continuance` is the mean of TC1 to TC5 and `self_sentiment` the participant's own SS. The Big Five,
+    `openness` and so on by the participant and `openness_by_others` as the mean of the third parties, are from the ten
+    items (A to J) of the questionnaires: (item + 8 - reversed item) / 2, then (score - 1) / 6, so from 0 to 1.
 
     Sets, one row a clip: `hazumi-is09` (openSMILE), `hazumi-openface`, `hazumi-motion` (Kinect), `hazumi-physiology`
     and `hazumi-words` (counts of words and of parts of speech, and the agent's dialogue act), as far as the release has
@@ -86,16 +85,9 @@ def import_hazumi(folder: Path, store: Path, media: Path | None = None, dry_run:
     spoken, more = spoken_in(folder / "elan", {p: [e.times for e in exchanges if e.person == p] for p in people})
     recordings = {path.stem: path for path in media_below(media)} if media else {}
     clips = [_clip(each, spoken, traits, recordings) for each in exchanges]
-    return bring_in(
-        Arrival(
-            [*_feature_sets(exchanges, header), *_trait_sets(exchanges, traits)],
-            clips,
-            refused,
-            [*notes, *more, *_notes(clips, header, people, bool(media))],
-        ),
-        store,
-        dry_run,
-    )
+    sets = [*_feature_sets(exchanges, header), *_trait_sets(exchanges, traits)]
+    notes = [*notes, *more, *_notes(clips, header, people, bool(media))]
+    return bring_in(Arrival(sets, clips, refused, notes), store, dry_run)
 
 
 def _header(path: Path) -> list[str]:

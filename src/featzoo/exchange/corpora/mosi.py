@@ -51,18 +51,15 @@ def import_mosi(
     With `languages`, only texts are imported, as clips `video$_$utterance/en` and `/zh` of the group `video`, with the
     labels `sentiment` and `positive` (1 above 0, 0 below, missing at 0): parallel texts for the recipe `adam`.
 
-    Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns,
-    set `bc-lstm-video` the 100 visual features of the bc-LSTM release, both as sequences of one step.
+    Clip ids are MMSA's `video$_$utterance`. Set `covarep` holds utterance means of 73 COVAREP columns, `bc-lstm-video`
+    the 100 visual features of the bc-LSTM release, each as one step.
 
-    The visual features leak: the network that made them was trained on sentiment, and its train split holds
-    558 of the 686 official test clips and 195 of the 229 dev clips. A ridge regression on them, fitted to the
-    official train split, correlates .65 with the truth on those 558 and -.04 on the other 128 (printed by
-    `benchmarks/mosi_leak.py`). They are imported so that published numbers can be reproduced; none of our
-    recipes reads them.
+    The visual features leak: the network that made them was trained on 558 of the 686 official test clips and 195 of
+    the 229 dev clips. A ridge regression on them correlates .65 with the truth on those 558 and -.04 on the other 128
+    (`benchmarks/mosi_leak.py`). They serve to reproduce published numbers; none of our recipes reads them.
 
     Args:
-        folder: Folder with the label .csd, the folds, a transcript table and, for features, the bc-LSTM release's
-            `data`.
+        folder: Folder with the label .csd, the folds, a transcript table and, for features, the bc-LSTM release.
         store: The store; created if missing.
         dry_run: Only report what would be imported.
         media: Recordings or cut clips, such as `Raw/<video>/<clip>.mp4`, to link the clips to.

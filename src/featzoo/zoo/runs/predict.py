@@ -6,9 +6,10 @@ torch is imported by what needs it, so that a wrong run or source is refused at 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,9 @@ def predict(
 ) -> Predicted:
     """Extract what a head was trained on from new clips, and predict.
 
-        found = featzoo.predict("emotion", "clip.wav", window=3, hop=1)
-
     Args:
-        run: A finished run's folder, the name of a pretrained head, or several, which predict the same. A folder that
-            holds runs, such as seeds, stands for these. The mean of several runs is predicted.
+        run: A finished run's folder, a folder of runs such as seeds, the name of a pretrained head, or several of them.
+            The mean of several runs is predicted.
         sources: A media file, folder or manifest, or several; transcripts lie beside the media.
         window: Also predict each window of this many seconds along the clips.
         hop: Seconds between the starts of windows; by default the window.
@@ -62,23 +61,16 @@ def predict(
 
     Raises:
         UntrustedRun: If a run names such classes, and `trust` is not given.
-        InvalidOption: If the windows are too short, or are to be kept in a store.
-        FeatzooError: If a run is not finished, the runs predict different targets, a feature set cannot be made here as
-            it was for training, or there is no clip.
+        InvalidOption: If the windows are too short, or are to be kept.
+        FeatzooError: If a run is unfinished, runs differ in targets, features cannot be made, or there is no clip.
     """
-    hop = _checked(window, hop, store)
     folders = open_runs(run, trust)
+    clips, pieces = _cut(sources, encoding, window, _checked(window, hop, store))
     extractors = [folder.extractors(without) for folder in folders]
-    given = [sources] if isinstance(sources, str | Path) else sources
-    clips = {clip.id: clip for clip in find_clips(*map(Path, given), encoding=encoding).clips}
-    pieces = {i: windows_of(clip, window, hop) if window else [] for i, clip in clips.items()}
-    with ExitStack() as stack:
-        place = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="featzoo-"))) / "features"
-        opened = FeatureStore.create(place)
-        distinct = list({one.key: one for of in extractors for one in of.values() if one is not None}.values())
-        every = [*clips.values(), *(piece for of in pieces.values() for piece in of)]
-        extract_all(opened, distinct, every, jobs=jobs, device=device, on_outcome=on_outcome)
-        made = _Made(folders, extractors, opened, [clip.id for clip in every], device)
+    with _opened(store) as kept:
+        every = [*clips.values(), *chain.from_iterable(pieces.values())]
+        extract_all(kept, _distinct(extractors), every, jobs=jobs, device=device, on_outcome=on_outcome)
+        made = _Made(folders, extractors, kept, [clip.id for clip in every], device)
         predictions = tuple(_whole(made, clips[i], pieces[i]) for i in sorted(clips))
     return Predicted(tuple(folder.path for folder in folders), made.target, _used(extractors), predictions, clips)
 
@@ -103,6 +95,30 @@ def open_runs(run: str | Path | Sequence[str | Path], trust: bool = False) -> li
                 f"{', '.join(other.outputs)}: several runs must predict the same"
             )
     return folders
+
+
+@contextmanager
+def _opened(store: str | Path | None) -> Iterator[FeatureStore]:
+    """The store in which features are kept, or one that is deleted at the end."""
+    if store is not None:
+        yield FeatureStore.create(store)
+        return
+    with tempfile.TemporaryDirectory(prefix="featzoo-") as folder:
+        yield FeatureStore.create(Path(folder) / "features")
+
+
+def _cut(
+    sources: str | Path | Sequence[str | Path], encoding: str | None, window: float | None, hop: float
+) -> tuple[dict[str, Clip], dict[str, list[Clip]]]:
+    """The clips, and the windows of each, by the clip's id."""
+    given = [sources] if isinstance(sources, str | Path) else sources
+    clips = {clip.id: clip for clip in find_clips(*map(Path, given), encoding=encoding).clips}
+    return clips, {name: list(windows_of(clip, window, hop)) if window else [] for name, clip in clips.items()}
+
+
+def _distinct(extractors: Sequence[Mapping[str, Extractor | None]]) -> list[Extractor]:
+    """Each extractor once; several runs may need the same."""
+    return list({one.key: one for of in extractors for one in of.values() if one is not None}.values())
 
 
 def _checked(window: float | None, hop: float | None, store: str | Path | None) -> float:

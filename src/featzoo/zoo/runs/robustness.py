@@ -16,6 +16,7 @@ from featzoo.zoo.data.load import load_split, shorten
 from featzoo.zoo.data.split import Array, Split, statistics_of
 from featzoo.zoo.head import roles_for_losses
 from featzoo.zoo.metrics.regression import Metrics
+from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.runs.compare import check_comparable
 from featzoo.zoo.runs.evaluate import train_split_of
 from featzoo.zoo.runs.folder import RunFolder
@@ -107,17 +108,23 @@ def measure_robustness(
     head = folder.head().to(accelerator.device)
     size = evaluation_batch(folder.recipe.training.batch_size, accelerator.device)
     roles = [role for role, one in chosen.items() if one.key and role not in roles_for_losses(folder.recipe.head)]
-    found = {}
+    found: dict[Condition, Metrics] = {}
     for condition, changed in _changed(loaded, train_split, roles):
         _, pred = evaluate(head, changed, size, accelerator.device, head.stages[-1])
-        try:
-            found[condition] = measure(folder.recipe, train_split, changed, pred)["head"]
-        except FeatzooError:  # not finite: the head cannot do without an input
-            clean = next(iter(found.values()))
-            found[condition] = dict.fromkeys(clean, math.nan)
+        found[condition] = _measured(folder.recipe, train_split, changed, pred, found)
     recorded = {other.name: RunFolder.open_finished(other).metrics[split] for other in others}
     ids = tuple(role for role in roles if loaded.specs[role].ids)
     return Robustness(run, split, found, recorded, ids)
+
+
+def _measured(
+    recipe: Recipe, train_split: Split, split: Split, pred: Array, before: Mapping[Condition, Metrics]
+) -> Metrics:
+    """The metrics; NaN if the predictions are not finite, which happens if a head cannot do without an input."""
+    try:
+        return measure(recipe, train_split, split, pred)["head"]
+    except FeatzooError:
+        return dict.fromkeys(next(iter(before.values())), math.nan)
 
 
 def _changed(split: Split, train_split: Split, roles: Sequence[str]) -> Iterator[tuple[Condition, Split]]:

@@ -63,15 +63,10 @@ def train(
         frozen: A folder that keeps what frozen parts gave, see `for_stage`.
 
     Raises:
-        FeatzooError: If the loss or dev's score is not finite.
+        FeatzooError: If the loss or dev's score is not finite, or a batch does not fit in the device's memory.
         InvalidOption: If a learning rate is missing or not used, or encoders cannot run with the settings.
-        FeatzooError: If a batch does not fit in the device's memory.
     """
-    head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
-    specs = {role: train.specs[role] for role in head.measured}
-    found = statistics_of(train.features, specs)
-    for role in specs:
-        head.measure(role, *(torch.from_numpy(each[role]) for each in (found.mean, found.std)))
+    _prepare(head, train)
     head.to(accelerator.device)
     set_up_encoders(head, settings, accelerator.device)
     for name in settings.stages:
@@ -96,6 +91,15 @@ class _Stage:
     train: Split
     dev: Split
     progress: Progress
+
+
+def _prepare(head: Head, train: Split) -> None:
+    """Show a head the train split's labels, and the statistics of the inputs that it standardises itself."""
+    head.prepare(torch.from_numpy(train.labels.astype(np.float32)))
+    specs = {role: train.specs[role] for role in head.measured}
+    found = statistics_of(train.features, specs)
+    for role in specs:
+        head.measure(role, *(torch.from_numpy(each[role]) for each in (found.mean, found.std)))
 
 
 class _Training:

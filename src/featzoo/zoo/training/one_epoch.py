@@ -54,13 +54,7 @@ def one_epoch(
         # Code that is compiled allows one backward pass only.
         if done == 1 and len(terms) > 1 and not settings.compile:
             norms = gradient_norms(terms, list(head.parameters()))
-        at.optimizer.zero_grad()
-        accelerator.backward(loss)
-        if settings.clip:
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip)
-        at.schedule.step()
-        at.optimizer.step()
-        at.average.update()
+        _step(model, at, loss, settings, accelerator)
         for name, term in {**terms, "total": loss}.items():
             sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
         on_step(done)
@@ -72,6 +66,17 @@ def losses_of(head: Head, outputs: Outputs, targets: Tensor, stage: str) -> tupl
     """The loss of a batch, the sum of the head's terms, and the terms; in 32 bit whatever the forward pass ran in."""
     terms = head.losses({name: _full(value) for name, value in outputs.items()}, targets, stage)
     return torch.stack(list(terms.values())).sum(), terms
+
+
+def _step(model: torch.nn.Module, at: Progress, loss: Tensor, settings: Training, accelerator: Accelerator) -> None:
+    """Change the weights once."""
+    at.optimizer.zero_grad()
+    accelerator.backward(loss)
+    if settings.clip:
+        accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+    at.schedule.step()
+    at.optimizer.step()
+    at.average.update()
 
 
 def _share(rows: Array, rank: int, world: int) -> Array:
