@@ -75,7 +75,7 @@ def zoo() -> None:
     zoo train psa-mf --set training.epochs=3 --seed 7
     zoo evaluate runs/psa-mf-...
     zoo predict runs/psa-mf-... videos/
-    zoo predict emotion clip.wav             a pretrained head: zoo list --pretrained
+    zoo predict emotion clip.wav             with a pretrained head
     """
 
 

@@ -99,3 +99,12 @@ def test_the_folds_of_one_division_are_one_entry(tmp_path: Path) -> None:
     assert board.clips == 6
     assert [(entry.name, len(entry.runs)) for entry in board.entries] == [("tfn", 2), ("lf-dnn", 2)]
     assert board.entries[1].mean["mae"] == pytest.approx(0.75)
+
+
+def test_a_tracked_run_is_of_the_same_entry(runs: list[Path], tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", IDS, TRUTH, TRUTH + 0.6)
+    place = other / "recipe.toml"
+    place.write_text(place.read_text().replace("[training]\n", '[training]\ntracker = "wandb"\n'))
+    assert 'tracker = "wandb"' in place.read_text()
+    (board,) = leaderboards([*runs, other], "test", "", SHOWN)
+    assert [(entry.name, len(entry.runs)) for entry in board.entries] == [("tfn", 1), ("lf-dnn", 3)]

@@ -14,7 +14,8 @@ NAMES = ("name", "description", "published", "ablations", "tune")
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     """Dotted name of each field that affects training, to its value."""
-    return _flat({name: value for name, value in asdict(recipe).items() if name not in NAMES})
+    found = _flat({name: value for name, value in asdict(recipe).items() if name not in NAMES})
+    return {name: value for name, value in found.items() if name != "training.tracker"}
 
 
 def differing_settings(recipes: Sequence[Recipe]) -> dict[str, list[str]]:

@@ -172,7 +172,8 @@ def identity_of(recipe: Recipe, store: FeatureStore) -> str:
     """A digest of all that decides a training's result, but the code."""
     chosen = choose(store, recipe)
     digests = {role: one.features.digest if one.features else "" for role, one in chosen.items()}
-    plain = dataclasses.replace(recipe, ablations={}, published={}, description="", tune={})
+    training = dataclasses.replace(recipe.training, tracker="")
+    plain = dataclasses.replace(recipe, ablations={}, published={}, description="", tune={}, training=training)
     text = to_toml(plain) + json.dumps(digests, sort_keys=True) + _labels(recipe, store)
     return hashlib.sha256(text.encode()).hexdigest()
 
