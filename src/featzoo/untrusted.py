@@ -40,7 +40,11 @@ def open_parquet(path: Path, as_dictionary: Sequence[str] = ()) -> ParquetFile:
     """
     from pyarrow.parquet import ParquetFile
 
-    file = ParquetFile(path, read_dictionary=list(as_dictionary))
+    file = ParquetFile(path)
+    shared = [name for name in as_dictionary if name in file.schema_arrow.names]
+    if shared:
+        file.close()
+        file = ParquetFile(path, read_dictionary=shared)
     told, size = file.metadata, path.stat().st_size
     groups = [told.row_group(number) for number in range(told.num_row_groups)]
     values = [sum(group.column(column).num_values for group in groups) for column in range(told.num_columns)]
