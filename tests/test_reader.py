@@ -35,7 +35,7 @@ def test_it_imports_nothing_of_featzoo_and_is_short():
     }
     standard = {"__future__", "functools", "hashlib", "json", "pathlib", "typing", "warnings"}
     assert modules == {*standard, "h5py", "numpy", "xxhash"}
-    assert len(text.splitlines()) <= 170
+    assert len(text.splitlines()) <= 180
 
 
 def test_it_reads_what_featzoo_reads(store):
