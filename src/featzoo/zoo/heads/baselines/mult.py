@@ -106,11 +106,12 @@ class Mult(FeatureHead):
 
     def _projected(self, modality: str, inputs: Inputs) -> Tensor:
         padding = ~inputs[modality].mask[:, :, None]  # (B, T, 1)
-        values = inputs[modality].values.masked_fill(padding, 0.0)  # (B, T, D); padding may hold NaN
+        values = inputs[modality].values  # (B, T, D)
         if modality == "text":
             values = F.dropout(values, self.options.text_dropout, self.training)
+        values = values.masked_fill(padding, 0.0)  # padding may hold NaN
         projected: Tensor = self.project[modality](values.transpose(1, 2)).transpose(1, 2)  # (B, T, d)
-        return projected.masked_fill(padding, 0.0)
+        return torch.where(padding, 0.0, projected)
 
     def _target(self, target: str, steps: Mapping[str, Tensor], inputs: Inputs) -> Tensor:
         """The result of a target and its two sources at its last true step: (B, 2 d)."""
