@@ -28,8 +28,8 @@ REQUESTS = {
     "wavlm": "wavlm[model={speech}/wavlm]",
 }
 # What they find in a picture decides what they compute next, in code of other packages; a head, tested with
-# heads; and an encoder that has no option `precision`.
-OTHERS = {"action-units", "clad-teacher", "faces", "whisper"}
+# heads; and encoders that have no option `precision`.
+OTHERS = {"action-units", "clad-teacher", "faces", "speaker", "speech-dimensions", "whisper"}
 
 
 def test_every_model_extractor_is_checked():

@@ -21,7 +21,7 @@ class ExtractOptions:
         max_damage: Largest share of damaged frames that a clip may have; one with more fails.
         backend: Where workers run: `loky` (this machine), `dask` or `ray`.
         scheduler: Address of the Dask scheduler or the Ray cluster.
-        pack: Whether to merge shards while the run goes on; False where several runs share the clips (`--world`).
+        pack: Whether to merge shards while the run goes on; False where several runs share the clips.
 
     Raises:
         InvalidOption: If there is no device of that name.

@@ -194,7 +194,7 @@ def _default_column(clips: Mapping[str, Clip]) -> str:
     known = sorted({name for clip in clips.values() for name in clip.categories} - set(GROUPS))
     if "emotion" in known or len(known) == 1:
         return "emotion" if "emotion" in known else known[0]
-    listed = f"give one of {', '.join(known)} with --column" if known else "feat label reads them from file names"
+    listed = f"choose one of {', '.join(known)}" if known else "feat label reads them from file names"
     raise InvalidOption(f"the column of classes is not known: {listed}")
 
 

@@ -1,4 +1,4 @@
-"""`zoo predict --html`: one page on the predictions for new clips, whole and along time."""
+"""The HTML page of `zoo predict` on the predictions for new clips, whole and along time."""
 
 from __future__ import annotations
 

@@ -101,3 +101,9 @@ def test_pooling_reads_what_was_observed():
     first = np.float64(split.features["audio"][0])
     assert np.allclose(pooled(split, "audio")[0], [first[:, 0].mean(), 0.0, 1.0, 0.0], atol=1e-6)
     assert np.isnan(pooled(split, "vision")[0]).all()
+
+
+def test_a_stack_of_predictors_that_do_not_vary_predicts_the_mean_of_dev():
+    """As in a run of few clips, or of one class: nothing can be fitted."""
+    found = stack_of([np.ones(4), np.zeros(4)], np.array([1.0, 2.0, 3.0, 6.0]), [np.ones(2), np.zeros(2)])
+    assert found.tolist() == [3.0, 3.0]

@@ -132,7 +132,7 @@ def _texts(folder: Path, language: str, keep_case: bool) -> tuple[dict[str, str]
     if keep_case or shouted <= MOSTLY * len(texts):
         return texts, []
     lower = {name: text.lower() for name, text in texts.items()}
-    return lower, [f"{shouted} transcripts in capitals became lower case (--keep-case leaves them)"]
+    return lower, [f"{shouted} transcripts in capitals became lower case (keep_case leaves them)"]
 
 
 def _clips(folder: Path, texts: Mapping[str, str]) -> Iterator[Clip]:

@@ -87,7 +87,7 @@ class RunFolder:
         if missing:
             lacking = ", ".join(missing)
             raise FeatzooError(
-                f"{path} is a run that did not finish: it has no {lacking}. `zoo train --resume {path}` goes on with it"
+                f"{path} is a run that did not finish: it has no {lacking}. Resume its training (zoo train, option resume)"
             )
         check_digests(run.path, CORE)
         return run

@@ -159,6 +159,7 @@ def stack_of(dev: Sequence[Array], truth: Array, test: Sequence[Array]) -> Array
     x, y = np.stack(dev, axis=1)[rows], truth[rows]  # (N, P), (N,)
     mean, centre = x.mean(axis=0), y.mean()
     gap = x - mean
-    weight = np.linalg.solve(gap.T @ gap + 1e-3 * len(y) * np.eye(x.shape[1]) * gap.var(), gap.T @ (y - centre))  # (P,)
+    squares = gap.T @ gap + 1e-3 * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no predictor varies
+    weight = np.linalg.lstsq(squares, gap.T @ (y - centre), rcond=None)[0]  # (P,)
     stacked: Array = (np.stack(test, axis=1) - mean) @ weight + centre
     return stacked
