@@ -86,9 +86,7 @@ class RunFolder:
         missing = [name for name in (FEATURES, ENVIRONMENT, WEIGHTS, METRICS) if not (run.path / name).is_file()]
         if missing:
             lacking = ", ".join(missing)
-            raise FeatzooError(
-                f"{path} is a run that did not finish: it has no {lacking}. Resume its training (zoo train, option resume)"
-            )
+            raise FeatzooError(f"{path} is a run that did not finish: it has no {lacking}. Resume its training first")
         check_digests(run.path, CORE)
         return run
 
