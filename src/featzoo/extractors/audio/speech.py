@@ -24,7 +24,34 @@ PREPROCESSOR = "preprocessor_config.json"
 
 
 @dataclass(frozen=True)
-class Speech(ModelExtractor):
+class SpeechModel(ModelExtractor):
+    """A transformer over raw sound, from a folder or the hub; subclasses define `load` and `encode`.
+
+    Attributes:
+        model: A local folder or a hub name that is in the local cache; with its preprocessor_config.json.
+    """
+
+    modality = "audio"
+    reads = ("audio",)
+    extra = "speech"
+
+    model: str = field(default="", metadata=UNKEYED)
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the weights and of the preprocessing of sound."""
+        folder = locate(self.model, self.name)
+        return {
+            "weights": folder_digest(folder, WEIGHT_FILES),
+            "preprocessor": folder_digest(folder, (PREPROCESSOR,)),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """The name of the model."""
+        return {"model": self.model}
+
+
+@dataclass(frozen=True)
+class Speech(SpeechModel):
     """Hidden states of a transformer over raw sound, (T, D) at 50 Hz for the base models.
 
     A row every 20 ms, each from 25 ms of sound before the transformer's own context. `pool=mean` gives one row
@@ -55,14 +82,10 @@ class Speech(ModelExtractor):
         the last whole frame reach no frame, except through the group normalisation.
     """
 
-    modality = "audio"
-    reads = ("audio",)
     version = 2
-    extra = "speech"
     window = 3000  # frames: a minute of sound
     model_type: ClassVar[str] = ""
 
-    model: str = field(default="", metadata=UNKEYED)
     layers: tuple[int, ...] = (-1,)
     layer_weights: tuple[float, ...] = ()
     window_seconds: float = 30.0
@@ -96,18 +119,6 @@ class Speech(ModelExtractor):
             if not -depth - 1 <= layer <= depth:
                 raise InvalidOption(f"{self.label}: {self.model} has hidden states 0 to {depth}, not {layer}")
         self.digests()
-
-    def digests(self) -> dict[str, str]:
-        """Digests of the weights and of the preprocessing of sound."""
-        folder = locate(self.model, self.name)
-        return {
-            "weights": folder_digest(folder, WEIGHT_FILES),
-            "preprocessor": folder_digest(folder, (PREPROCESSOR,)),
-        }
-
-    def provenance(self) -> dict[str, Any]:
-        """The name of the model."""
-        return {"model": self.model}
 
     def load(self, clip: Clip) -> Iterator[Piece]:
         """Resample, normalise and cut the clip's sound: one sample per window.

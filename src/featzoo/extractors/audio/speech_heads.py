@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from featzoo.errors import InvalidOption, MissingWeights
-from featzoo.extractors.audio.speech import PREPROCESSOR
+from featzoo.extractors.audio.speech import PREPROCESSOR, SpeechModel
 from featzoo.extractors.audio.speech_pieces import Piece, cut
-from featzoo.extractors.contract import UNKEYED, ModelExtractor
+from featzoo.extractors.contract import UNKEYED
 from featzoo.media.channels import Channel
 from featzoo.media.clip import Clip
 from featzoo.sequence import FeatureSequence
 from featzoo.weights.imports import check, transformers_module
-from featzoo.weights.locate import WEIGHT_FILES, folder_digest, locate, read_settings
+from featzoo.weights.locate import locate, read_settings
 
 
 @dataclass(frozen=True)
-class SpeechHead(ModelExtractor):
+class SpeechHead(SpeechModel):
     """One vector for each window of sound, from an encoder and the head that was trained with it.
 
     Attributes:
@@ -32,14 +32,10 @@ class SpeechHead(ModelExtractor):
         channel: The `mix` of all channels, the `first`, or the number of one, from 1.
     """
 
-    modality = "audio"
-    reads = ("audio",)
-    extra = "speech"
     usual = ()
     window = 500  # rows that are gathered across clips
     model_types: ClassVar[tuple[str, ...]] = ()
 
-    model: str = field(default="", metadata=UNKEYED)
     window_seconds: float = 30.0
     channel: Channel = "mix"
 
@@ -57,18 +53,6 @@ class SpeechHead(ModelExtractor):
             raise InvalidOption(f"{self.label}: {self.model} is a model of type '{kind}', not {wanted}")
         read_settings(self.model, self.name, PREPROCESSOR)
         self.digests()
-
-    def digests(self) -> dict[str, str]:
-        """Digests of the weights and of the preprocessing of sound."""
-        folder = locate(self.model, self.name)
-        return {
-            "weights": folder_digest(folder, WEIGHT_FILES),
-            "preprocessor": folder_digest(folder, (PREPROCESSOR,)),
-        }
-
-    def provenance(self) -> dict[str, Any]:
-        """The name of the model."""
-        return {"model": self.model}
 
     def load(self, clip: Clip) -> Iterator[Piece]:
         """Resample, normalise and cut the clip's sound: one sample per window.
