@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featzoo.errors import InvalidClips, InvalidOption, suggestion
-from featzoo.wording import count, some
+from featzoo.errors import InvalidOption
+from featzoo.wording import count
+from featzoo.zoo.data.groups import default_column, groups_of
 from featzoo.zoo.data.labels import check_labels
 from featzoo.zoo.recipe import Recipe
 from featzoo.zoo.split_rule import ALONE
@@ -26,8 +26,7 @@ def with_groups(recipe: Recipe, clips: Clips) -> Recipe:
     if recipe.split.published or recipe.split.by:
         return recipe
     labelled = [clip for clip in clips.values() if _labelled(clip, recipe)]
-    spoken = bool(labelled) and all(clip.categories.get("speaker") for clip in labelled)
-    return replace(recipe, split=replace(recipe.split, by="speaker" if spoken else ALONE))
+    return replace(recipe, split=replace(recipe.split, by=default_column(labelled)))
 
 
 def with_splits(clips: Clips, recipe: Recipe) -> dict[str, Clip]:
@@ -103,26 +102,7 @@ def _spaced(names: Sequence[str], number: int) -> list[str]:
 
 def _members(clips: Clips, recipe: Recipe) -> dict[str, list[str]]:
     """Group to its clips, for the groups in which a clip is labelled."""
-    by = recipe.split.by
-    labelled = {i for i, clip in clips.items() if _labelled(clip, recipe)}
-    if by == ALONE:
-        return {i: [i] for i in labelled}
-    known = {name for clip in clips.values() for name in clip.categories}
-    if by not in known:
-        raise InvalidOption(
-            f"recipe {recipe.name} splits by '{by}', which no clip has as a column of names{suggestion(by, known)}. "
-            f'feat label reads it from file names; split.by = "{ALONE}" splits single clips'
-        )
-    lacking = sorted(i for i in labelled if not clips[i].categories.get(by))
-    if lacking:
-        raise InvalidClips(
-            f"{count(len(lacking), 'clip')} without a {by}, by which {recipe.name} splits: {some(lacking)}"
-        )
-    found = defaultdict(list)
-    for i, clip in clips.items():
-        if clip.categories.get(by):
-            found[clip.categories[by]].append(i)
-    return {name: held for name, held in found.items() if labelled.intersection(held)}
+    return groups_of(clips, recipe.split.by, (i for i, clip in clips.items() if _labelled(clip, recipe)))
 
 
 def _labelled(clip: Clip, recipe: Recipe) -> bool:

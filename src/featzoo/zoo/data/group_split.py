@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featzoo.errors import InvalidClips, InvalidOption, suggestion
+from featzoo.errors import InvalidOption, suggestion
 from featzoo.sequence import Array
 from featzoo.vocabulary import SPLITS
-from featzoo.wording import count, some
-from featzoo.zoo.split_rule import ALONE
+from featzoo.wording import count
+from featzoo.zoo.data.groups import default_column, groups_of
 
 if TYPE_CHECKING:
     from featzoo.media.clip import Clip
@@ -69,8 +68,8 @@ def split_by_group(
         InvalidClips: If a clip has no group.
         InvalidOption: If no clip has the label or the column, or there are fewer groups than splits.
     """
-    by = by or _default(clips)
-    groups = _groups(clips, by)
+    by = by or default_column(clips.values())
+    groups = groups_of(clips, by, clips)
     wanted = (shares or Shares()).wanted
     if len(groups) < len(wanted):
         raise InvalidOption(f"{count(len(groups), by)} cannot be divided into {', '.join(wanted)}")
@@ -86,29 +85,6 @@ def split_by_group(
         clip_id: list(wanted)[int(split)] for name, split in zip(names, chosen, strict=True) for clip_id in groups[name]
     }
     return {clip_id: replace(clip, split=splits[clip_id]) for clip_id, clip in clips.items()}
-
-
-def _default(clips: Mapping[str, Clip]) -> str:
-    return "speaker" if clips and all(clip.categories.get("speaker") for clip in clips.values()) else ALONE
-
-
-def _groups(clips: Mapping[str, Clip], by: str) -> dict[str, list[str]]:
-    """Name of each group to its clips."""
-    if by == ALONE:
-        return {clip_id: [clip_id] for clip_id in clips}
-    known = {column for clip in clips.values() for column in clip.categories}
-    if by not in known:
-        raise InvalidOption(
-            f"no clip has a column of names '{by}'{suggestion(by, known)}. A labels.csv gives columns, and feat label "
-            f"reads them from file names; '{ALONE}' splits single clips"
-        )
-    lacking = sorted(clip_id for clip_id, clip in clips.items() if not clip.categories.get(by))
-    if lacking:
-        raise InvalidClips(f"{count(len(lacking), 'clip')} without a {by}: {some(lacking)}")
-    found = defaultdict(list)
-    for clip_id, clip in clips.items():
-        found[clip.categories[by]].append(clip_id)
-    return found
 
 
 def _classes(clips: Mapping[str, Clip], column: str) -> dict[str, str]:
