@@ -147,7 +147,7 @@ def test_other_programs_read_the_written_table(store, tmp_path, name):
 
 
 def test_duckdb_opens_the_written_table_and_the_clip_tables(store, tmp_path):
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = pytest.importorskip("duckdb")  # missing in an installation without extras
     listed(store, "--to", str(tmp_path / "clips.parquet"))
     condition = "split = 'test' and valence < 0"
     found = duckdb.read_parquet(str(tmp_path / "clips.parquet")).filter(condition)["clip"].distinct().fetchall()
