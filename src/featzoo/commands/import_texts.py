@@ -62,11 +62,13 @@ def mbti(file: Path, store: Path, **options: Any) -> None:
 def parallel(file: Path, store: Path, languages: str, labels: str, **options: Any) -> None:
     """Import parallel texts, such as those of `zoo augment`.
 
-    FILE (.jsonl or .parquet) gives texts in several languages, as clips ROW/LANGUAGE. The exit status is 1 if a row
-    is refused; the others are imported. Import the texts of the two methods into two stores.
+    FILE (.jsonl or .parquet, or the folder of a Hugging Face data set) gives texts in several languages, as clips
+    ROW/LANGUAGE. The exit status is 1 if a row is refused; the others are imported. Import the texts of the two methods
+    into two stores.
 
     \b
     feat import parallel toga.jsonl -o toga
+    feat import parallel essays-gpt4o-guided-en-fr-bm-jp-zh -o piga
     feat import parallel piga.jsonl -o piga --split test --languages fr,ja
     """
     from featzoo.exchange.texts.parallel import import_parallel

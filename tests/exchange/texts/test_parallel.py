@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
+from sklearn.model_selection import train_test_split
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import feat
@@ -200,3 +201,58 @@ def test_labels_other_than_the_big_five_are_any_numbers(tmp_path):
     found = clips(tmp_path / "store")
     assert dict(found["1/fr"].labels) == {"sentiment": -1.5, "positive": 0.0}
     assert dict(found["2/fr"].labels) == {"openness": 1.0, "sentiment": 2.0}
+
+
+def wide(number, split_at=0):
+    """Rows as `datasets` gives them, with a column of texts for each language."""
+    rows = []
+    for n in range(number):
+        labels = {trait: str(n >> k & 1) for k, trait in enumerate("OCEAN")}
+        texts = {code: f"{code} text {n}" for code in ("en", "fr", "bm", "jp", "zh")}
+        rows.append({**labels, "ptype": n % 32, **texts, "__index_level_0__": split_at + n})
+    return pa.Table.from_pylist(rows)
+
+
+def save_to_disk(table, folder):
+    """The files that `Dataset.save_to_disk` writes: Arrow's stream format, in two shards."""
+    folder.mkdir(parents=True)
+    half = len(table) // 2
+    for shard, part in enumerate((table[:half], table[half:])):
+        place = str(folder / f"data-0000{shard}-of-00002.arrow")
+        with pa.OSFile(place, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(part)
+    (folder / "state.json").write_text("{}")
+
+
+def test_a_data_set_folder_gives_each_language_of_each_row(tmp_path):
+    for place, split in enumerate(("train", "validation", "test")):
+        save_to_disk(wide(4, 4 * place), tmp_path / "disk" / split)
+    account = import_parallel(tmp_path / "disk", tmp_path / "store")
+    assert account.clips == {"train": 20, "valid": 20, "test": 20}
+    clip = FeatureStore(tmp_path / "store").clips()["5/ms"]  # the second row of the validation split
+    assert clip.text == "bm text 1"
+    assert clip.split == "valid"
+    assert list(clip.labels.values()) == [1, 0, 0, 0, 0]
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    for split in ("train", "validation"):
+        parquet.write_table(wide(3, 10 * len(split)), tmp_path / "hub" / "data" / f"{split}-00000-of-00001.parquet")
+    assert import_parallel(tmp_path / "hub", tmp_path / "other").clips == {"train": 15, "valid": 15}
+
+
+def test_a_data_set_without_splits_gets_the_author_s(tmp_path):
+    save_to_disk(wide(320), tmp_path / "disk")
+    import_parallel(tmp_path / "disk", tmp_path / "store")
+    split = {name: clip.split for name, clip in FeatureStore(tmp_path / "store").clips().items()}
+    patterns = [str(int("".join(str(n >> k & 1) for k in range(5)), 2)) for n in range(320)]
+    rest, test = train_test_split(range(320), test_size=0.2, random_state=42, stratify=patterns)
+    assert {n for n in range(320) if split[f"{n}/en"] == "test"} == set(test)
+    train, _ = train_test_split(rest, test_size=0.2, random_state=42, stratify=[patterns[n] for n in rest])
+    assert {n for n in range(320) if split[f"{n}/fr"] == "train"} == set(train)
+
+
+def test_folders_that_are_not_data_sets_are_refused(tmp_path):
+    with pytest.raises(InvalidClips, match=r"no \.arrow or \.parquet file"):
+        import_parallel(tmp_path, tmp_path / "store")
+    (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"not Arrow")
+    with pytest.raises(InvalidClips, match="cannot be read as a table of texts"):
+        import_parallel(tmp_path, tmp_path / "store")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption
 from featzoo.exchange.importing import Account, Arrival, bring_in
+from featzoo.exchange.texts.dataset_folder import dataset_rows
 from featzoo.exchange.texts.tables import read_table, split_of, yes_or_no
 from featzoo.media.clip import Clip
 from featzoo.media.transcripts import words_of
@@ -57,7 +58,8 @@ def import_parallel(
     differ from the same clip's text in the store.
 
     Args:
-        path: The file.
+        path: The file, or the folder of a data set of Hugging Face's library, which may have a column of texts for
+            each language.
         store: The store; created if missing, kept otherwise.
         split: Only rows of this split.
         languages: Only rows in these. By default all, and a language that is not one of ADAM's five is refused.
@@ -102,11 +104,16 @@ def read_parallel(
 
 
 def rows_of(path: Path) -> Iterator[tuple[str, Mapping[Any, Any] | str]]:
-    """The place and the fields of each row of a .parquet or JSON Lines file; text is the reason why it is unreadable.
+    """The place and the fields of each text of a .parquet or JSON Lines file, or of a folder; see `dataset_rows`.
+
+    Text in place of the fields is the reason why they cannot be read.
 
     Raises:
-        InvalidClips: If the file cannot be read.
+        InvalidClips: If the file or folder cannot be read.
     """
+    if path.is_dir():
+        yield from dataset_rows(path)
+        return
     if path.suffix.lower() == ".parquet":
         yield from read_table(path)[1]
         return
