@@ -245,8 +245,8 @@ BERT_WORDS = [
 ]  # fmt: skip
 
 
-def make_bert(folder, seed=0):
-    """A BERT of 2 layers, width 16, random weights, with a WordPiece tokenizer."""
+def make_bert(folder, seed=0, layers=2, positions=24):
+    """A BERT of width 16, random weights, with a WordPiece tokenizer."""
     import torch
 
     from featzoo.weights.imports import transformers_module
@@ -257,8 +257,8 @@ def make_bert(folder, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = transformers.BertConfig(
-            vocab_size=len(BERT_WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=32, max_position_embeddings=24,
+            vocab_size=len(BERT_WORDS), hidden_size=16, num_hidden_layers=layers, num_attention_heads=2,
+            intermediate_size=32, max_position_embeddings=positions,
         )  # fmt: skip
         transformers.BertModel(config).save_pretrained(folder)
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')

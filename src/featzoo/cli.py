@@ -25,6 +25,7 @@ from featzoo.commands.plot import plot
 from featzoo.commands.predict import predict
 from featzoo.commands.recipes import list_recipes, show_recipe
 from featzoo.commands.report import report, report_runs
+from featzoo.commands.reproduce import reproduce
 from featzoo.commands.robustness import robustness
 from featzoo.commands.runs import leaderboard, list_runs, remove
 from featzoo.commands.share import pull, push
@@ -82,5 +83,6 @@ def zoo() -> None:
 zoo.add_section("Recipes", list_recipes, show_recipe)
 zoo.add_section("Train", split, audit, train, tune, ablate, layers)
 zoo.add_section("Evaluate and apply", evaluate, compare, robustness, report_runs, predict, export_run)
+zoo.add_section("Papers", reproduce)
 zoo.add_section("Runs", list_runs, leaderboard, remove, push, pull)
 zoo.add_section("Parallel texts", augment, probe_leakage)

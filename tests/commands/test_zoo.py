@@ -46,7 +46,7 @@ def test_the_help_lists_every_command_uncut_at_80_columns() -> None:
     shown = CliRunner().invoke(zoo, ["--help"], terminal_width=80).output
     lines = shown.splitlines()
     assert [line for line in lines if line.endswith(":")] == [
-        "Options:", "Recipes:", "Train:", "Evaluate and apply:", "Runs:", "Parallel texts:",
+        "Options:", "Recipes:", "Train:", "Evaluate and apply:", "Papers:", "Runs:", "Parallel texts:",
     ]  # fmt: skip
     for name in zoo.commands:
         assert any(line.startswith(f"  {name} ") and line.endswith(".") and "..." not in line for line in lines), name

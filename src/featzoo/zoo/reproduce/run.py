@@ -1,0 +1,150 @@
+"""A row of a paper from the user's files: import, extract, train with several seeds, judge. A stopped one continues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from featzoo.cache.store import FeatureStore
+from featzoo.errors import FeatzooError
+from featzoo.extraction.driver import Outcome, extract_all
+from featzoo.extractors.contract import Extractor, make_extractor
+from featzoo.wording import count, some
+from featzoo.zoo.files import write_json
+from featzoo.zoo.recipe import Recipe, find_recipe
+from featzoo.zoo.reproduce.imports import run_import, stamp
+from featzoo.zoo.reproduce.paper import FULL, Extraction, Row
+from featzoo.zoo.reproduce.readiness import Readiness
+from featzoo.zoo.runs.trials import Trial, run_trials
+
+IMPORTS = "imports.json"
+
+
+def _silent(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Functions that are told about the progress.
+
+    Attributes:
+        line: Called with each line of text.
+        trial: Called with each training as soon as it is finished or found finished.
+        outcome: Called for each clip of each feature set.
+    """
+
+    line: Callable[[str], None] = _silent
+    trial: Callable[[Trial], None] = _silent
+    outcome: Callable[[Outcome], None] = _silent
+
+
+@dataclass(frozen=True)
+class RowRun:
+    """A row in its folder.
+
+    Attributes:
+        row: The row.
+        place: Its folder, with the store `features`, the trainings in `runs`, and `imports.json`.
+        seeds: How many seeds.
+        device: auto, cpu, cuda, cuda:N or mps.
+        jobs: Worker processes of extraction; -1 uses every core.
+        changes: The user's changes of the recipe.
+        listener: Told about the progress.
+    """
+
+    row: Row
+    place: Path
+    seeds: int = 5
+    device: str = "auto"
+    jobs: int = -1
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    listener: Listener = field(default_factory=Listener)
+
+    @property
+    def store(self) -> Path:
+        """The feature store."""
+        return self.place / "features"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe with its changes."""
+        return find_recipe(self.row.recipe, {**self.row.set, **self.changes})
+
+    def run(self, ready: Readiness) -> list[Trial]:
+        """Do what is not done yet.
+
+        Args:
+            ready: From `readiness`, with nothing missing.
+
+        Returns:
+            The trainings, variant by variant.
+
+        Raises:
+            FeatzooError: If files cannot be read, every clip of a feature set fails, or a training cannot run.
+        """
+        self._import(ready)
+        self._extract(self.row.extract)
+        if self.row.teacher is not None:
+            self._teach()
+        recipe, tell = self.recipe, self.listener.trial
+        changes = {**self.row.set, **self.changes}
+        wanted = {
+            name: changes if name == FULL else {**changes, **recipe.ablations[name].set} for name in self.row.published
+        }
+        first = recipe.training.seed
+        numbers = range(first, first + self.seeds)
+        return run_trials(self.row.recipe, self.store, self.place / "runs", wanted, numbers, self.device, 1, tell)
+
+    def _import(self, ready: Readiness) -> None:
+        """Run the imports that are not done, or whose file has changed."""
+        if ready.source is None:
+            raise FeatzooError(f"{self.row.data}: its files are missing")
+        noted = self.place / IMPORTS
+        done: list[Any] = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else []
+        for number, (step, file) in enumerate(zip(ready.source.steps, ready.files, strict=True)):
+            this = [step.importer, *stamp(file)]
+            if number < len(done) and done[number] == this:
+                continue
+            self.listener.line(f"importing {file}")
+            account = run_import(step, file, self.store, self.place / "unpacked")
+            for line in account.lines():
+                self.listener.line(f"    {line}")
+            done = [*done[:number], this]
+            write_json(noted, done)
+
+    def _extract(self, wanted: Sequence[Extraction]) -> None:
+        """Extract feature sets, each of the clips that its pattern names."""
+        store = FeatureStore(self.store)
+        clips = list(store.clips().values())
+        by_pattern: dict[str, list[Extractor]] = {}
+        for one in wanted:
+            by_pattern.setdefault(one.clips, []).append(make_extractor(one.features))
+        for pattern, extractors in by_pattern.items():
+            chosen = [clip for clip in clips if fnmatchcase(clip.id, pattern)]
+            self.listener.line(f"extracting {', '.join(x.label for x in extractors)} of {count(len(chosen), 'clip')}")
+            tell, options = self.listener.outcome, {"jobs": self.jobs, "device": self.device}
+            report = extract_all(store, extractors, chosen, on_outcome=tell, **options)
+            for extractor in extractors:
+                failed = [each for each in report.failed if each.key == extractor.key]
+                if failed:
+                    said = f"{extractor.label}: {count(len(failed), 'clip')} failed, such as {some(failed[:1])}"
+                    self.listener.line(f"    {said}")
+                if len(failed) == len(chosen):
+                    raise FeatzooError(f"{extractor.label} failed for every clip: {failed[0].detail if failed else ''}")
+
+    def _teach(self) -> None:
+        """Train the teacher, and extract its outputs."""
+        teacher = self.row.teacher
+        if teacher is None:
+            return
+        seed = find_recipe(teacher.recipe).training.seed
+        mine = {name: value for name, value in self.changes.items() if name.startswith("training.")}
+        changes = {**teacher.set, **mine}
+        runs, tell = self.place / "runs", self.listener.trial
+        (trial,) = run_trials(teacher.recipe, self.store, runs, {"teacher": changes}, [seed], self.device, 1, tell)
+        self._extract([Extraction(teacher.features.format(run=trial.path), teacher.clips)])
