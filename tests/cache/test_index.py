@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featzoo.cache import index_file
+from featzoo.cache.id_table import IdTable
 from featzoo.cache.index import SetIndex
 from featzoo.cache.shard import Entry
 from featzoo.cache.shard_writer import write_shard
@@ -46,6 +47,15 @@ def test_it_is_used(found, monkeypatch):
     monkeypatch.setattr("featzoo.cache.index.read_header", lambda path: calls.append(path))
     assert len(reopened(found)) == 12
     assert calls == []
+
+
+def test_a_clip_is_read_without_listing_the_others(found, monkeypatch):
+    monkeypatch.setattr(IdTable, "ids", lambda table: pytest.fail("all ids were read"))
+    again = reopened(found)
+    assert (again["c7"].features == 7).all()
+    assert "c8" in again
+    assert "c12" not in again
+    assert len(again) == 12
 
 
 @pytest.mark.parametrize("damage", ["delete", "cut", "junk", "empty", "folder"])

@@ -6,12 +6,12 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property, partial
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from featzoo.cache.index_file import Clips, Part, Saved, load_index, nothing, save_index, tables_of
+from featzoo.cache.index_file import Part, Saved, load_index, nothing, save_index, tables_of
 from featzoo.cache.shard import Layout, VanishedShard
 from featzoo.cache.shard_reader import read_header
 from featzoo.errors import NewerFormat, StoreError
@@ -32,7 +32,9 @@ class Place(NamedTuple):
 class SetIndex:
     """The shards of one feature set and the clips in them.
 
-    A clip is kept as one number, its row among the clips of all shards, so that a large set opens fast.
+    A clip is kept as one number, its row among the clips of all shards. Clips are searched in the saved index, without
+    reading it into Python objects, so that a large set opens fast; those that were found, and those of shards that are
+    not in it, are kept in a dict.
 
     Attributes:
         bad: Damaged shards, with the reason: they are reported, never ignored silently.
@@ -55,28 +57,19 @@ class SetIndex:
 
     def _hold(self, saved: Saved) -> None:
         """Start from these shards and clips."""
-        self._parts, self._load, self._distinct = saved
+        self._parts, self._saved_clips, self._distinct = saved
         self._names = {part.name: part for part in self._parts}
         *self._firsts, self._count = accumulate((part.count for part in self._parts), initial=0)
-        self.__dict__.pop("_rows", None)
-        self._sorted: Sequence[str] | None = None
-
-    @cached_property
-    def _rows(self) -> dict[str, int | list[int]]:
-        """Each clip's row, or its rows if it is stored more than once.
-
-        Made when it is first needed: the number of clips is known without it.
-        """
-        clip_ids, rows = self._load()
-        made: dict[str, int | list[int]] = {}
-        _put(made, clip_ids, rows)
-        if len(made) == len(clip_ids):
-            self._sorted = clip_ids
-        return made
+        # The row of clips, or their rows if they are stored more than once: all of them for each clip that is here.
+        self._known: dict[str, int | list[int]] = {}
+        self._sorted: list[str] | None = None
 
     def _pairs(self) -> list[tuple[str, int]]:
         """Each stored sequence: its clip and its row."""
-        return [(clip_id, row) for clip_id in self._rows for row in self._copies(clip_id)]
+        saved = list(zip(self._saved_clips.ids(), self._saved_clips.rows(), strict=True))
+        known = ((each, (held,) if isinstance(held, int) else held) for each, held in self._known.items())
+        first = len(saved)
+        return saved + [(clip_id, row) for clip_id, rows in known for row in rows if row >= first]
 
     def _drop(self, names: set[str]) -> None:
         """Remove some shards from the index."""
@@ -99,8 +92,7 @@ class SetIndex:
             if not vanished:
                 break
         if forgot or len(self._parts) - shards >= self.SAVE_AFTER or self._count - clips >= self.SAVE_CLIPS:
-            held = Clips(*zip(*sorted(self._pairs()), strict=True)) if self._rows else Clips((), ())
-            save_index(self._saved, self._parts, held)
+            save_index(self._saved, self._parts, sorted(self._pairs()))
 
     def _update(self) -> tuple[bool, bool]:
         """List the folder: whether known shards are missing, and whether one disappeared meanwhile."""
@@ -150,13 +142,27 @@ class SetIndex:
         self._parts.append(part)
         self._names[part.name] = part
         self._firsts.append(self._count)
-        _put(self._rows, clip_ids, range(self._count, self._count + len(clip_ids)))
+        rows_of = self._rows if self._saved_clips else self._known.get
+        for row, clip_id in enumerate(clip_ids, self._count):
+            held = rows_of(clip_id)
+            if held is None:
+                self._known[clip_id] = row
+                self._distinct += 1
+            else:
+                self._known[clip_id] = [held, row] if isinstance(held, int) else [*held, row]
         self._count += len(clip_ids)
         self._sorted = None
 
+    def _rows(self, clip_id: str) -> int | list[int] | None:
+        """A clip's row, or its rows if it is stored more than once; None if it is not stored."""
+        held = self._known.get(clip_id)
+        if held is None and self._saved_clips and (found := self._saved_clips[clip_id]):
+            held = self._known[clip_id] = found[0] if len(found) == 1 else found
+        return held
+
     def _copies(self, clip_id: str) -> Sequence[int]:
-        held = self._rows.get(clip_id, ())
-        return (held,) if isinstance(held, int) else held
+        held = self._rows(clip_id)
+        return (held,) if isinstance(held, int) else held or ()
 
     def _part(self, row: int) -> tuple[Part, int]:
         place = bisect_right(self._firsts, row) - 1
@@ -164,7 +170,7 @@ class SetIndex:
 
     def only(self, clip_id: str) -> tuple[Path, Layout, int] | None:
         """Shard, layout and number of a clip that is stored once; None if it is not, or more than once."""
-        held = self._rows.get(clip_id)
+        held = self._rows(clip_id)
         if not isinstance(held, int):
             return None
         part, number = self._part(held)
@@ -183,7 +189,10 @@ class SetIndex:
 
     def repeated(self) -> list[str]:
         """The ids of clips that are stored more than once, sorted."""
-        return sorted(clip_id for clip_id, rows in self._rows.items() if not isinstance(rows, int))
+        if self._count == self._distinct:
+            return []
+        saved = {one for one, other in pairwise(self._saved_clips.ids()) if one == other}
+        return sorted(saved.union(clip_id for clip_id, rows in self._known.items() if not isinstance(rows, int)))
 
     def digest(self, shard: str, number: int) -> str:
         """The digest of a clip of a shard."""
@@ -220,33 +229,16 @@ class SetIndex:
 
     def ids(self) -> list[str]:
         """The ids of all stored clips, sorted."""
-        rows = self._rows
         if self._sorted is None:
-            self._sorted = sorted(rows)
+            saved = self._saved_clips.ids()
+            self._sorted = saved if len(saved) == self._count == self._distinct else sorted({*saved, *self._known})
         return list(self._sorted)
 
     def __contains__(self, clip_id: object) -> bool:
-        return clip_id in self._rows
+        return isinstance(clip_id, str) and self._rows(clip_id) is not None
 
     def __len__(self) -> int:
-        return len(self._rows) if "_rows" in self.__dict__ else self._distinct
-
-
-def _put(into: dict[str, int | list[int]], clip_ids: Sequence[str], rows: Sequence[int]) -> None:
-    """Add the rows of some clips to those that are known."""
-    before = len(into)
-    if before == 0 or into.keys().isdisjoint(clip_ids):
-        into.update(zip(clip_ids, rows, strict=True))
-        if len(into) == before + len(clip_ids):
-            return
-        for clip_id in set(clip_ids):  # one of them occurs twice
-            del into[clip_id]
-    for clip_id, row in zip(clip_ids, rows, strict=True):
-        held = into.get(clip_id)
-        if held is None:
-            into[clip_id] = row
-        else:
-            into[clip_id] = [held, row] if isinstance(held, int) else [*held, row]
+        return self._distinct
 
 
 def _list(folder: Path) -> set[str]:

@@ -1,9 +1,9 @@
 """The index file of a feature set, which is derived from its shards.
 
 It holds a line of text (format, lengths of the next two parts, their XXH3); the shards with their sizes, layouts and
-checksums as JSON, with the number of different ids; then for the clips of all shards: their ids, sorted, as UTF-8
-joined by NUL; the row of each (int64), counted through the shards; by row, the offsets (int64, one more for each
-shard); by row, sources and digests (64 bytes each). Opening a store does not read the last two: few clips need them.
+checksums as JSON, with the number of different ids; then for the clips of all shards: their ids and the row of each,
+counted through the shards (see `id_table`); by row, the offsets (int64, one more for each shard); by row, sources and
+digests (64 bytes each). Opening a store does not read the last two: few clips need them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +22,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
+from featzoo.cache.id_table import WIDTH, IdTable, table_bytes
 from featzoo.cache.shard import Header, Layout, Places, newer
 from featzoo.cache.shard_reader import read_header
 from featzoo.durable import write
 from featzoo.errors import DamagedFile, StoreError
 from featzoo.sequence import Array
 
-FORMAT = 5
+FORMAT = 6
 # The first line: format, bytes of the JSON and of the front, XXH3 of both.
 FIRST = re.compile(rb"featzoo-index (\d{1,9}) (\d{1,18}) (\d{1,18}) ([0-9a-f]{16})\n")
 SUFFIX = ".index"
@@ -59,28 +59,27 @@ def tables_of(header: Header) -> tuple[Array, Array]:
     return np.array(header.sources, f"S{HEX}"), np.array(header.digests, f"S{HEX}")
 
 
-class Clips(NamedTuple):
-    """The ids of the clips in an index, sorted, and the row of each; an id may occur twice."""
-
-    ids: Sequence[str]
-    rows: Sequence[int]
-
-
 class Saved(NamedTuple):
-    """An index: its shards, its clips, which are decoded when they are asked for, and the number of different ids."""
+    """An index: its shards, the ids of its clips, and how many of them differ."""
 
     parts: list[Part]
-    clips: Callable[[], Clips]
+    table: IdTable
     distinct: int
 
 
 def nothing() -> Saved:
     """The index of a set without shards."""
-    return Saved([], lambda: Clips((), ()), 0)
+    return Saved([], IdTable(), 0)
 
 
-def save_index(place: Path, parts: Sequence[Part], clips: Clips) -> None:
-    """Save an index, unless the folder cannot be written."""
+def save_index(place: Path, parts: Sequence[Part], clips: Sequence[tuple[str, int]]) -> None:
+    """Save an index, unless the folder cannot be written.
+
+    Args:
+        place: Its file.
+        parts: The shards.
+        clips: Each stored sequence, sorted: its clip's id and its row. An id may occur twice.
+    """
     names: dict[tuple[str, ...], int] = {}
     shards = []
     for part in parts:
@@ -88,12 +87,16 @@ def save_index(place: Path, parts: Sequence[Part], clips: Clips) -> None:
         columns = names.setdefault(each.names, len(names))
         layout = (columns, each.dtype, each.tail, each.places, each.created)
         shards.append((part.name, part.size, part.count, *layout, _check(*part.tables)))
-    ids = "\0".join(clips.ids).encode()
-    rows = np.array(clips.rows, "<i8").tobytes()
+    ids, numbers = table_bytes(*zip(*clips, strict=True)) if clips else (b"", b"")
     offsets = np.concatenate([np.empty(0, "<i8"), *(part.layout.offsets for part in parts)]).astype("<i8").tobytes()
-    facts = {"shards": shards, "names": list(names), "ids": len(ids), "distinct": len(set(clips.ids))}
+    facts = {
+        "shards": shards,
+        "names": list(names),
+        "ids": len(ids),
+        "distinct": len({clip_id for clip_id, _ in clips}),
+    }
     document = json.dumps(facts).encode()
-    front = ids + rows + offsets
+    front = ids + numbers + offsets
     first = f"featzoo-index {FORMAT} {len(document)} {len(front)} {_check(document, front)}\n".encode()
     with suppress(OSError, StoreError):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +129,7 @@ def check_index(place: Path) -> None:
         DamagedFile: If it is damaged.
     """
     saved = _load(place, None)
-    saved.clips()
+    saved.table.ids()
     for part in saved.parts:
         part.read_tables()
 
@@ -160,14 +163,14 @@ def _load(place: Path, shards: Path | None) -> Saved:
 def _read(document: dict[str, Any], file: BufferedReader, start: int, front: bytes, shards: Path | None) -> Saved:
     counts = [int(row[2]) for row in document["shards"]]
     clips, ids_end = sum(counts), document["ids"]
-    rows_end = ids_end + 8 * clips
-    stop = rows_end + 8 * (clips + len(counts))
+    numbers_end = ids_end + WIDTH * clips
+    stop = numbers_end + 8 * (clips + len(counts))
     if len(front) != stop or os.fstat(file.fileno()).st_size != start + 2 * HEX * clips:
         raise ValueError("its size differs from what was written")
     if not clips:
         return nothing()
     distinct = int(document["distinct"])
-    offsets = np.frombuffer(front[rows_end:stop], "<i8")
+    offsets = np.frombuffer(front[numbers_end:stop], "<i8")
     names = [tuple(each) for each in document["names"]]
     parts, first = [], 0
     folder = shards or Path()
@@ -178,17 +181,7 @@ def _read(document: dict[str, Any], file: BufferedReader, start: int, front: byt
         read_tables = partial(_tables, file, where, (count, check), shards / name if shards else None)
         parts.append(Part(name, folder / name, size, layout, count, read_tables))
         first += count
-    return Saved(parts, partial(_clips, Path(file.name), front, ids_end, clips), distinct)
-
-
-def _clips(place: Path, front: bytes, ids_end: int, count: int) -> Clips:
-    try:
-        ids, rows = _split(front[:ids_end]), np.frombuffer(front, "<i8", count, ids_end)
-        if len(ids) != count or rows.min() < 0 or rows.max() >= count:
-            raise ValueError(f"it has {len(ids)} ids for {count} clips, or rows of other clips")
-    except ValueError as error:
-        raise DamagedFile(f"{place} is damaged: {error}. Delete it: it is made again from the shards") from error
-    return Clips(ids, rows.tolist())
+    return Saved(parts, IdTable(front[:ids_end], memoryview(front)[ids_end:numbers_end]), distinct)
 
 
 def _tables(
@@ -203,9 +196,3 @@ def _tables(
     if shard is None:
         raise DamagedFile(f"{file.name} is damaged: its sources and digests differ from those that were written")
     return tables_of(read_header(shard))
-
-
-@lru_cache(maxsize=1)
-def _split(text: bytes) -> list[str]:
-    """The ids in an index; the sets of a store often hold the same clips, and then share them."""
-    return list(map(sys.intern, text.decode().split("\0")))
