@@ -121,3 +121,8 @@ def test_labels_survive_an_extraction_without_a_table(folder, tmp_path):
     run("extract", folder, "-x", "quality", "-o", tmp_path / "f", "-j", "1", status=1)
     clip = FeatureStore(tmp_path / "f").clips()["a.wav"]
     assert (clip.split, clip.categories["speaker"]) == ("train", "s")
+
+
+def test_ls_takes_a_stores_folder_as_explore_and_report_do(folder, tmp_path):
+    run("extract", folder, "-o", tmp_path / "mine", "-x", "egemaps", "-j", 1, status=1)
+    assert run("ls", tmp_path / "mine") == run("ls", "-o", tmp_path / "mine")

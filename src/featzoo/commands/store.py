@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from featzoo.cache import marker
 from featzoo.commands.clip_list import list_clips
 from featzoo.commands.options import FOLDER, STORE
 from featzoo.commands.printing import echo
@@ -24,7 +25,7 @@ SAMPLE = 200
 
 
 @click.command(name="ls")
-@click.argument("feature_set", required=False)
+@click.argument("feature_set", metavar="[FEATURE_SET|STORE]", required=False)
 @STORE
 @click.option("--failed", is_flag=True, help="List the clips that failed, with the reasons.")
 @click.option("--where", metavar="CONDITION", help="List the clips that meet a condition, as in SQL.")
@@ -37,12 +38,15 @@ def list_sets(feature_set: str | None, store: Path, failed: bool, where: str | N
 
     \b
     feat ls
+    feat ls path/to/store
     feat ls egemaps --failed
     feat ls --where "split = 'test' and emotion in ('angry', 'sad') and seconds > 2"
     feat ls --to clips.parquet
     """
     from featzoo.cache.store import FeatureStore
 
+    if feature_set is not None and (Path(feature_set) / marker.NAME).is_file():
+        store, feature_set = Path(feature_set), None
     opened = FeatureStore(store)
     if where is not None or place is not None:
         if failed:
