@@ -1,0 +1,352 @@
+"""CLAD on real languages: CMU-MOSI's transcripts in English and in Chinese, and whether their sentiment is above 0.
+
+The encoder's first layers are frozen, and their states computed once; each training tunes the last layers and the head
+`clad`, from the mean over the tokens, and keeps the last epoch: nothing is chosen on dev or test. The teacher of a
+seed is its training with all English labels. A seed also draws the videos whose Chinese texts keep their labels in the
+rows with few labels. Intervals are 95 % bootstraps over the test split's videos and over seeds, paired.
+
+    feat import mosi ../shared/data/mosi -o FOLDER/parallel --languages en,zh
+    feat extract -o FOLDER/parallel -x 'bert.multilingual-ids[model=M],bert.multilingual-positions[model=M]'
+    python benchmarks/languages.py FOLDER [--seeds 5] [--layers 1] [--seconds 400]
+
+M is a multilingual encoder of BERT's architecture, such as multilingual-e5-small. Results are kept in
+FOLDER/languages-LAYERS.jsonl, so a stopped run can be continued; the table shows all that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from fusion import BATCH, last_layers, record, recorded
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.metrics import balanced_accuracy_score
+
+from featzoo.cache.store import FeatureStore
+from featzoo.sequence import Array
+from featzoo.zoo.data.padding import pad
+from featzoo.zoo.data.split import Counts, Split, statistics_of
+from featzoo.zoo.head import Head, Padded, make_head
+from featzoo.zoo.heads.clad.attention_bins import read_text
+from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.metrics.tables import text_table
+from featzoo.zoo.nn.layers import masked_average
+from featzoo.zoo.nn.split_encoder import pretrained
+from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.training.epoch_choice import EpochScore
+from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
+
+IDS, POSITIONS = "bert.multilingual-ids", "bert.multilingual-positions"
+BINS, MOST_TOKENS = 32, 256
+EPOCHS, STEPS = 3, 120  # at least
+RATES = {"main": 1e-3, "encoder": 1e-4}
+SHARES = (0.1,)
+BCE = {"bce": 1.0, "attention": 0.0, "representation": 0.0, "logits": 0.0}
+CLAD = {"bce": 1.0, "attention": 1.0, "representation": 1.0, "logits": 0.5}
+
+
+class Row(NamedTuple):
+    """The share of each language's train videos that keep their labels, the languages read, and the loss."""
+
+    english: float
+    chinese: float
+    read: tuple[str, ...]
+    weights: Mapping[str, float] = BCE
+
+
+TERMS = {f"CLAD, {name} alone": {**BCE, name: CLAD[name]} for name in ("attention", "representation", "logits")}
+FEW = {
+    key: row
+    for share in SHARES
+    for key, row in {
+        f"{share:.0%} of Chinese": Row(0, share, ("zh",)),
+        f"{share:.0%} of Chinese, CLAD": Row(0, share, ("zh",), CLAD),
+        f"English + {share:.0%} of Chinese, BCE": Row(1, share, ("en", "zh")),
+        f"English + {share:.0%} of Chinese, CLAD": Row(1, share, ("en", "zh"), CLAD),
+    }.items()
+}
+TABLE = {
+    "English": Row(1, 0, ("en",)),
+    **{f"English, {name}": Row(1, 0, ("en", "zh"), weights) for name, weights in {"CLAD": CLAD, **TERMS}.items()},
+    **FEW,
+    "Chinese": Row(0, 1, ("zh",)),
+    "Chinese, CLAD": Row(0, 1, ("zh",), CLAD),
+    "English + Chinese, BCE": Row(1, 1, ("en", "zh")),
+}
+PLAIN = {"English": (1, 0), "Chinese": (0, 1), **{f"{share:.0%} of Chinese": (0, share) for share in SHARES}}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Parallel texts.
+
+    Attributes:
+        ids: N ids, `row/language`.
+        words: N texts.
+        states: N arrays (T, H) before the encoder's last layers.
+        means: (N, H) mean of the last states.
+        positions: N arrays (T, 1).
+        labels: (N,) 0 or 1.
+        splits: N names.
+        videos: N names.
+        languages: N names.
+        upper: Folder of the encoder's last layers.
+    """
+
+    ids: tuple[str, ...]
+    words: tuple[str, ...]
+    states: Sequence[Array]
+    means: Array
+    positions: Sequence[Array]
+    labels: Array
+    splits: Array
+    videos: Array
+    languages: Array
+    upper: Path
+
+    def rows(self, split: str, language: str) -> Array:
+        return np.flatnonzero((self.splits == split) & (self.languages == language))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", nargs="+", default=list(TABLE))
+    parser.add_argument("--layers", type=int, default=1, help="the encoder's last layers that are tuned")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no training after this time")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    started, path = time.perf_counter(), options.folder / f"languages-{options.layers}.jsonl"
+    done = {(each["row"], each["seed"]) for each in recorded(path)}
+    texts = parallel(options.folder, options.layers)
+    for seed in range(1111, 1111 + options.seeds):
+        if ("plain", seed) not in done:
+            plain(path, texts, seed)
+        kept: dict[int, Array] = {}
+        for name in options.rows:
+            if (name, seed) in done or time.perf_counter() - started > options.seconds:
+                continue
+            row, began = TABLE[name], time.perf_counter()
+            if row.weights != BCE and not kept:
+                kept = teacher(texts, seed)
+            head, shares = trained(texts, row, seed, kept if row.weights != BCE else {})
+            found = {language: predicted(head, texts, "test", language) for language in ("en", "zh")}
+            keep(path, name, seed, found, {"seconds": round(time.perf_counter() - began, 1), "gradient": shares})
+    print(table(recorded(path), texts))
+
+
+def parallel(folder: Path, layers: int) -> Texts:
+    """The texts that have a label, with what all but the last layers made of them, kept in FOLDER/states-LAYERS.npz."""
+    store = FeatureStore(folder / "parallel")
+    clips, tokens, where = store.clips(), store[IDS], store[POSITIONS]
+    ids = tuple(sorted(i for i, clip in clips.items() if clip.split and "positive" in clip.labels))
+    kept, upper = folder / f"states-{layers}.npz", folder / f"upper-{layers}"
+    if not kept.is_file():
+        model = str(tokens.provenance.get("model", "") or tokens.spec.get("model", ""))
+        read = [tokens[i].features[:MOST_TOKENS, 0].astype(np.int64) for i in ids]
+        states, means = encoded(read, model, upper, layers)
+        np.savez(kept, flat=np.concatenate(states), lengths=np.array([len(each) for each in states]), means=means)
+    with np.load(kept) as arrays:
+        states = np.split(arrays["flat"], np.cumsum(arrays["lengths"])[:-1])
+        means = arrays["means"]
+    chosen = [clips[i] for i in ids]
+    return Texts(
+        ids, tuple(clip.text for clip in chosen), states, means,
+        [np.float32(where[i].features[:MOST_TOKENS]) for i in ids],
+        np.array([clip.labels["positive"] for clip in chosen]), np.array([clip.split for clip in chosen]),
+        np.array([clip.categories["group"] for clip in chosen]), np.array([i.rpartition("/")[2] for i in ids]), upper,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def encoded(texts: Sequence[Array], model: str, upper: Path, layers: int) -> tuple[list[Array], Array]:
+    """For each text (T,) of ids the states (T, H) before the last layers, and the (N, H) mean of the last states."""
+    encoder = pretrained(model).eval()
+    last_layers(encoder, upper, layers)
+    states: list[Array] = [np.zeros(0)] * len(texts)
+    means = np.zeros((len(texts), encoder.width), dtype=np.float32)
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        lengths = np.array([len(texts[row]) for row in rows])
+        mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])  # (B, T)
+        read = torch.zeros(mask.shape, dtype=torch.int64)
+        read[mask] = torch.from_numpy(np.concatenate([texts[row] for row in rows]))
+        found = encoder.run(encoder.embed(read, mask), mask, 0, len(encoder.layers))
+        means[rows] = masked_average(found[-1], mask).numpy()
+        for row, state, length in zip(rows, found[-1 - layers].numpy(), lengths, strict=True):
+            states[row] = state[:length]
+    return states, means
+
+
+def labelled(texts: Texts, english: float, chinese: float, seed: int) -> Array:
+    """The train texts whose labels are used: those of a share of the videos, drawn by the seed."""
+    videos = np.unique(texts.videos[texts.splits == "train"])
+    order = np.random.default_rng(seed).permutation(videos)
+    found = []
+    for language, share in (("en", english), ("zh", chinese)):
+        rows = texts.rows("train", language)
+        found.append(rows[np.isin(texts.videos[rows], order[: round(share * len(videos))])])
+    return np.concatenate(found)
+
+
+def split_of(texts: Texts, rows: Array, kept: Mapping[int, Array], known: Array) -> Split:
+    """Rows as a split; `known` have labels, and `kept` are the teacher's outputs for them."""
+    inputs: dict[str, list[Array | None]] = {
+        "text": [texts.states[i] for i in rows], "positions": [texts.positions[i] for i in rows],
+        "teacher": [kept.get(int(i)) for i in rows],
+    }  # fmt: skip
+    wide = texts.means.shape[1] + 1 + BINS
+    specs = {
+        "text": InputSpec(texts.means.shape[1]), "positions": InputSpec(1, model=str(texts.upper)),
+        "teacher": InputSpec(wide, given=bool(kept)),
+    }  # fmt: skip
+    targets = np.where(np.isin(rows, known), texts.labels[rows], np.nan)[:, None]
+    names = tuple(texts.ids[i] for i in rows)
+    return Split("", names, inputs, targets, specs, statistics_of(inputs, {}), Counts(len(rows)))
+
+
+def trained(texts: Texts, row: Row, seed: int, kept: Mapping[int, Array]) -> tuple[Head, Mapping[str, float]]:
+    """The head after its last epoch, and each term's share of the gradient in it."""
+    known = labelled(texts, row.english, row.chinese, seed)
+    rows = np.concatenate([texts.rows("train", language) for language in row.read]) if kept else known
+    learn, dev = split_of(texts, rows, kept, known), split_of(texts, texts.rows("valid", row.read[0]), {}, known)
+    recipe = find_recipe("adam")
+    epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(len(rows) / recipe.training.batch_size)))
+    settings = replace(recipe.training, epochs=epochs, learning_rates=RATES, seed=seed)
+    seed_everything(seed)
+    options = {**recipe.options, "weights": dict(row.weights), "pooling": "mean", "frozen_layers": 0}
+    # The head's text is token ids; what it gets are their states after the frozen layers.
+    head = make_head(recipe.head, options, {**learn.specs, "text": InputSpec(1, True, str(texts.upper))}, 1)
+    dev = replace(dev, targets=texts.labels[texts.rows("valid", row.read[0])][:, None], specs=learn.specs)
+    result = train(head, learn, dev, settings, accelerator_on("cpu", "fp32"), criterion=_Last())
+    return head, {name: round(float(share), 4) for name, share in (result.epochs[-1].gradients or {}).items()}
+
+
+class _Last:
+    """Every epoch is better than the one before it."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __call__(self, dev: Split, prediction: Array, loss: float) -> EpochScore:
+        self.number += 1
+        return EpochScore("epoch", float(self.number), (-float(self.number),))
+
+
+def predicted(head: Head, texts: Texts, split: str, language: str) -> Array:
+    """(N,) probabilities."""
+    rows = texts.rows(split, language)
+    held = split_of(texts, rows, {}, rows)
+    held = replace(held, specs={**held.specs, "teacher": head.specs["teacher"]})
+    return evaluate(head, held, 256, torch.device("cpu"), head.stages[-1])[1][:, 0]
+
+
+def teacher(texts: Texts, seed: int) -> dict[int, Array]:
+    """Row of a train text, English or Chinese, to what the training with all English labels makes of the English text.
+
+    As `clad-teacher` gives it: (1, H + 1 + BINS) vector, logit and attention.
+    """
+    head, _ = trained(texts, TABLE["English"], seed, {})
+    head.eval()
+    other = {texts.ids[i].rpartition("/")[0]: i for i in texts.rows("train", "zh")}
+    rows, kept = texts.rows("train", "en"), {}
+    for start in range(0, len(rows), BATCH):
+        chosen = rows[start : start + BATCH]
+        text = Padded(*pad([texts.states[i] for i in chosen], InputSpec(texts.means.shape[1])))
+        positions = Padded(*pad([texts.positions[i] for i in chosen], InputSpec(1)))
+        with torch.no_grad():
+            pooled, shares, covered = read_text(head.text, text, positions, BINS)
+            whole = torch.cat([pooled, head.out(pooled), shares.masked_fill(~covered, torch.nan)], dim=1).numpy()
+        for i, each in zip(chosen, whole, strict=True):
+            kept[int(i)] = kept[int(other[texts.ids[i].rpartition("/")[0]])] = each[None]
+    return kept
+
+
+def plain(path: Path, texts: Texts, seed: int) -> None:
+    """Logistic regression on the frozen encoder's means, and on TF-IDF of the letters, its penalty by inner folds."""
+    for name, (english, chinese) in PLAIN.items():
+        known = labelled(texts, english, chinese, seed)
+        letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), min_df=2, sublinear_tf=True)
+        letters.fit([texts.words[i] for i in known])
+        columns = {"frozen encoder": texts.means, "TF-IDF": letters.transform(texts.words)}
+        for kind, x in columns.items():
+            model = LogisticRegressionCV(Cs=np.logspace(-2, 3, 6), cv=5, scoring="balanced_accuracy", max_iter=500)
+            model.fit(x[known], texts.labels[known])
+            found = {lang: model.predict_proba(x[texts.rows("test", lang)])[:, 1] for lang in ("en", "zh")}
+            keep(path, f"{name}, {kind}, logistic regression", seed, found, {})
+    record(path, {"row": "plain", "seed": seed})
+
+
+def keep(path: Path, name: str, seed: int, found: Mapping[str, Array], more: Mapping[str, Any]) -> None:
+    record(path, {"row": name, "seed": seed, **{k: [round(float(p), 4) for p in v] for k, v in found.items()}, **more})
+
+
+def table(results: Sequence[dict[str, Any]], texts: Texts) -> str:
+    """Balanced accuracy of the test texts, mean over seeds, and its difference to the row with the same labels."""
+    runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for each in results:
+        if "zh" in each:
+            runs[each["row"]][each["seed"]] = each
+    shares_of = ("attention", "representation", "logits")
+    rows = [["labels and loss", "seeds", "English BA", "Chinese BA", "Chinese, less", "", "95 %", *shares_of]]
+    order = [*TABLE, *sorted(set(runs) - set(TABLE))]
+    for name in (name for name in order if name in runs):
+        seeds = sorted(runs[name])
+        mean = [f"{np.mean([accuracy(runs[name][s][lang], texts, lang) for s in seeds]):.3f}" for lang in ("en", "zh")]
+        other = next((base for base in against(name) if base in runs and base != name), "")
+        low_high = interval(runs[name], runs[other], texts) if other else ("", "")
+        last = [runs[name][s].get("gradient") or {} for s in seeds]
+        shares = [np.mean([each.get(term, 0.0) for each in last]) for term in shares_of]
+        rows.append([name, str(len(seeds)), *mean, other, *low_high, *(f"{s:.2f}" if s else "" for s in shares)])
+    return text_table(rows)
+
+
+def against(name: str) -> list[str]:
+    """The row that differs by the method alone."""
+    base = name.partition(", CLAD")[0]
+    return [base if not base.startswith("English + ") else f"{base}, BCE"]
+
+
+def accuracy(found: Sequence[float], texts: Texts, language: str) -> float:
+    return float(balanced_accuracy_score(texts.labels[texts.rows("test", language)], np.array(found) > 0.5))
+
+
+def interval(run: Mapping[int, Any], base: Mapping[int, Any], texts: Texts, draws: int = 1000) -> tuple[str, str]:
+    """Mean difference of Chinese balanced accuracy over shared seeds, and its bootstrap over videos and seeds."""
+    seeds, rows = sorted(set(run) & set(base)), texts.rows("test", "zh")
+    if not seeds:
+        return "", ""
+    truth = texts.labels[rows]
+    right = np.array([[(np.array(of[s]["zh"]) > 0.5) == truth for s in seeds] for of in (run, base)])  # (2, S, N)
+    members = [np.flatnonzero(texts.videos[rows] == video) for video in np.unique(texts.videos[rows])]
+    sums = {y: np.array([[right[:, :, m][:, :, truth[m] == y].sum(axis=2)] for m in members])[:, 0] for y in (0, 1)}
+    sizes = {y: np.array([(truth[m] == y).sum() for m in members]) for y in (0, 1)}  # each video's texts of a class
+
+    def difference(videos: Array, drawn: Array) -> float:
+        recall = [sums[y][videos].sum(axis=0)[:, drawn].mean(axis=1) / sizes[y][videos].sum() for y in (0, 1)]
+        return float(np.diff(np.mean(recall, axis=0)[::-1])[0])
+
+    rng = np.random.default_rng(0)
+    found = [
+        difference(rng.integers(0, len(members), len(members)), rng.integers(0, len(seeds), len(seeds)))
+        for _ in range(draws)
+    ]
+    low, high = np.percentile(found, [2.5, 97.5])
+    whole = difference(np.arange(len(members)), np.arange(len(seeds)))
+    return f"{whole:+.3f}", f"{low:+.3f} to {high:+.3f}"
+
+
+if __name__ == "__main__":
+    main()
