@@ -24,6 +24,7 @@ OPTIONS = {
     "attention-pool": {"width": 8, "attention": 4, "fused": 8},
     "boosting": {"rounds": 3},
     "clad": {"bins": 8, "hidden": 8},
+    "dlf": {"width": 8, "heads": 2, "layers": 1, "memory_layers": 1, "kernel": 3, "steps": 16},
     "ef-lstm": {"hidden": 8, "layers": 2},
     "lf-dnn": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8, "fused": 8},
     "linear": {},
@@ -44,7 +45,7 @@ OPTIONS = {
 }
 BOUNDS = {role: torch.tensor([[0.0], [1.0]]) for role in ("positions", "english_positions", "teacher")}
 CLASSIFIERS = {"clad", "text-classification"}
-ENCODERS = {"almt", "clad", "misa", "mmim", "psa-mf", "self-mm", "text-classification", "text-regression"}
+ENCODERS = {"almt", "clad", "dlf", "misa", "mmim", "psa-mf", "self-mm", "text-classification", "text-regression"}
 RATES = dict.fromkeys(ENCODERS, ("main", "encoder")) | {
     "mmim": ("main", "encoder", "bound"),
     "self-mm": ("main", "encoder", "audio", "vision"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from featzoo.zoo.head import Padded, make_head
 from featzoo.zoo.heads.baselines.almt import HyperLayer
 from featzoo.zoo.heads.baselines.almt import Options as AlmtOptions
+from featzoo.zoo.heads.baselines.dlf_losses import label_margin, opposite, step_error
 from featzoo.zoo.heads.baselines.feature_head import LastNet, MeanNet, onto
 from featzoo.zoo.heads.baselines.mmim import gaussian_entropy, log_density
 from featzoo.zoo.heads.baselines.mult import Layer, Options, Transformer, positions
@@ -515,3 +516,36 @@ def test_almts_hyper_modality_layer_is_its_equation():
         out = layer.out[0]
         shift = heard @ out.weight.detach().numpy().T + out.bias.detach().numpy()
         np.testing.assert_allclose(found, norm(layer.norm_hyper, hyper) + shift, atol=1e-10)
+
+
+def test_dlfs_margins_are_their_loop():
+    """For each vector, over pairs of one with its label and one with another: max(0, 0.15 |apart| - cos + cos)."""
+    vectors, labels = h(7, 4, 0.3), np.array([1.0, -2.0, 1.0, 0.4, -2.0, 1.0, 3.0])
+    there = np.array([True, True, True, True, True, False, True])
+
+    def cosine(a, b):
+        return a @ b / math.sqrt((a @ a + 1e-8) * (b @ b + 1e-8))
+
+    similar = np.array([[cosine(a, b) for b in vectors] for a in vectors])
+    means = []
+    for i in np.flatnonzero(there):
+        others = [j for j in np.flatnonzero(there) if j != i]
+        terms = [
+            max(0.0, 0.15 * abs(labels[i] - labels[k]) - similar[i, j] + similar[i, k])
+            for j in others if labels[j] == labels[i]
+            for k in others if labels[k] != labels[i]
+        ]  # fmt: skip
+        means += [np.mean(terms)] if terms else []
+    found = label_margin(t(vectors), t(labels)[:, None], torch.from_numpy(there))
+    assert float(found) == pytest.approx(np.mean(means), rel=1e-12)
+    assert float(label_margin(t(vectors), torch.ones(7, 1, dtype=torch.float64), torch.from_numpy(there))) == 0.0
+
+
+def test_dlfs_opposite_parts_and_equal_sequences_are_pytorchs_losses_over_true_steps():
+    a, b = h(6, 4, 0.1).reshape(2, 3, 4), h(6, 4, 0.9).reshape(2, 3, 4)
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    flat_a, flat_b = t(a)[mask], t(b)[mask]
+    expected = torch.nn.CosineEmbeddingLoss()(flat_a, flat_b, torch.tensor([-1]))
+    torch.testing.assert_close(opposite(t(a), t(b), mask), expected, **TIGHT)
+    torch.testing.assert_close(step_error(t(a), t(b), mask), torch.nn.MSELoss()(flat_a, flat_b), **TIGHT)
+    assert float(opposite(t(a), t(b), torch.zeros(2, 3, dtype=torch.bool))) == 0.0

@@ -23,12 +23,13 @@ from featzoo.zoo.training.checkpoint import Checkpoint
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 REGISTERED = sorted(entry.name for entry in entry_points(group=HEADS))
-BASELINES = ["almt", "ef-lstm", "lf-dnn", "lmf", "mfn", "misa", "mmim", "mult", "self-mm", "tfn"]
+BASELINES = ["almt", "dlf", "ef-lstm", "lf-dnn", "lmf", "mfn", "misa", "mmim", "mult", "self-mm", "tfn"]
 WIDTH = {"text": 6, "audio": 5, "vision": 3, "personality": 16}
 # Small, and without dropout where a training step is to be compared.
 SMALL = {
     "almt": {"width": 8, "tokens": 2, "steps": 64, "heads": 2, "head_width": 4, "hyper_head_width": 4, "network": 8},
     "boosting": {"rounds": 3},
+    "dlf": {"width": 8, "heads": 2, "layers": 1, "memory_layers": 1, "steps": 64},
     "ef-lstm": {"hidden": 8, "layers": 2},
     "lf-dnn": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8, "fused": 8},
     "lmf": {"text_hidden": 8, "text": 8, "audio": 8, "vision": 8},
@@ -240,6 +241,7 @@ def test_the_documents_table_counts_the_parameters():
         "mult",
         "misa",
         "almt",
+        "dlf",
         "self-mm",
         "mmim",
     ]
