@@ -13,8 +13,9 @@ from numpy.lib import format as npy
 
 from featzoo.sequence import Array
 
-# Deflate cannot compress more than this; an archive that declares more has members that lie over each other.
-MOST_DEFLATED = 1032
+# Deflate makes a thousand zeros from one byte, and members of an archive may lie over each other. Features, padded with
+# zeros too, compress far less than this.
+LEAST_INFLATED, INFLATED_PER_BYTE = 1 << 28, 64
 
 
 class Header(NamedTuple):
@@ -71,7 +72,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it declares more than it can hold, or is compressed as NumPy never does.
+        ValueError: If it inflates to far more than features do, or is compressed as NumPy never does.
         zipfile.BadZipFile: If it is not a zip archive.
     """
     archive = zipfile.ZipFile(path)
@@ -80,9 +81,12 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
         archive.close()
         raise ValueError("it is compressed in another way than NumPy's: save it with numpy.savez")
-    if declared > MOST_DEFLATED * size:
+    if declared > LEAST_INFLATED + INFLATED_PER_BYTE * size:
         archive.close()
-        raise ValueError(f"it declares {declared} bytes of arrays, more than a file of {size} bytes can hold")
+        raise ValueError(
+            f"it has {size} bytes and would take {declared} in memory, more than features do: if its arrays are meant, "
+            "save them with numpy.savez, uncompressed"
+        )
     return archive
 
 

@@ -144,7 +144,7 @@ def test_an_array_takes_no_more_memory_than_its_file_gives(tmp_path, name, withi
 
 
 @pytest.mark.hostile
-def test_an_archive_that_declares_more_than_it_can_hold_is_refused(tmp_path):
+def test_an_archive_whose_members_lie_over_each_other_is_refused(tmp_path):
     """Members that lie over each other, as in zip bombs: each of a thousand is the same compressed part."""
     out = io.BytesIO()
     np.save(out, np.zeros(1 << 24, dtype=np.uint8))
@@ -157,5 +157,35 @@ def test_an_archive_that_declares_more_than_it_can_hold_is_refused(tmp_path):
                 setattr(again, field, getattr(member, field))
             archive.filelist.append(again)
             archive.NameToInfo[again.filename] = again
-    with pytest.raises(InvalidClips, match="more than a file of"):
+    with pytest.raises(InvalidClips, match="would take 3372246144 in memory, more than"):
         import_npz(tmp_path / "x.npz", tmp_path / "s")
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize("within", ["a folder of .npz", "a set"])
+def test_an_array_that_inflates_to_far_more_than_its_file_is_refused(tmp_path, zeros, within):
+    """400 KB that inflate to 400 MB; numpy.savez_compressed writes such a file from zeros."""
+    place = zeros if within == "a set" else zeros.parent
+    peak, said = peak_memory("import npz", place, "-o", tmp_path / "s")
+    assert peak < 300
+    assert "in memory, more than features do" in said
+
+
+@pytest.fixture(scope="module")
+def zeros(tmp_path_factory):
+    place = tmp_path_factory.mktemp("zeros") / "clip.npz"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, shape in {"features": (100_000_000, 1), "offsets": (2,), "clip_ids": (1,)}.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                member.write(_npy(shape))
+                for _ in range(0, shape[0], 1_000_000):
+                    member.write(bytes(4_000_000))
+    return place
+
+
+def test_padded_features_that_compress_well_are_imported(tmp_path):
+    padded = np.zeros((40, 200, 100), np.float32)
+    padded[:, :20] = np.random.default_rng(0).standard_normal((40, 20, 100), np.float32)
+    np.savez_compressed(tmp_path / "x.npz", features=padded, offsets=range(41), clip_ids=[f"c{n}" for n in range(40)])
+    import_npz(tmp_path / "x.npz", tmp_path / "s")
+    np.testing.assert_array_equal(FeatureStore(tmp_path / "s")["x"]["c7"].features[0], padded[7])
