@@ -71,7 +71,7 @@ $(PYFEAT)/.done: $(VENV)/.test
 # The faults for real and at length, which takes hours: 1,000 kills, every failing call, 700 flipped bits in each kind of
 # file. It ends with a table. FEATZOO_FAULTS=0.02 does a fiftieth of each.
 faults: $(VENV)/.test
-	$(BIN)/python -m pytest $(TEST_OPTIONS) -m "faults or hostile" --timeout=0
+	$(BIN)/python -m pytest $(TEST_OPTIONS) -m "faults or hostile"
 
 # The tests of the Ray engine, with Ray and its packages in a folder of its own.
 RAY := $(VENV)/ray

@@ -49,6 +49,13 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("kills", [KILLS_A_TEST] * whole + [rest] * bool(rest))
 
 
+def pytest_collection_modifyitems(config, items):
+    """In the long form of the faults a test may take an hour, on a busy machine too; one that hangs still fails."""
+    if fault_table.is_long(config):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(3600), append=False)
+
+
 def pytest_terminal_summary(terminalreporter):
     """The table of faults, if they were asked for; tables of tests, where files of tests were asked for by name."""
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]

@@ -45,7 +45,8 @@ def test_a_failing_call_neither_breaks_nor_loses_a_clip(tmp_path, shim, operatio
     step = round(MOST / long_form(request.config, MOST, MOST))
     command = [sys.executable, HERE / "failing_calls.py", operation, str(error), str(step), shim, tmp_path]
     environment = {**os.environ, "LD_PRELOAD": str(shim)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    limit = 3000 if is_long(request.config) else 250
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit)
     trials = [json.loads(line) for line in done.stdout.splitlines()]
     problems = [problem for trial in trials for problem in trial["wrong"]]
     lost = sum(problem.startswith("lost") for problem in problems)
