@@ -1,8 +1,9 @@
-"""BERT, RoBERTa and XLM-R as heads run them, against transformers' own forward pass."""
+"""BERT, RoBERTa, XLM-R and DeBERTa as heads run them, against transformers' own forward pass."""
 
 import pytest
 import torch
 
+from featzoo.errors import InvalidOption
 from featzoo.weights.imports import transformers_module
 from featzoo.zoo.head import Padded
 from featzoo.zoo.input_spec import InputSpec
@@ -10,8 +11,13 @@ from featzoo.zoo.nn.split_encoder import pretrained, untrained
 from featzoo.zoo.nn.text_encoder import TextEncoder
 
 # First and last token, padding: RoBERTa's <s> is 0, which our batches are padded with.
-SPECIAL = {"bert": (2, 3, 0), "roberta": (0, 2, 1), "xlm-roberta": (0, 2, 1)}
-NAMES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}
+SPECIAL = {"bert": (2, 3, 0), "roberta": (0, 2, 1), "xlm-roberta": (0, 2, 1), "deberta-v2": (1, 2, 0)}
+NAMES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "deberta-v2": "DebertaV2"}
+# As DeBERTa V3.
+DEBERTA = {
+    "type_vocab_size": 0, "relative_attention": True, "position_buckets": 4, "norm_rel_ebd": "layer_norm",
+    "share_att_key": True, "pos_att_type": "p2c|c2p", "position_biased_input": False, "max_relative_positions": -1,
+}  # fmt: skip
 LENGTHS = (9, 4, 1, 0)
 
 
@@ -22,7 +28,8 @@ def model(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(kind)
     config = getattr(transformers, f"{NAMES[kind]}Config")(
         vocab_size=30, hidden_size=16, num_hidden_layers=3, num_attention_heads=4, intermediate_size=32,
-        max_position_embeddings=24, pad_token_id=SPECIAL[kind][2], initializer_range=0.5, type_vocab_size=1,
+        max_position_embeddings=24, pad_token_id=SPECIAL[kind][2], initializer_range=0.5,
+        **(DEBERTA if kind == "deberta-v2" else {"type_vocab_size": 1}),
     )  # fmt: skip
     torch.manual_seed(0)
     made = getattr(transformers, f"{NAMES[kind]}Model")(config)
@@ -79,11 +86,26 @@ def test_padding_is_the_models_own(model):
         torch.testing.assert_close(encoder.embed(ids, mask), expected)
 
 
+def test_a_saved_encoder_is_one_of_transformers(model, tmp_path):
+    kind, folder = model
+    encoder = pretrained(str(folder)).eval()
+    encoder.save(tmp_path, str(folder))
+    ids, mask = batch(kind)
+    again = transformers_module().AutoModel.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        found = encoder.run(encoder.embed(ids[:1], mask[:1]), mask[:1], 0, 3)[-1]
+        torch.testing.assert_close(found, again(ids[:1]).last_hidden_state)
+
+
 def test_cls_attention_is_the_eager_map(model):
     """The first row of the last layer's map, the mean over heads, from the fused kernels' inputs."""
     kind, folder = model
     ids, mask = batch(kind)
     encoder = pretrained(str(folder)).double().eval()
+    if kind == "deberta-v2":
+        with pytest.raises(InvalidOption, match="not available"):
+            encoder.cls_attention(encoder.embed(ids, mask), mask)
+        return
     with torch.no_grad():
         hidden = encoder.run(encoder.embed(ids, mask), mask, 0, 2)[-1]
         found = encoder.cls_attention(hidden, mask)
@@ -98,6 +120,8 @@ def test_cls_attention_is_the_eager_map(model):
 
 def test_attention_learns_through_queries_and_keys(model):
     kind, folder = model
+    if kind == "deberta-v2":
+        pytest.skip("its attention is not available")
     ids, mask = batch(kind)
     encoder = pretrained(str(folder))
     encoder.cls_attention(encoder.embed(ids, mask), mask)[:, 1].sum().backward()
@@ -109,7 +133,7 @@ def test_attention_learns_through_queries_and_keys(model):
 def test_all_positions_can_be_used_and_no_more(model):
     kind, folder = model
     text = TextEncoder("x", InputSpec(1, True, str(folder)), None, "mean", -1).double().eval()
-    assert text.encoder.longest == (24 if kind == "bert" else 22)
+    assert text.encoder.longest == (24 if kind in ("bert", "deberta-v2") else 22)
     mask = torch.ones(1, text.encoder.longest, dtype=torch.bool)
     ids = torch.full(mask.shape, 7)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""An encoder of BERT's architecture (BERT, RoBERTa, XLM-R) whose layers a head may run in parts."""
+"""An encoder of BERT's architecture (BERT, RoBERTa, XLM-R, DeBERTa) whose layers a head may run in parts."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from featzoo.errors import InvalidOption
 from featzoo.weights.imports import transformers_module
 from featzoo.weights.locate import TOKENIZER_FILES, locate
 from featzoo.zoo.files import write_weights
+from featzoo.zoo.nn.relative_positions import RELATIVE, RelativePositions
 from featzoo.zoo.recipe import Training
 
 # model_type of config.json to the name of transformers' classes; all have BERT's layers.
-KINDS = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}
+KINDS = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "deberta-v2": "DebertaV2"}
+# Those that number positions from 0; RoBERTa numbers them from one past the padding token's id.
+FROM_ZERO = ("bert", "deberta-v2")
 
 
-_Run = Callable[[nn.Module, Tensor, Tensor], Tensor]
+_Run = Callable[..., Tensor]
 
 
-def _run(layer: nn.Module, hidden: Tensor, bias: Tensor) -> Tensor:
-    out = layer(hidden, bias)  # (B, T, H)
+def _run(layer: nn.Module, hidden: Tensor, *context: Tensor | None) -> Tensor:
+    out = layer(hidden, *context)  # (B, T, H)
     return out if isinstance(out, Tensor) else out[0]  # transformers 4 gives a tuple
 
 
@@ -34,13 +37,14 @@ class SplitEncoder(nn.Module):
     """BERT's embeddings and layers, callable from any layer to any other.
 
     Args:
-        bert: A transformers `BertModel`, `RobertaModel` or `XLMRobertaModel`.
+        bert: A transformers `BertModel`, `RobertaModel`, `XLMRobertaModel` or `DebertaV2Model`.
 
     Attributes:
         frozen: Number of first layers that are frozen; -1 if the embeddings are trained too.
         recompute: Whether layers keep only their inputs in training and compute the rest again for gradients: the
             same numbers, less memory, more time.
         compiled: Runs a layer in training; None if nothing is compiled.
+        relative: Relative positions, which all layers share; None for encoders without.
     """
 
     def __init__(self, bert: Any) -> None:
@@ -48,6 +52,7 @@ class SplitEncoder(nn.Module):
         self.config = bert.config
         self.embeddings: nn.Module = bert.embeddings
         self.layers: nn.ModuleList = bert.encoder.layer
+        self.relative = RelativePositions(bert.encoder) if bert.config.model_type in RELATIVE else None
         self.frozen = -1
         self.recompute = False
         self.compiled: _Run | None = None
@@ -60,8 +65,7 @@ class SplitEncoder(nn.Module):
     @property
     def longest(self) -> int:
         """The maximum number of tokens for which it has positions."""
-        # RoBERTa numbers them from one past the padding token's id.
-        counted_from = 0 if self.config.model_type == "bert" else int(self.config.pad_token_id) + 1
+        counted_from = 0 if self.config.model_type in FROM_ZERO else int(self.config.pad_token_id) + 1
         return int(self.config.max_position_embeddings) - counted_from
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -94,15 +98,16 @@ class SplitEncoder(nn.Module):
         # Additive and finite, so that a clip without tokens gives numbers (masked later), not NaN.
         bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
         bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]  # (B, 1, 1, T)
+        context = (bias,) if self.relative is None else self.relative(hidden, mask)
         states = []
         learning = self.training and torch.is_grad_enabled()
         call = self.compiled if self.compiled and learning else _run
         for layer in list(self.layers)[first:last]:
             if self.recompute and learning:
                 # Dropout is drawn again from the same state of the generator, which gives the same gradients.
-                hidden = checkpoint(call, layer, hidden, bias, use_reentrant=False)
+                hidden = checkpoint(call, layer, hidden, *context, use_reentrant=False)
             else:
-                hidden = call(layer, hidden, bias)
+                hidden = call(layer, hidden, *context)
             states.append(hidden)
         return states
 
@@ -114,9 +119,14 @@ class SplitEncoder(nn.Module):
         """Training mode for trained layers only: frozen layers have no dropout, so their outputs can be kept."""
         super().train(mode)
         if self.frozen >= 0:
-            for module in [self.embeddings, *list(self.layers)[: self.frozen]]:
+            for module in self._first(self.frozen):
                 module.eval()
         return self
+
+    def _first(self, layers: int) -> list[nn.Module]:
+        """What the first layers consist of, and what they read."""
+        shared = [] if self.relative is None else [self.relative]
+        return [self.embeddings, *shared, *list(self.layers)[:layers]]
 
     def cls_attention(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """The attention of the last layer's first token, averaged over heads, without disabling the fused kernels.
@@ -127,7 +137,12 @@ class SplitEncoder(nn.Module):
 
         Returns:
             (B, T), with sum 1 in each row, without the dropout that the layer itself applies in training.
+
+        Raises:
+            InvalidOption: If the attention also depends on relative positions.
         """
+        if self.relative is not None:
+            raise InvalidOption("the attention of DeBERTa's first token is not available: use BERT, RoBERTa or XLM-R")
         layer: Any = self.layers[-1]
         own = layer.attention.self
         heads = int(self.config.num_attention_heads)
@@ -164,7 +179,7 @@ class SplitEncoder(nn.Module):
     def freeze(self, layers: int) -> None:
         """Freeze the embeddings and the first `layers` layers."""
         self.frozen = min(layers, len(self.layers))
-        for module in [self.embeddings, *list(self.layers)[:layers]]:
+        for module in self._first(layers):
             module.requires_grad_(False)
         self.train(self.training)
 
@@ -178,7 +193,8 @@ class SplitEncoder(nn.Module):
         Raises:
             MissingWeights: If that model is not on this machine.
         """
-        names = {"embeddings": self.embeddings, "encoder.layer": self.layers}
+        names: dict[str, nn.Module] = {"embeddings": self.embeddings, "encoder.layer": self.layers}
+        names |= {} if self.relative is None else {"encoder": self.relative}
         state = {f"{name}.{key}": value for name, part in names.items() for key, value in part.state_dict().items()}
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "config.json", self.config_text())
@@ -207,10 +223,10 @@ def pretrained(model: str) -> SplitEncoder:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     if config.model_type not in KINDS:
         raise InvalidOption(f"'{model}' is a {config.model_type} model; heads run encoders of type {', '.join(KINDS)}")
-    bert = getattr(transformers, f"{KINDS[config.model_type]}Model").from_pretrained(
-        folder, add_pooling_layer=False, local_files_only=True, attn_implementation="sdpa"
-    )
-    return SplitEncoder(bert.float())
+    relative = config.model_type in RELATIVE
+    how = {"attn_implementation": "eager"} if relative else {"attn_implementation": "sdpa", "add_pooling_layer": False}
+    made = getattr(transformers, f"{KINDS[config.model_type]}Model")
+    return SplitEncoder(made.from_pretrained(folder, local_files_only=True, **how).float())
 
 
 def untrained(config_text: str) -> SplitEncoder:
@@ -219,8 +235,10 @@ def untrained(config_text: str) -> SplitEncoder:
     settings = json.loads(config_text)
     kind = KINDS[settings.get("model_type", "bert")]
     config = getattr(transformers, f"{kind}Config").from_dict(settings)
-    config._attn_implementation = "sdpa"
-    return SplitEncoder(getattr(transformers, f"{kind}Model")(config, add_pooling_layer=False))
+    relative = config.model_type in RELATIVE
+    config._attn_implementation = "eager" if relative else "sdpa"
+    made = getattr(transformers, f"{kind}Model")
+    return SplitEncoder(made(config) if relative else made(config, add_pooling_layer=False))
 
 
 def set_up_encoders(head: nn.Module, settings: Training, device: torch.device) -> None:
