@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=RUN)
+@click.argument("run", type=RUN, metavar="RUN...")
 @click.argument("sources", nargs=-1, required=True, type=FOLDER)
 @click.option("--window", type=float, metavar="SECONDS", help="Also predict windows of this length along time.")
 @click.option("--hop", type=float, metavar="SECONDS", help="Distance between windows; default: --window.")
@@ -41,17 +42,20 @@ def predict(
     """Apply a head to new clips.
 
     RUN is a run's folder, a folder of runs that differ in their seed, or a pretrained head (`zoo list --pretrained`).
-    SOURCES are media files, folders or manifests, with transcripts beside the media. Only the features that the head
+    The mean of several is predicted, and their standard deviation is shown; they must predict the same labels. SOURCES
+    are media files, folders or manifests, with transcripts beside the media. Only the features that the head
     was trained on are extracted. The exit status is 1 if a clip has no prediction.
 
     \b
     zoo predict emotion clip.wav
     zoo predict emotion clip.wav --window 3 --hop 1 --html emotion.html
     zoo predict runs/psa-mf-2026-11-20-1a2b3c videos/ --csv > predicted.csv
+    zoo predict runs/psa-mf-s1111 runs/strong-s1111 videos/
     """
     from featzoo.zoo.runs.predict import predict as apply
 
-    found = apply(run, sources, **options)
+    others, media = _runs_first(sources)
+    found = apply([run, *others], media, **options)
     if style is not None:
         from featzoo.zoo.runs.predicted import as_csv, as_json
 
@@ -70,6 +74,20 @@ def predict(
             echo(line, err=style is not None)
     if found.failed:
         raise SystemExit(1)
+
+
+def _runs_first(places: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The leading ones that are runs, and the rest, at least one."""
+    from featzoo.zoo.runs.folder import RECIPE
+    from featzoo.zoo.runs.pretrained import find_run, pretrained
+
+    heads = pretrained()
+    number = 0
+    for place in places[:-1]:
+        if not (place / RECIPE).is_file() and (place.exists() or str(place) not in heads):
+            break
+        number += 1
+    return [find_run(place) for place in places[:number]], list(places[number:])
 
 
 def _print(found: Predicted) -> None:

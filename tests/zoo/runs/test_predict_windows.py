@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_several_runs_give_their_mean_and_deviation(speech, two_runs):
         assert found.probabilities[name] == pytest.approx((first + second) / 2)
         assert found.spread[name] == pytest.approx(abs(first - second) / 2**0.5)
     assert found.values["emotion"] == max(found.probabilities, key=found.probabilities.get)
+
+
+def test_several_runs_are_named_before_the_media(speech, two_runs, tmp_path):
+    words = ["predict", str(two_runs / "half"), str(two_runs / "one"), str(speech[0]), "--json"]
+    done = CliRunner().invoke(zoo, words)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [Path(run).name for run in told["runs"]] == ["half", "one"]
+    (both,) = featzoo.predict(two_runs, speech[0]).predictions
+    assert told["clips"][0]["probabilities"] == pytest.approx(dict(both.probabilities), abs=1e-6)
+    assert told["clips"][0]["spread"] == pytest.approx(dict(both.spread), abs=1e-6)
 
 
 def test_runs_with_other_targets_are_refused(speech):
