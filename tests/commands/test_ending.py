@@ -16,7 +16,8 @@ from conftest import EXAMPLES, TESTS
 from forks import forks
 
 from featzoo import Clip, FeatureSequence, FeatureStore
-from featzoo.cli import zoo
+from featzoo.cli import feat, zoo
+from featzoo.commands.ending import status_of_parts
 from featzoo.zoo.training import loop
 
 RECIPE = """
@@ -90,7 +91,8 @@ TRAIN = """
 import os, resource
 import accelerate, matplotlib.pyplot, torch, torch.utils.tensorboard
 import featzoo.zoo.runs.run
-from featzoo.cli import zoo
+from featzoo.cli import feat, zoo
+from featzoo.commands.ending import status_of_parts
 
 def deed(limit, *words):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -163,3 +165,18 @@ def test_a_stopped_training_prints_the_command_that_resumes_it(folder, tmp_path,
     assert resumed.exit_code == 0, resumed.output
     (ours,), (theirs,) = ((tmp_path / name).glob("*/predictions.csv") for name in ("with space", "whole"))
     assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize(("done", "failed", "status"), [(0, 0, 0), (2, 0, 0), (2, 1, 1), (0, 1, 3)])
+def test_the_status_tells_nothing_failed_from_some_and_from_all(done, failed, status):
+    assert status_of_parts(done, failed) == status
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "status"),
+    [(zoo, "predict emotion {}", 3), (zoo, "predict emotion {} --hop 1", 2), (feat, "transcribe {}", 3)],
+)
+def test_an_error_before_anything_is_done_has_status_3_and_a_wrong_request_2(program, words, status, tmp_path):
+    done = CliRunner().invoke(program, words.format(tmp_path).split())
+    assert done.exit_code == status, done.output
+    assert done.output.count("error: ") == 1

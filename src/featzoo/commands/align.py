@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from featzoo.commands.ending import nothing_done_yet, status_of_parts
 from featzoo.commands.options import STORE
 from featzoo.commands.printing import echo
 from featzoo.wording import count
@@ -23,8 +24,8 @@ def align(feature_set: str, onto: str, how: str, store: Path) -> None:
     """Pool a feature set onto words.
 
     FEATURE_SET becomes a new set with one row for each word, as the align function of CMU-MultimodalSDK makes it.
-    Clips that were pooled before from the same features and words are not pooled again. The exit status is 1 if any
-    clip cannot be pooled; the others are stored.
+    Clips that were pooled before from the same features and words are not pooled again. The exit status is 1 if
+    some clips cannot be pooled and the others are stored, and 3 if none can be.
 
     \b
     feat align egemaps --to words -o features
@@ -36,12 +37,12 @@ def align(feature_set: str, onto: str, how: str, store: Path) -> None:
     from featzoo.cache.align import align_set
     from featzoo.cache.store import FeatureStore
 
-    done = align_set(FeatureStore(store), feature_set, onto, cast(How, how))
+    with nothing_done_yet():
+        done = align_set(FeatureStore(store), feature_set, onto, cast(How, how))
     echo(f"{done.key}: {done.stored} stored, {done.cached} cached, {len(done.refused)} failed")
     for clip_id, reason in done.refused.items():
         echo(f"    {clip_id}: {reason}", fg="yellow")
     if done.stale:
         stale = f"{count(done.stale, 'clip')} of {feature_set} computed from older media or words"
         echo(f"warning: {stale}: feat extract -x {feature_set}", err=True, fg="yellow")
-    if done.refused:
-        raise SystemExit(1)
+    raise SystemExit(status_of_parts(done.stored + done.cached, len(done.refused)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featzoo.commands.augment_report import Prices, Request, finish, show_progress
+from featzoo.commands.ending import status_of_parts
 from featzoo.commands.options import DEVICE, FOLDER, comma_list
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
@@ -113,7 +114,7 @@ def augment(**given: Any) -> None:
 
     SOURCE is a feature store, or a .jsonl or .parquet file of texts. Every answer is kept and none is asked for twice:
     run a stopped command again to continue it. The API key is read from the environment and written nowhere. The exit
-    status is 1 if a text was refused; the others are written all the same.
+    status is 1 if some texts were refused and the others are written, and 3 if all were refused.
 
     \b
     zoo augment essays --method toga --languages ja,zh,ms,fr --endpoint https://api.openai.com/v1 --model gpt-4o
@@ -124,8 +125,9 @@ def augment(**given: Any) -> None:
     options.check()
     request = _request(options)
     settled = _translate(request, options.device) if options.translator else _ask(request, options)
-    if settled is not None and finish(request, settled):
-        raise SystemExit(1)
+    if settled is not None:
+        refused = finish(request, settled)
+        raise SystemExit(status_of_parts(sum(map(len, settled)) - refused, refused))
 
 
 def _request(options: Options) -> Request:

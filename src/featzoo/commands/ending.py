@@ -47,6 +47,13 @@ def status_of(interrupt: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
 
 
+def status_of_parts(done: int, failed: int) -> int:
+    """The exit status of a command whose work has parts: 0, 1 if some of them failed, or 3 if all did."""
+    if not failed:
+        return 0
+    return 1 if done else NOTHING_DONE
+
+
 @contextmanager
 def nothing_done_yet() -> Iterator[None]:
     """Give an error in the block the exit status of a wrong request, or of a command that has done nothing."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.ending import NOTHING_DONE, nothing_done_yet
+from featzoo.commands.ending import nothing_done_yet, status_of_parts
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE, TRUST
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
@@ -122,8 +122,8 @@ def run(
         _pack_many(store)
     else:
         echo(f"when all {selection.world} ranks are done: feat pack -o {path}")
-    all_failed = len(report.failed) == len(report.outcomes)
-    return 0 if not report.failed else NOTHING_DONE if all_failed else 1
+    failed = len(report.failed)
+    return status_of_parts(len(report.outcomes) - failed, failed)
 
 
 def memory_bytes(text: str) -> int:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featzoo.commands.ending import ended_by_sigterm, flush_output, of_system, silence_output, status_of
+from featzoo.commands.ending import (
+    ended_by_sigterm,
+    flush_output,
+    of_system,
+    silence_output,
+    status_of,
+    status_of_parts,
+)
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.devices import NAMES as DEVICE_NAMES
 from featzoo.devices import parse_device
@@ -182,8 +189,9 @@ def comma_list(text: str) -> tuple[str, ...]:
 
 
 def print_account(account: Account) -> None:
-    """Print what an import wrote; exit with status 1 if it refused an entry."""
+    """Print what an import wrote; exit with status 1 if it refused an entry, or 3 if it imported none."""
     for line in account.lines():
         echo(line, fg="yellow" if line.lstrip().startswith(("refused", "warning")) else None)
     if not account.complete:
-        raise SystemExit(1)
+        written = sum(account.clips.values()) + sum(each.clips for each in account.sets)
+        raise SystemExit(status_of_parts(written, 1))

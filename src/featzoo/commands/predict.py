@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featzoo.commands.ending import nothing_done_yet, status_of_parts
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER, RUN, TRUST, Option
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.wording import count
@@ -43,8 +44,8 @@ def predict(
 
     RUN is a run's folder, a folder of runs that differ in their seed, or a pretrained head (`zoo list --pretrained`).
     The mean of several is predicted, and their standard deviation is shown; they must predict the same labels. SOURCES
-    are media files, folders or manifests, with transcripts beside the media. Only the features that the head
-    was trained on are extracted. The exit status is 1 if a clip has no prediction.
+    are media files, folders or manifests, with transcripts beside the media. Only the features that the head was
+    trained on are extracted. The exit status is 1 if some clips have no prediction, and 3 if none has one.
 
     \b
     zoo predict emotion clip.wav
@@ -54,8 +55,9 @@ def predict(
     """
     from featzoo.zoo.runs.predict import predict as apply
 
-    others, media = _runs_first(sources)
-    found = apply([run, *others], media, **options)
+    with nothing_done_yet():
+        others, media = _runs_first(sources)
+        found = apply([run, *others], media, **options)
     if style is not None:
         from featzoo.zoo.runs.predicted import as_csv, as_json
 
@@ -72,8 +74,8 @@ def predict(
 
         for line in export_predictions(found, elan):
             echo(line, err=style is not None)
-    if found.failed:
-        raise SystemExit(1)
+    failed = len(found.failed)
+    raise SystemExit(status_of_parts(len(found.predictions) - failed, failed))
 
 
 def _runs_first(places: Sequence[Path]) -> tuple[list[Path], list[Path]]:

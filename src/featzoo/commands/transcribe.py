@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.commands.ending import NOTHING_DONE
+from featzoo.commands.ending import nothing_done_yet, status_of_parts
 from featzoo.commands.options import DEVICE, ENCODING, FOLDER
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
@@ -60,7 +60,8 @@ def transcribe(
     from featzoo.media.transcription import find_media, transcribe_all
     from featzoo.media.whisper import Whisper
 
-    media = find_media(sources, to, encoding)
+    with nothing_done_yet():
+        media = find_media(sources, to, encoding)
     _print_found(media)
 
     def load() -> Whisper:
@@ -71,8 +72,7 @@ def transcribe(
     with _progress(_recordings(media), len(media.found)) as tell:
         outcomes = transcribe_all(media.found, load, align=align, force=force, on_progress=tell)
     failed = _print_outcomes(outcomes, align)
-    if failed:
-        raise SystemExit(NOTHING_DONE if failed == len(outcomes) else 1)
+    raise SystemExit(status_of_parts(len(outcomes) - failed, failed))
 
 
 @contextmanager

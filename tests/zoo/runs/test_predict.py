@@ -61,6 +61,7 @@ def test_transcripts_are_read_in_the_given_encoding(trained, tmp_path):
     command = ["predict", str(trained.path), str(tmp_path), "--device", "cpu", "--jobs", "1"]
     done = CliRunner().invoke(zoo, command)
     assert "film.mp4  no prediction" in done.output
+    assert done.exit_code == 3  # nothing was predicted
     done = CliRunner().invoke(zoo, [*command, "--encoding", "cp1252"])
     assert done.exit_code == 0, done.output
 
