@@ -170,6 +170,29 @@ def test_a_run_of_classes_shows_its_confusion_and_each_class(tmp_path: Path) -> 
     assert matrix == [["2", "1"], ["0", "2"]]
 
 
+def test_a_run_with_a_record_of_robustness_shows_its_curves(two: tuple[Path, Path], tmp_path: Path) -> None:
+    (two[1] / "robustness.csv").write_text(
+        "kind,input,level,mae,corr\nclean,every input,,0.5,0.9\nmissing,audio,,0.75,nan\n"
+        "noise,text,20.0,0.6,0.8\nnoise,text,0.0,0.9,0.1\nrun,alone,,0.7,0.5\n",
+        encoding="utf-8",
+    )
+    run_report(two, tmp_path / "page.html")
+    assert [row for row in tables(tmp_path / "page.html")["two"] if row[0] not in ("true", "predicted")] == [
+        ["inputs", "mae", "corr"], ["as it is", "0.5000", "0.9000"], ["without audio", "0.7500", "-"],
+        ["run alone", "0.7000", "0.5000"],
+    ]  # fmt: skip
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    figures = json.loads(text.partition('id="figures">')[2].partition("</script>")[0])
+    lines = {line.get("name"): line.get("y") for figure in figures for line in figure["data"]}
+    assert (lines["text"], lines["as it is"], lines["run alone"]) == ([0.6, 0.9], [0.5, 0.5], [0.7, 0.7])
+
+
+def test_a_damaged_record_of_robustness_is_named(two: tuple[Path, Path], tmp_path: Path) -> None:
+    (two[0] / "robustness.csv").write_text("kind,input,level,mae\nclean,every input,,high\n", encoding="utf-8")
+    with pytest.raises(FeatzooError, match=r"robustness\.csv is damaged.*run zoo robustness again"):
+        run_report(two, tmp_path / "page.html")
+
+
 def test_runs_that_predict_other_labels_are_refused(two: tuple[Path, Path], tmp_path: Path) -> None:
     other = make_run(tmp_path / "other", IDS, TRUTH, TRUTH, ("arousal",))
     with pytest.raises(FeatzooError, match=r"predicts arousal .* predicts sentiment"):

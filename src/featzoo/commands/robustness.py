@@ -39,7 +39,7 @@ def robustness(
     from featzoo.durable import write
     from featzoo.zoo.metrics.tables import text_table
     from featzoo.zoo.runs.robustness import measure_robustness
-    from featzoo.zoo.runs.robustness_files import robustness_csv, robustness_picture, robustness_table
+    from featzoo.zoo.runs.robustness_files import ROBUSTNESS, robustness_csv, robustness_picture, robustness_table
 
     found = measure_robustness(run, store, split, others, device, trust)
     metrics = SHOWN[folder.recipe.target.metrics]
@@ -49,7 +49,7 @@ def robustness(
     if found.without_noise:
         echo(f"no noise in {', '.join(found.without_noise)}: token ids")
     place.mkdir(parents=True, exist_ok=True)
-    write(place / "robustness.csv", robustness_csv(found))
+    write(place / ROBUSTNESS, robustness_csv(found))
     write(place / "robustness.png", robustness_picture(found, metrics[0]))
-    echo(f"table: {place / 'robustness.csv'}")
+    echo(f"table: {place / ROBUSTNESS}")
     echo(f"plot: {place / 'robustness.png'}")

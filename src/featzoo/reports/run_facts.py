@@ -16,6 +16,7 @@ from featzoo.sequence import Array
 from featzoo.vocabulary import split_name
 from featzoo.zoo.metrics.targets import measure_of
 from featzoo.zoo.runs.compare import Interval, intervals
+from featzoo.zoo.runs.fold_folder import open_run_or_folds
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.predictions import RecordedPredictions
 from featzoo.zoo.runs.units import Units, units_of
@@ -116,14 +117,14 @@ def run_facts(paths: Sequence[Path], split: str = "") -> Runs:
     """Open finished runs.
 
     Args:
-        paths: Their folders.
+        paths: Their folders, or those of all folds of a recipe.
         split: train, valid or test; by default test, or valid if a run recorded no predictions of test.
 
     Raises:
         FeatzooError: If a folder is not that of a finished run, the runs predict other labels, or one recorded no
             predictions of the split.
     """
-    folders = [RunFolder.open_finished(path) for path in dict.fromkeys(Path(path) for path in paths)]
+    folders = [open_run_or_folds(path) for path in dict.fromkeys(Path(path) for path in paths)]
     first = folders[0].recipe.target
     for folder in folders:
         target = folder.recipe.target

@@ -13,11 +13,13 @@ from featzoo.reports.html import Html, element, join, table
 from featzoo.reports.page import Page
 from featzoo.reports.run_errors import error_sections
 from featzoo.reports.run_facts import RunFacts, Runs, run_facts
+from featzoo.reports.run_robustness import robustness_section
 from featzoo.reports.store_report import warning
 from featzoo.sequence import Array
 from featzoo.zoo.metrics.binary import reliability
 from featzoo.zoo.metrics.classification import Classified
 from featzoo.zoo.metrics.tables import number, shown
+from featzoo.zoo.runs.fold_folder import FoldsFolder
 from featzoo.zoo.runs.settings import differing_settings
 
 # Worst clips that are shown, and points of a scatter plot.
@@ -43,9 +45,11 @@ def run_report(paths: Sequence[Path], place: Path, split: str = "", media: bool 
     page.subtitle = ", ".join(run.name for run in found.runs)
     _runs(page, found)
     _results(page, found)
+    _folds(page, found.runs)
     _curves(page, found.runs)
     _predictions(page, found.runs)
     error_sections(page, found)
+    robustness_section(page, found.runs)
     _worst(page, found, media)
     page.save(place)
     return found
@@ -110,6 +114,18 @@ def _results(page: Page, found: Runs) -> None:
         "inputs, and their stack), which a head must exceed."
         + (" zoo compare tells whether two runs differ." if len(runs) > 1 else "")
     )
+
+
+def _folds(page: Page, runs: Sequence[RunFacts]) -> None:
+    for run in runs:
+        if isinstance(run.folder, FoldsFolder):
+            head, *rows = run.folder.table
+            page.section("Folds" if len(runs) == 1 else f"Folds of {run.name}")
+            page.add(
+                "Each clip is predicted by the training that has it in its test split. Everywhere else on this page, "
+                "the predictions of all folds are taken together.",
+                table(head, rows, numbers_from=2),
+            )
 
 
 def _value(value: float, interval: tuple[float, float] | None) -> Html:

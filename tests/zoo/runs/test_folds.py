@@ -2,12 +2,13 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sklearn.metrics import recall_score
+from sklearn.metrics import confusion_matrix, recall_score
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
@@ -71,6 +72,21 @@ def test_the_common_metrics_are_those_of_all_predictions_together(folds):
     each = table(folds.path / "folds.csv")
     assert [row["clips"] for row in each] == ["12", "12", "12", "12", "48"]
     assert (folds.path / "confusion.png").is_file()
+
+
+def test_a_report_on_folds_shows_each_fold_and_the_confusion_of_all(folds, tmp_path):
+    done = CliRunner().invoke(zoo, ["report", str(folds.path), "--to", str(tmp_path / "page.html")])
+    assert done.exit_code == 0, done.output
+    assert "1 run, 48 clips of test" in done.output
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    with (folds.path / "folds.csv").open(newline="") as file:
+        for row in csv.reader(file):
+            assert "".join(row) in re.sub(r"<[^>]*>", "", text)
+    figures = json.loads(text.partition('id="figures">')[2].partition("</script>")[0])
+    (matrix,) = [figure["data"][0]["text"] for figure in figures if figure["data"][0]["type"] == "heatmap"]
+    rows = table(folds.path / "predictions.csv")
+    truth, pred = ([row[key] for row in rows] for key in ("truth", "pred"))
+    assert matrix == confusion_matrix(truth, pred, labels=NAMES).astype(str).tolist()
 
 
 def test_finished_folds_are_kept(folds, store):

@@ -24,12 +24,11 @@ from featzoo.zoo.metrics.targets import measure_of, target_metrics
 from featzoo.zoo.recipe import Recipe, find_recipe
 from featzoo.zoo.runs.compare import Interval, intervals
 from featzoo.zoo.runs.confusion import matrices_csv, matrices_picture
+from featzoo.zoo.runs.fold_folder import FOLDS
 from featzoo.zoo.runs.folder import METRICS, PREDICTIONS, RunFolder
-from featzoo.zoo.runs.predictions import RecordedPredictions
+from featzoo.zoo.runs.predictions import RecordedPredictions, joined
 from featzoo.zoo.runs.trials import Trial, run_trials
 from featzoo.zoo.runs.units import Units, units_of
-
-FOLDS = "folds.csv"
 
 
 @dataclass(frozen=True)
@@ -120,17 +119,6 @@ def _together(
     spans = intervals(score, units.numbers)
     whole = score(np.arange(len(every.ids)))
     return Folds(path, recipe, names, trials, sizes, whole, {title: constant}, spans, units)
-
-
-def joined(parts: Sequence[RecordedPredictions]) -> RecordedPredictions:
-    """The predictions of several test splits as one."""
-    columns = set.intersection(*(set(part.groups) for part in parts))
-    return RecordedPredictions(
-        tuple(name for part in parts for name in part.ids),
-        np.concatenate([part.truth for part in parts]),
-        np.concatenate([part.pred for part in parts]),
-        {column: tuple(name for part in parts for name in part.groups[column]) for column in sorted(columns)},
-    )
 
 
 def _constant(recipe: Recipe, parts: Sequence[RecordedPredictions], place: int) -> Array:

@@ -49,3 +49,14 @@ def recorded_predictions(rows: Sequence[Mapping[str, str]], target: Target) -> R
         pred = np.array([[float(row[f"pred{end}"]) for end in ends] for row in rows])  # (N, K)
     groups = {column: tuple(row[column] for row in rows) for column in GROUPS if rows[0].get(column)}
     return RecordedPredictions(tuple(row["id"] for row in rows), truth, pred, groups)
+
+
+def joined(parts: Sequence[RecordedPredictions]) -> RecordedPredictions:
+    """The predictions of several test splits as one."""
+    columns = set.intersection(*(set(part.groups) for part in parts))
+    return RecordedPredictions(
+        tuple(name for part in parts for name in part.ids),
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.pred for part in parts]),
+        {column: tuple(name for part in parts for name in part.groups[column]) for column in sorted(columns)},
+    )

@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featzoo.errors import FeatzooError
+from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.tables import number
 from featzoo.zoo.runs.robustness import Condition, Robustness
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+ROBUSTNESS = "robustness.csv"
 
 
 def robustness_table(found: Robustness, metrics: Sequence[str]) -> list[list[str]]:
@@ -33,6 +38,28 @@ def robustness_csv(found: Robustness) -> str:
     for name, values in found.others.items():
         rows.writerow(["run", name, "", *(repr(values.get(key, float("nan"))) for key in names)])
     return text.getvalue()
+
+
+def read_robustness(path: Path) -> tuple[dict[Condition, Metrics], dict[str, Metrics]]:
+    """What `robustness_csv` wrote: the metrics of each condition, and of each other run.
+
+    Raises:
+        FeatzooError: If the file is damaged.
+    """
+    conditions: dict[Condition, Metrics] = {}
+    others: dict[str, Metrics] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                kind, role, level = (row.pop(name) for name in ("kind", "input", "level"))
+                values = {name: float(value) for name, value in row.items()}
+                if kind == "run":
+                    others[role] = values
+                else:
+                    conditions[Condition(kind, role, float(level or "nan"))] = values
+    except (ValueError, TypeError, KeyError) as error:
+        raise FeatzooError(f"{path} is damaged: delete it, or run zoo robustness again ({error})") from error
+    return conditions, others
 
 
 def robustness_picture(found: Robustness, metric: str) -> bytes:
