@@ -26,6 +26,7 @@ from featzoo.durable import refused, write
 from featzoo.versions import package_versions
 from featzoo.vocabulary import GROUPS
 from featzoo.zoo.data.split import Array, Split, Statistics
+from featzoo.zoo.metrics.classification import entropy
 from featzoo.zoo.target import Target
 
 
@@ -88,14 +89,14 @@ def read_statistics(path: Path) -> Statistics:
 
 
 def predictions_csv(target: Target, splits: Sequence[tuple[Split, Array]]) -> str:
-    """Clip by clip: id, split, groups such as the speaker, truth and pred; of classes also each probability.
+    """Clip by clip: id, split, groups such as the speaker, truth and pred; of a class also the probabilities.
 
-    With several targets, columns are `truth.name` and `pred.name`. A class has its name in `truth` and `pred`, and
-    `p.name` is the probability of a class.
+    With several targets, columns are `truth.name` and `pred.name`. A class has its name in `truth` and `pred`,
+    `p.name` is the probability of a class, and `entropy` that of all probabilities, in nats.
     """
     groups = [column for column in GROUPS if all(column in split.groups for split, _ in splits)]
     if target.kind == "class":
-        head = ["truth", "pred", *(f"p.{name}" for name in target.classes)]
+        head = ["truth", "pred", *(f"p.{name}" for name in target.classes), "entropy"]
     else:
         many = len(target.columns) > 1
         head = [f"{kind}.{name}" if many else kind for name in target.columns for kind in ("truth", "pred")]
@@ -112,7 +113,7 @@ def predictions_csv(target: Target, splits: Sequence[tuple[Split, Array]]) -> st
 def _cells(target: Target, truths: Array, values: Array) -> list[str]:
     if target.kind == "class":
         named = [target.classes[int(number)] for number in (truths[0], values.argmax())]
-        return [*named, *(repr(float(value)) for value in values)]
+        return [*named, *(repr(float(value)) for value in [*values, entropy(values)])]
     return [repr(float(x)) for pair in zip(truths, values, strict=True) for x in pair]
 
 

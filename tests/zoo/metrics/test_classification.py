@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from featzoo.zoo.metrics.classification import Classified, class_metrics
+from featzoo.zoo.metrics.classification import Classified, class_metrics, entropy
 from featzoo.zoo.metrics.tables import format_metrics, shown
 from featzoo.zoo.metrics.targets import constant_metrics, measure_of
 
@@ -34,6 +35,12 @@ def test_metrics_are_those_of_scikit_learn(seed, clips):
         assert [ours[f"{name}.{kind}"] for name in NAMES] == pytest.approx(values, nan_ok=True)
     confusion = sklearn.confusion_matrix(truth, claimed, labels=range(4))
     assert np.array_equal(Classified.of(pred, truth, NAMES).confusion(), confusion)
+
+
+@pytest.mark.parametrize("shares", [[1.0, 0.0], [0.5, 0.5], [0.25] * 4, [0.1, 0.2, 0.7]])
+def test_entropy_is_that_of_scipy_in_nats(shares):
+    assert entropy([shares, shares]) == pytest.approx([scipy.stats.entropy(shares)] * 2)
+    assert str(entropy([1.0, 0.0])) == "0.0"
 
 
 def test_calibration_error_is_the_weighted_gap_of_each_bin():

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from click.testing import CliRunner
 from sklearn.metrics import confusion_matrix
 
@@ -53,9 +54,10 @@ def rows(path):
 
 def test_predictions_have_names_speakers_and_probabilities(run):
     found = rows(run.path / "predictions.csv")
-    assert list(found[0]) == ["id", "split", "speaker", "truth", "pred", *(f"p.{name}" for name in NAMES)]
+    assert list(found[0]) == ["id", "split", "speaker", "truth", "pred", *(f"p.{name}" for name in NAMES), "entropy"]
     for row in found:
         shares = [float(row[f"p.{name}"]) for name in NAMES]
+        assert float(row["entropy"]) == pytest.approx(scipy.stats.entropy(shares))
         assert sum(shares) == pytest.approx(1, abs=1e-6)
         assert row["pred"] == NAMES[int(np.argmax(shares))]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from click.testing import CliRunner
 from conftest import EXAMPLES, TESTS
 from safetensors.numpy import load_file, save_file
@@ -122,6 +123,8 @@ def test_json_csv_html_and_elan_hold_the_same_numbers(speech, along, tmp_path):
     rows = list(csv.DictReader(io.StringIO(CliRunner().invoke(zoo, [*command, "--csv"]).stdout)))
     assert len(rows) == 1 + len(one.windows)
     assert rows[0]["start"] == ""
+    shares = [float(value) for name, value in rows[0].items() if name.startswith("p.")]
+    assert float(rows[0]["entropy"]) == pytest.approx(scipy.stats.entropy(shares))
     assert float(rows[1]["p.angry"]) == pytest.approx(one.windows[0].probabilities["angry"])
     assert [row["emotion"] for row in rows] == [one.values["emotion"], *(w.values["emotion"] for w in one.windows)]
 

@@ -20,6 +20,13 @@ HIGHER_IS_BETTER = {
 }  # fmt: skip
 
 
+def entropy(pred: npt.ArrayLike) -> Array:
+    """Entropy in nats of (..., C) probabilities: (...), from 0 (certain) to log(C) (all equally likely)."""
+    p = np.asarray(pred, dtype=np.float64)
+    found: Array = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1)
+    return found + 0.0  # not -0
+
+
 @dataclass(frozen=True)
 class Classified:
     """Predicted probabilities beside the true classes; used for many samples of clips.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from featzoo.media.clip import Clip
+from featzoo.zoo.metrics.classification import entropy
 from featzoo.zoo.target import Target
 
 
@@ -40,6 +41,12 @@ class Prediction:
     start: float = 0.0
     end: float | None = None
     windows: tuple[Prediction, ...] = ()
+
+    @property
+    def entropy(self) -> float | None:
+        """Entropy of a class's probabilities in nats, from 0 (certain) to log(C); None for other targets."""
+        one_of = bool(self.probabilities) and self.values.keys().isdisjoint(self.probabilities)
+        return float(entropy(list(self.probabilities.values()))) if one_of else None
 
     @property
     def outputs(self) -> Mapping[str, float]:
@@ -97,9 +104,14 @@ def as_json(found: Predicted) -> str:
 
 
 def _plain(one: Prediction) -> dict[str, Any]:
-    """Its mappings; `spread` only of several runs."""
-    told = {"values": dict(one.values), "probabilities": dict(one.probabilities), "missing": dict(one.missing)}
-    return told | ({"spread": dict(one.spread)} if one.spread else {})
+    """Its mappings; `spread` only of several runs, `entropy` only of a class."""
+    told: dict[str, Any] = {
+        "values": dict(one.values),
+        "probabilities": dict(one.probabilities),
+        "missing": dict(one.missing),
+    }
+    told |= {"spread": dict(one.spread)} if one.spread else {}
+    return told | ({"entropy": one.entropy} if one.entropy is not None else {})
 
 
 def _window(one: Prediction) -> dict[str, Any]:
@@ -109,19 +121,22 @@ def _window(one: Prediction) -> dict[str, Any]:
 def as_csv(found: Predicted) -> str:
     """A row for each clip, with empty `start` and `end`, and for each window.
 
-    Columns are the targets, `p.<class>` for the probability of a class, and `spread.<output>` for several runs.
+    Columns are the targets; of a class `p.<class>` for each probability and their `entropy` in nats; and
+    `spread.<output>` for several runs, the standard deviation of their outputs.
     """
     target = found.target
     classes = target.classes if target.kind == "class" else ()
     spread = target.outputs if len(found.runs) > 1 else ()
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    heads = [*target.columns, *(f"p.{name}" for name in classes), *(f"spread.{name}" for name in spread)]
+    sure = ("entropy",) if classes else ()
+    heads = [*target.columns, *(f"p.{name}" for name in classes), *sure, *(f"spread.{name}" for name in spread)]
     writer.writerow(["clip", "start", "end", *heads, "missing"])
     for one in _rows(found):
         cells = [
             *(one.values.get(name, "") for name in target.columns),
             *(one.probabilities.get(name, "") for name in classes),
+            *("" if one.entropy is None else one.entropy for _ in sure),
             *(one.spread.get(name, "") for name in spread),
         ]
         span = ["", ""] if one.end is None else [one.start, one.end]
