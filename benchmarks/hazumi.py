@@ -47,8 +47,9 @@ PERSONALITY = {
     "PSA-MF, balanced, the text's vector": Row("psa-mf", BEST, "text"),
     "PSA-MF, balanced, true Big Five": Row("psa-mf", BEST, "personality"),
 }
+TEXT = "text alone"
 TABLE = {
-    "text alone": Row("lf-dnn", read=("text",)),
+    TEXT: Row("lf-dnn", read=("text",)),
     **{name: row for name, row in ROWS.items() if name != "PSA-MF, balanced"},
     **PERSONALITY,
 }
@@ -142,24 +143,39 @@ def keep(
 
 
 def table(results: Sequence[dict[str, Any]], corpus: Corpus) -> str:
-    """For each row r and MAE over all exchanges, as means over seeds, and those of the seeds' mean prediction."""
+    """For each row r and MAE over all exchanges, as means over seeds, and those of the seeds' mean prediction.
+
+    The interval is that of the MAE of the seeds' mean prediction less that of the text alone, over participants.
+    """
     people = sorted(set(corpus.groups))
-    truth = np.concatenate([corpus.targets[np.array(corpus.groups) == person] for person in people])
+    truth = [corpus.targets[np.array(corpus.groups) == person] for person in people]
     found: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(dict)
     for each in results:
         if "pred" in each:
             found[each["row"], each["seed"]][each["person"]] = each["pred"]
     whole = {key: np.concatenate([each[p] for p in people]) for key, each in found.items() if len(each) == len(people)}
+    runs = {row: [pred for (name, _), pred in whole.items() if name == row] for row in (*FLOORS, *TABLE)}
+    means = {row: np.mean(held, axis=0) for row, held in runs.items() if held}
     rows = [["leave one participant out", "r", "MAE", "r within", "seeds", "r, seeds averaged", "MAE, seeds averaged"]]
-    sizes = [sum(group == person for group in corpus.groups) for person in people]
-    for name in (*FLOORS, *TABLE):
-        runs = [pred for (row, _), pred in whole.items() if row == name]
-        if runs:
-            cells = [np.mean([score(run, truth) for run in runs], axis=0), score(np.mean(runs, axis=0), truth)]
-            inside = np.mean([within(run, truth, sizes) for run in runs])
-            shown = [f"{value:.3f}" for value in (*cells[0], inside)]
-            rows.append([name, *shown, str(len(runs)), *(f"{value:.3f}" for value in cells[1])])
+    rows[0] += ["less text alone", "95 %"]
+    for name, mean in means.items():
+        cells = [np.mean([score(run, np.concatenate(truth)) for run in runs[name]], axis=0)]
+        cells.append(score(mean, np.concatenate(truth)))
+        inside = np.mean([within(run, truth) for run in runs[name]])
+        shown = [f"{value:.3f}" for value in (*cells[0], inside)]
+        less = against(mean, means[TEXT], truth) if TEXT in means and name != TEXT else ("", "")
+        rows.append([name, *shown, str(len(runs[name])), *(f"{value:.3f}" for value in cells[1]), *less])
     return text_table(rows)
+
+
+def against(pred: Array, other: Array, truth: Sequence[Array], draws: int = 2000) -> tuple[str, str]:
+    """Difference of two predictions' MAE, and its 95 % bootstrap over participants."""
+    edges, sizes = np.cumsum([len(t) for t in truth])[:-1], np.array([len(t) for t in truth])
+    errors = [np.abs(each - np.concatenate(truth)) for each in (pred, other)]
+    sums = np.array([part.sum() for part in np.split(errors[0] - errors[1], edges)])
+    drawn = np.random.default_rng(0).integers(0, len(sizes), (draws, len(sizes)))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [2.5, 97.5])
+    return f"{sums.sum() / sizes.sum():+.3f}", f"{low:+.3f} to {high:+.3f}"
 
 
 def score(pred: Array, truth: Array) -> tuple[float, float]:
@@ -167,11 +183,10 @@ def score(pred: Array, truth: Array) -> tuple[float, float]:
     return r, float(np.abs(pred - truth).mean())
 
 
-def within(pred: Array, truth: Array, sizes: Sequence[int]) -> float:
+def within(pred: Array, truth: Sequence[Array]) -> float:
     """Mean over participants of r inside a participant's exchanges."""
-    edges = np.cumsum(sizes)[:-1]
-    pairs = zip(np.split(pred, edges), np.split(truth, edges), strict=True)
-    return float(np.mean([score(p, t)[0] for p, t in pairs]))
+    edges = np.cumsum([len(t) for t in truth])[:-1]
+    return float(np.mean([score(p, t)[0] for p, t in zip(np.split(pred, edges), truth, strict=True)]))
 
 
 if __name__ == "__main__":
