@@ -160,17 +160,21 @@ class Check:
         self._middle = str((0, *tail)).removeprefix("(0").encode() + b"\0"
         self._end = b"\0" + columns.encode()
 
-    def of(self, count: int, identity: tuple[bytes, bytes, bytes], features: memoryview, intervals: memoryview) -> int:
+    def of(
+        self, count: int, clip_id: bytes, source: bytes, notes: bytes, features: memoryview, intervals: memoryview
+    ) -> int:
         """The checksum of one clip.
 
         Args:
             count: Number of rows.
-            identity: The UTF-8 of its id, source and notes as JSON, which may be empty.
+            clip_id: Its id in UTF-8.
+            source: Its source.
+            notes: Its notes as JSON, empty without notes.
             features: Bytes of its features, little-endian, C order.
             intervals: Bytes of its intervals.
         """
-        said = b"\0".join(identity)
-        whole = xxhash.xxh3_64(b"%b%d%b%b%b" % (self._start, count, self._middle, said, self._end))
+        told = (self._start, count, self._middle, clip_id, source, notes, self._end)
+        whole = xxhash.xxh3_64(b"%b%d%b%b\0%b\0%b%b" % told)
         whole.update(features)
         whole.update(intervals)
         return whole.intdigest()

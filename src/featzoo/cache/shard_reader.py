@@ -166,7 +166,12 @@ class Mapped:
             self.features = view((rows, *layout.tail), layout.dtype, places.features)
             self.intervals = view((rows, 2), "<f8", places.intervals)
             if places.checks:
-                self._bytes, self._width = memory.data, self.features.itemsize * math.prod(layout.tail)
+                # Slices of bytes are had faster than the buffers of arrays, whose type and shape NumPy describes anew.
+                self._width = self.features.itemsize * math.prod(layout.tail)
+                self._feature_bytes, self._interval_bytes = (
+                    memory.data[places.features :],
+                    memory.data[places.intervals :],
+                )
                 self._check = Check(np.dtype(layout.dtype), layout.tail, layout.names)
                 self._checks = view((count,), "<u8", places.checks)
                 self._sources = view((count,), "S64", places.sources)
@@ -183,14 +188,6 @@ class Mapped:
         first, last = self._edges(number), self._edges(number + 1)
         return self.features[first:last], self.intervals[first:last]
 
-    def _bytes_of(self, number: int) -> tuple[memoryview, memoryview]:
-        """The bytes of `rows`; faster than their buffers, for which NumPy describes shape and type anew each time."""
-        first, last, places, width = self._edges(number), self._edges(number + 1), self._layout.places, self._width
-        return (
-            self._bytes[places.features + first * width : places.features + last * width],
-            self._bytes[places.intervals + first * 16 : places.intervals + last * 16],
-        )
-
     def verify(self, number: int, clip_id: str, digest: str) -> tuple[Array, Array]:
         """Features and intervals of one clip, compared with its checksum.
 
@@ -202,10 +199,17 @@ class Mapped:
         Raises:
             DamagedShard: If its bytes differ from those that were written.
         """
-        features, intervals = self.rows(number)
+        first, last = self._edges(number), self._edges(number + 1)
+        features, intervals = self.features[first:last], self.intervals[first:last]
         if self._layout.places.checks:
-            identity = (clip_id.encode(), self._sources.item(number), self._notes.get(number, b""))
-            same = self._check.of(len(features), identity, *self._bytes_of(number)) == self._checks.item(number)
+            same = self._checks.item(number) == self._check.of(
+                last - first,
+                clip_id.encode(),
+                self._sources.item(number),
+                self._notes.get(number, b""),
+                self._feature_bytes[first * self._width : last * self._width],
+                self._interval_bytes[first * 16 : last * 16],
+            )
         else:
             same = clip_digest(features, intervals) == digest
         if not same:

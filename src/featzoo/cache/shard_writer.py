@@ -118,6 +118,6 @@ def _checks(entries: Sequence[Entry], rows: tuple[Array, Array, Array], notes: d
     checks = []
     for number, entry in enumerate(entries):
         first, last = offsets[number : number + 2].tolist()
-        identity = (entry.clip_id.encode(), entry.source.encode(), notes.get(number, "").encode())
-        checks.append(check.of(last - first, identity, features[first:last].data, intervals[first:last].data))
+        told = (entry.clip_id.encode(), entry.source.encode(), notes.get(number, "").encode())
+        checks.append(check.of(last - first, *told, features[first:last].data, intervals[first:last].data))
     return np.array(checks, "<u8")
