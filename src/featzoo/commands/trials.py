@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,5 +197,18 @@ def _run(
         if all(split in trial.metrics for trial in trials):
             echo_lines(f"\n{'dev (valid)' if split == 'valid' else split}")
             echo_lines(text_table(table(resolved, trials, split, columns)))
+            _print_ensembles(trials, split, columns)
     echo(f"runs: {folder}")
     return trials
+
+
+def _print_ensembles(trials: Sequence[Trial], split: str, columns: Sequence[str]) -> None:
+    """Print the metrics of the mean of each variant's predictions, if it has several runs."""
+    from featzoo.zoo.runs.ensemble import ensemble_metrics
+
+    for variant in dict.fromkeys(trial.variant for trial in trials):
+        runs = [trial.path for trial in trials if trial.variant == variant]
+        if len(runs) > 1:
+            found = ensemble_metrics(runs, split)
+            scores = "  ".join(f"{key} {found[key]:.4f}" for key in columns)
+            echo(f"mean of the predictions of {variant}, {len(runs)} runs: {scores}")

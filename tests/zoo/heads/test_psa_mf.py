@@ -400,7 +400,7 @@ def test_neighbouring_utterances_are_pseudo_tokens_and_missing_ones_are_masked(t
     torch.testing.assert_close(predict(head, alone, range(4)), predict(without, plain, range(4)), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("recipe", ["psa-mf.context", "psa-mf.strong"])
+@pytest.mark.parametrize("recipe", ["psa-mf.context", "psa-mf.strong", "strong"])
 def test_recipes_with_context_train(recipe, tmp_path, tiny_bert):
     rng = np.random.default_rng(0)
     clips = [
