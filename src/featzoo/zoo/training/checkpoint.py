@@ -48,6 +48,7 @@ class Epoch:
         score: Its value.
         gradients: Loss term to its share of the gradient in the epoch's first step: the norm of the term's gradient
             over the sum of all terms' norms. Empty for a single term, and where layers are compiled.
+        parts: Parts in which its batches were computed, above 1 where they did not fit in the memory.
     """
 
     epoch: int
@@ -61,6 +62,7 @@ class Epoch:
     chosen_by: str
     score: float
     gradients: dict[str, float] = field(default_factory=dict)
+    parts: int = 1
 
 
 @dataclass
@@ -98,6 +100,7 @@ class Progress:
         number: Epochs done in this stage.
         best_rank: Lowest `EpochScore.rank` of this stage.
         best_number: The epoch of this stage with that rank.
+        parts: Parts in which a batch is computed, so that it fits in the memory.
     """
 
     stage: int
@@ -110,12 +113,13 @@ class Progress:
     number: int = 0
     best_rank: tuple[float, ...] = (math.inf,)
     best_number: int = 0
+    parts: int = 1
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values for `restore`. All processes of a training call this together."""
         kept = {k: v for k, v in vars(self.schedule).items() if isinstance(v, int | float | list)}
         return {
-            "stage": self.stage, "number": self.number,
+            "stage": self.stage, "number": self.number, "parts": self.parts,
             "best_rank": self.best_rank, "best_number": self.best_number,
             "head": self.head.state_dict(), "average": self.average.state(),
             "optimizer": self.optimizer.state_dict(), "schedule": kept,
@@ -141,6 +145,7 @@ class Progress:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.number, self.best_rank, self.best_number = state["number"], tuple(state["best_rank"]), state["best_number"]
+        self.parts = state.get("parts", 1)  # a state of featzoo 0.1 has none
         self.head.load_state_dict(state["head"])
         self.average.restore(state["average"])
         own = state["own"][PartialState().process_index]

@@ -183,8 +183,9 @@ class _Training:
             best, number = score.rank < at.best_rank, len(self.result.epochs) + 1
             seconds = time.perf_counter() - started
             epoch = Epoch(
-                number, stage.name, losses, dev_losses, error, rates, seconds, best, score.name, score.score, gradients
-            )
+                number, stage.name, losses, dev_losses, error, rates, seconds, best, score.name, score.score, gradients,
+                at.parts,
+            )  # fmt: skip
             self.result.epochs.append(epoch)
             if best:
                 at.best_rank, at.best_number, self.result.best = score.rank, at.number, epoch
@@ -204,13 +205,14 @@ def _told(on_step: Callable[[int, int], None], before: int, total: int, done: in
 
 @contextmanager
 def _memory_errors(settings: Training, device: torch.device) -> Iterator[None]:
-    """Name the settings that need less memory. Smaller batches would change the result, so none is made smaller."""
+    """Name the settings that need less memory, where a batch does not fit even in parts."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise FeatzooError(
-            f"a batch of {settings.batch_size} clips does not fit in the memory of {device}: lower "
-            "training.batch_size, or set training.gradient_checkpointing=true for a head with an encoder"
+            f"a batch of {settings.batch_size} clips does not fit in the memory of {device}, even in parts: lower "
+            "training.batch_size or the inputs' max_steps, or set training.gradient_checkpointing=true for a head with "
+            "an encoder"
         ) from error
 
 

@@ -16,6 +16,7 @@ from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.checkpoint import Progress
 from featzoo.zoo.training.gradient_shares import gradient_norms, shares
+from featzoo.zoo.training.parts import learn_in_parts
 
 
 def one_epoch(
@@ -41,22 +42,28 @@ def one_epoch(
     Returns:
         The mean of each weighted loss term, and their `total`; and each term's share of the gradient in the first step.
     """
-    head, sums, norms = at.head, dict[str, Tensor | float](), dict[str, Tensor]()
+    sums, norms = dict[str, Tensor | float](), dict[str, Tensor]()
     model.train()
-    batches = shuffled(train, settings, at.order)
-    for done, rows in enumerate(batches, start=1):
-        share = _share(rows, accelerator.process_index, accelerator.num_processes)
-        batch = train.batch(share).to(accelerator.device)
-        head.see(to_device(torch.from_numpy(share), accelerator.device))
+
+    def learn(rows: Array, weight: float) -> dict[str, Tensor]:
+        """Add the gradient of some clips' loss, and give its terms and total, all times `weight`."""
+        nonlocal norms
+        batch = train.batch(rows).to(accelerator.device)
+        at.head.see(to_device(torch.from_numpy(rows), accelerator.device))
         with accelerator.autocast():
             outputs = model(batch.inputs)
-        loss, terms = losses_of(head, outputs, batch.targets, stage)
+        loss, terms = losses_of(at.head, outputs, batch.targets, stage)
         # Code that is compiled allows one backward pass only.
-        if done == 1 and len(terms) > 1 and not settings.compile:
-            norms = gradient_norms(terms, list(head.parameters()))
-        _step(model, at, loss, settings, accelerator)
-        for name, term in {**terms, "total": loss}.items():
-            sums[name] = sums.get(name, 0.0) + term.detach() * len(rows)
+        if not sums and not norms and len(terms) > 1 and not settings.compile:
+            norms = gradient_norms(terms, list(at.head.parameters()))
+        accelerator.backward(loss * weight)
+        return {name: term.detach() * weight for name, term in {**terms, "total": loss}.items()}
+
+    for done, rows in enumerate(shuffled(train, settings, at.order), start=1):
+        share = _share(rows, accelerator.process_index, accelerator.num_processes)
+        for name, term in learn_in_parts(learn, share, at, accelerator).items():
+            sums[name] = sums.get(name, 0.0) + term * len(rows)
+        _step(model, at, settings, accelerator)
         on_step(done)
     losses = {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
     return losses, shares(norms)
@@ -68,10 +75,8 @@ def losses_of(head: Head, outputs: Outputs, targets: Tensor, stage: str) -> tupl
     return torch.stack(list(terms.values())).sum(), terms
 
 
-def _step(model: torch.nn.Module, at: Progress, loss: Tensor, settings: Training, accelerator: Accelerator) -> None:
+def _step(model: torch.nn.Module, at: Progress, settings: Training, accelerator: Accelerator) -> None:
     """Change the weights once."""
-    at.optimizer.zero_grad()
-    accelerator.backward(loss)
     if settings.clip:
         accelerator.clip_grad_norm_(model.parameters(), settings.clip)
     at.schedule.step()

@@ -61,6 +61,8 @@ class TrainingProgress:
         terms = "  ".join(f"{name} {value:.4f}" for name, value in epoch.losses.items())
         if epoch.gradients:
             terms += "  (gradient: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in epoch.gradients.items()) + ")"
+        if epoch.parts > 1:
+            terms += f"  (batches in {epoch.parts} parts)"
         star = " *" if epoch.best else ""
         dev = f"dev {epoch.chosen_by} {epoch.score:.4f}"
         self.line(f"epoch {epoch.epoch:3d}  {terms}  {dev}  {epoch.seconds:.1f} s{star}")
