@@ -77,6 +77,22 @@ def test_frames_and_times_are_those_of_ffmpeg(tmp_path_factory, recording, data)
         np.testing.assert_array_equal(planes(frame), right[number], err_msg=f"frame {number}")
 
 
+@pytest.mark.parametrize(
+    ("suffix", "encoder"),
+    [("mkv", X264), ("mp4", X264), ("mov", ["-c:v", "mjpeg"]), ("mkv", ["-c:v", "ffv1"]), ("mp4", ["-c:v", "libx265"])],
+)
+def test_frames_of_a_recording_of_key_frames_after_its_sound_are_those_of_ffmpeg(tmp_path, suffix, encoder):
+    """Such a recording is decoded without the probing from which FFmpeg otherwise knows its format."""
+    path = tmp_path / f"a.{suffix}"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=s={WIDTH}x{HEIGHT}:r=25:d=2", "-f", "lavfi", "-i", "sine=d=2",
+           "-map", "1:a", "-map", "0:v", *encoder, "-g", 1, "-pix_fmt", "yuvj420p" if "mjpeg" in encoder else "yuv420p",
+           path)  # fmt: skip
+    right, index = coded(path), index_frames(path)
+    assert len(index.keys) == len(right) == 50
+    for number, frame in decode_frames(path, index, np.arange(3, 50, 20)):
+        np.testing.assert_array_equal(planes(frame), right[number])
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["sbwe5n", "lbax4n", "bbaf2n", "lrwp9a", "pwij3p"])
 def test_frames_of_grid_are_those_of_ffmpeg(data, name):

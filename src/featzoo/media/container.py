@@ -28,15 +28,18 @@ LONGEST_HOLE_SECONDS = 3600.0
 ENCRYPTING = "mov,mp4,m4a,3gp,3g2,mj2"
 # Without these FFmpeg decodes some twenty frames of a stream to guess its frame rate, which not every caller needs.
 WITHOUT_RATE = {"fpsprobesize": "0"}
+# Without more of it than one packet, FFmpeg decodes no frames to guess in which order they are shown.
+WITHOUT_ORDER = {"probesize": "32"}
 
 
 @contextmanager
-def opened(path: Path, *, rate: bool = True) -> Iterator[Any]:
+def opened(path: Path, *, rate: bool = True, order: bool = True) -> Iterator[Any]:
     """An open PyAV container.
 
     Args:
         path: The file.
         rate: Whether the frame rate of pictures is needed where the header does not have it.
+        order: Whether pictures may be coded in another order than they are shown.
 
     Raises:
         ClipError: With reason `not-found`, `empty` or `unreadable`.
@@ -48,7 +51,7 @@ def opened(path: Path, *, rate: bool = True) -> Iterator[Any]:
             raise ClipError("empty", f"{path.name} has zero bytes")
         # A PCM header says all: FFmpeg's usual probing costs more than reading a short sound.
         options = _own_content() | ({"probesize": "32768"} if path.suffix.lower() == ".wav" else {})
-        options |= {} if rate else WITHOUT_RATE
+        options |= ({} if rate else WITHOUT_RATE) | ({} if order else WITHOUT_ORDER)
         # Titles in old files are often not UTF-8, which is no reason to refuse their sound. PyAV 19 never fails on
         # them and has no such option.
         titles: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
