@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no training after this time")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore", FutureWarning)  # of scikit-learn, about attributes that are not read here
     started, path = time.perf_counter(), options.folder / f"languages-{options.layers}.jsonl"
     done = {(each["row"], each["seed"]) for each in recorded(path)}
     texts = parallel(options.folder, options.layers)
