@@ -1,9 +1,9 @@
 """Import and an epoch of `zoo reproduce psa-mf --only mosei` at CMU-MOSEI's true size: seconds and peak memory.
 
 A made file with the keys, shapes and types of MMSA's `aligned_50.pkl` for CMU-MOSEI (22,856 segments, 4 GB) is written
-to the working folder once, imported, and a tiny encoder's features are extracted from its texts; PSA-MF with this
-encoder trains for an epoch. Each part runs in a process of its own, and is kept: a stopped run continues. `own` is the
-memory of the process without pages of files, which the system may drop.
+to the working folder once and imported; PSA-MF with a tiny text encoder trains for an epoch on it. Each part runs in a
+process of its own, and its figures are kept: a stopped run continues. Own memory is that of the process without pages
+of files, which the system may drop.
 
 Exit status 1 if the import takes more than 1.5 times the file's size of own memory, or training more than 4 GB.
 
@@ -27,9 +27,8 @@ import numpy as np
 SPLITS = {"train": 16326, "valid": 1871, "test": 4659}
 STEPS, WIDTHS = 50, {"text": 768, "audio": 74, "vision": 35}
 WORDS = ("the", "film", "was", "good", "bad", "so", "very", "fine", "not", "and", "i", "think", "that", "people")
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-PARTS = ("import", "extract", "train")
-MODELS = ("bert-base-uncased", "bert-base-personality")
+PARTS = ("import", "train")
+MODEL, TOKEN = "bert-base-uncased", 2000
 GB = 1e9
 # Runs one part in a process of its own and prints its seconds and memory.
 PROGRAM = """
@@ -53,17 +52,14 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 part, work = sys.argv[1], Path(sys.argv[2])
 row, place = find_paper("psa-mf").rows["mosei"], work / "out"
-ready = readiness(row, Files(work / "data"), place)
-assert ready.ready, ready.lacking
-changes = {"training.epochs": 1, "options.hidden": 12, "options.wide": 64}
-run = RowRun(row, place, 1, "cpu", 1, changes, Listener(line=lambda text: print(text, file=sys.stderr)))
+changes = {"training.epochs": 1, "options.hidden": 12, "options.wide": 64, "inputs.personality.features": []}
+run = RowRun(row, place, 1, "cpu", 1, {}, Listener(line=lambda text: print(text, file=sys.stderr)))
 started = time.perf_counter()
 if part == "import":
-    run._import(ready)
-elif part == "extract":
-    run._extract(row.extract)
+    run.import_files(readiness(row, Files(work / "data"), place))
 else:
-    trial, = run.run(ready)
+    from featzoo.zoo.runs.trials import run_trials
+    run_trials(row.recipe, run.store, place / "runs", {"full model": changes}, [1111], "cpu")
 print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time(), "own": own,
                   "peak": status("VmHWM")}))
 """
@@ -80,7 +76,7 @@ def write_pickle(path: Path) -> None:
             "raw_text": [" ".join(rng.choice(WORDS, max(1, length - 2))) for length in lengths.tolist()],
             "id": [f"{split}{n // 7:05d}$_${n % 7}" for n in range(number)],
             "regression_labels": rng.uniform(-3, 3, number).astype(np.float32),
-            "text_bert": np.stack([np.where(shown, 2000, 0), shown, np.zeros_like(shown)], 1).astype(np.int64),
+            "text_bert": np.stack([np.where(shown, TOKEN, 0), shown, np.zeros_like(shown)], 1).astype(np.int64),
         }
         made["classification_labels"] = np.sign(made["regression_labels"]) + 1
         for key, width in WIDTHS.items():
@@ -92,22 +88,16 @@ def write_pickle(path: Path) -> None:
     temporary.rename(path)
 
 
-def write_models(folder: Path) -> None:
-    """Tiny encoders under the names of the published ones."""
+def write_model(folder: Path) -> None:
+    """A tiny encoder under the name of that whose token ids the file holds."""
     from featzoo.weights.imports import transformers_module
 
     transformers = transformers_module()
-    for name in MODELS:
-        place = folder / name
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "vocab.txt").write_text("\n".join((*SPECIAL, *WORDS)) + "\n")
-        config = transformers.BertConfig(
-            vocab_size=len(SPECIAL) + len(WORDS), hidden_size=24, num_hidden_layers=3, num_attention_heads=2,
-            intermediate_size=48, max_position_embeddings=128,
-        )  # fmt: skip
-        transformers.BertModel(config).save_pretrained(place)
-        (place / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
-        transformers.AutoTokenizer.from_pretrained(str(place)).save_pretrained(place)
+    config = transformers.BertConfig(
+        vocab_size=TOKEN + 1, hidden_size=24, num_hidden_layers=3, num_attention_heads=2, intermediate_size=48,
+        max_position_embeddings=128,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder / MODEL)
 
 
 def measured(part: str, work: Path) -> dict[str, float]:
@@ -133,7 +123,7 @@ def main() -> int:
     if not file.is_file():
         write_pickle(file)
     if not (work / "weights").is_dir():
-        write_models(work / "weights")
+        write_model(work / "weights")
     size = file.stat().st_size
     found = {part: measured(part, work) for part in PARTS}
     for part, told in found.items():

@@ -4,6 +4,7 @@ import json
 import pickle
 import zipfile
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from conftest import make_bert
 from scipy import stats
 
+from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
 from featzoo.examples.corpora import make_mosi
 from featzoo.zoo.reproduce.imports import Files
@@ -92,9 +94,40 @@ def test_a_changed_file_is_imported_again(mosi, tmp_path, one_process):
     for _ in range(2):
         lines = []
         one = RowRun(row, place, 1, "cpu", 1, {}, Listener(line=lines.append))
-        one._import(readiness(row, Files(mosi), place))
+        one.import_files(readiness(row, Files(mosi), place))
         assert any(line.startswith("importing") for line in lines)
         (mosi / "MOSI" / "aligned_50.pkl").touch()
+
+
+@pytest.mark.data
+def test_psa_mf_from_the_sdk_s_files(data, tmp_path):
+    """The real labels, folds and words of CMU-MOSI, with made recordings of sound and picture."""
+    folder = tmp_path / "sdk"
+    folder.mkdir()
+    names = ("CMU_MOSI_Opinion_Labels.csd", "standard_folds.json", "mertools_cmumosi_transcription-engchi-polish.csv")
+    for name in names:
+        (folder / name).symlink_to(data / "mosi" / name)
+    with h5py.File(folder / names[0]) as file:
+        videos = list(next(iter(file.values()))["data"])
+    times = np.arange(0.0, 600.0, 0.5)
+    for name, width in (("CMU_MOSI_COVAREP.csd", 74), ("CMU_MOSI_Visual_Facet_42.csd", 35)):
+        with h5py.File(folder / name, "w") as file:
+            for video in videos:
+                group = file.create_group(f"{name}/data/{video}")
+                group["features"] = np.ones((len(times), width), np.float32)
+                group["intervals"] = np.stack([times, times + 0.5], axis=1)
+    row = find_paper("psa-mf").rows["mosi"]
+    ready = readiness(row, Files(tmp_path), tmp_path / "out")
+    assert ready.source is not None
+    assert ready.source.name == "the SDK's .csd files"
+    one = RowRun(row, tmp_path / "out")
+    one.import_files(ready)
+    store = FeatureStore(one.store)
+    assert len(store.clips()) == row.work.clips
+    assert len(store["covarep"]["ZUXBRvtny7o$_$9"]) > 1
+    assert len(store["facet"].names) == 35
+    # One utterance of the published table has no length, so no row of a recording.
+    assert len(store["facet"]) >= row.work.clips - 1
 
 
 def essays(folder, rows=30):

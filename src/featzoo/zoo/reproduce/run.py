@@ -87,8 +87,8 @@ class RowRun:
         Raises:
             FeatzooError: If files cannot be read, every clip of a feature set fails, or a training cannot run.
         """
-        self._import(ready)
-        self._extract(self.row.extract)
+        self.import_files(ready)
+        self.extract(self.row.extract)
         if self.row.teacher is not None:
             self._teach()
         recipe, tell = self.recipe, self.listener.trial
@@ -100,7 +100,7 @@ class RowRun:
         numbers = range(first, first + self.seeds)
         return run_trials(self.row.recipe, self.store, self.place / "runs", wanted, numbers, self.device, 1, tell)
 
-    def _import(self, ready: Readiness) -> None:
+    def import_files(self, ready: Readiness) -> None:
         """Run the imports that are not done, or whose file has changed."""
         if ready.source is None:
             raise FeatzooError(f"{self.row.data}: its files are missing")
@@ -117,7 +117,7 @@ class RowRun:
             done = [*done[:number], this]
             write_json(noted, done)
 
-    def _extract(self, wanted: Sequence[Extraction]) -> None:
+    def extract(self, wanted: Sequence[Extraction]) -> None:
         """Extract feature sets, each of the clips that its pattern names."""
         store = FeatureStore(self.store)
         clips = list(store.clips().values())
@@ -147,4 +147,4 @@ class RowRun:
         changes = {**teacher.set, **mine}
         runs, tell = self.place / "runs", self.listener.trial
         (trial,) = run_trials(teacher.recipe, self.store, runs, {"teacher": changes}, [seed], self.device, 1, tell)
-        self._extract([Extraction(teacher.features.format(run=trial.path), teacher.clips)])
+        self.extract([Extraction(teacher.features.format(run=trial.path), teacher.clips)])
