@@ -40,6 +40,9 @@ class Window:
         self._guard, self._keep, self._fail = guard, keep, fail
         self._lock = threading.RLock()
         self._waiting: list[tuple[str, Any]] = []
+        self._size = (
+            0  # of all that wait; a sum over them for each sample would take longer than short texts themselves
+        )
         self._parts: dict[str, list[FeatureSequence]] = {}
         self._ended: set[str] = set()
         self._dropped: set[str] = set()
@@ -50,7 +53,8 @@ class Window:
             if clip_id in self._dropped:
                 return
             self._waiting.append((clip_id, sample))
-            if sum(len(each) for _, each in self._waiting) >= self._extractor.window:
+            self._size += len(sample)
+            if self._size >= self._extractor.window:
                 self._encode()
 
     def end(self, clip_id: str) -> None:
@@ -65,6 +69,7 @@ class Window:
         with self._lock:
             self._dropped.add(clip_id)
             self._waiting = [(name, sample) for name, sample in self._waiting if name != clip_id]
+            self._size = sum(len(sample) for _, sample in self._waiting)
             self._parts.pop(clip_id, None)
             self._ended.discard(clip_id)
 
@@ -75,7 +80,7 @@ class Window:
                 self._encode()
 
     def _encode(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._size = self._waiting, [], 0
         try:
             self._take(waiting)
         except (Exception, SystemExit):  # noqa: BLE001  (one bad sample must not cost the batch: each clip again, alone)

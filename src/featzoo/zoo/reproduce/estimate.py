@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from featzoo.devices import choose_devices
 from featzoo.zoo.reproduce.paper import Row
 
-# Share of the speed of large matrix products that training reaches: PSA-MF with an encoder of BERT-base's shape on one
-# thread of a Xeon, batches of 16 texts of 20 tokens, torch 2.13 (`benchmarks/reproduce.py`).
+# Share of the speed of large matrix products that training reaches: that of PSA-MF at BERT-base's size in
+# `benchmarks/train.py`.
 SHARE = 0.35
 # A forward pass without gradients is a third of a training step.
 FORWARD = 1 / 3

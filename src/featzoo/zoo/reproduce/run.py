@@ -13,7 +13,7 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.extraction.driver import Outcome, extract_all
 from featzoo.extractors.contract import Extractor, make_extractor
-from featzoo.wording import count, some
+from featzoo.wording import count
 from featzoo.zoo.files import write_json
 from featzoo.zoo.recipe import Recipe, find_recipe
 from featzoo.zoo.reproduce.imports import run_import, stamp
@@ -105,7 +105,10 @@ class RowRun:
         if ready.source is None:
             raise FeatzooError(f"{self.row.data}: its files are missing")
         noted = self.place / IMPORTS
-        done: list[Any] = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else []
+        try:
+            done: list[Any] = list(json.loads(noted.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # without a record, everything is imported again
+            done = []
         for number, (step, file) in enumerate(zip(ready.source.steps, ready.files, strict=True)):
             this = [step.importer, *stamp(file)]
             if number < len(done) and done[number] == this:
@@ -132,10 +135,11 @@ class RowRun:
             for extractor in extractors:
                 failed = [each for each in report.failed if each.key == extractor.key]
                 if failed:
-                    said = f"{extractor.label}: {count(len(failed), 'clip')} failed, such as {some(failed[:1])}"
-                    self.listener.line(f"    {said}")
-                if len(failed) == len(chosen):
-                    raise FeatzooError(f"{extractor.label} failed for every clip: {failed[0].detail if failed else ''}")
+                    example = f"{failed[0].clip} ({failed[0].detail})"
+                    number = count(len(failed), "clip")
+                    self.listener.line(f"    {extractor.label}: {number} failed, such as {example}")
+                    if len(failed) == len(chosen):
+                        raise FeatzooError(f"{extractor.label} failed for every clip, such as {example}")
 
     def _teach(self) -> None:
         """Train the teacher, and extract its outputs."""
