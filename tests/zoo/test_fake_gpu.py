@@ -13,19 +13,24 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException
 
 from featzoo import plugins
 from featzoo.testing.head_trial import Trial
-from featzoo.zoo.head import Head, NoOptions, Padded, Role, make_head
+from featzoo.zoo.head import Head, NoOptions, Padded, Role, find_head, make_head
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import masked_average
+from featzoo.zoo.objective import Objective
 from featzoo.zoo.training.one_epoch import losses_of
 
 HEADS = sorted(plugins.registered(plugins.HEADS))
 
 
-def made(name, model, **options):
+def made(name, model, objective=None, **options):
     """A head, and a trial's random inputs for it, on the CPU."""
     torch.manual_seed(0)
     labels = torch.cat([LABELS > 0, LABELS > 1], dim=1).float() if name in CLASSIFIERS else LABELS
-    head = make_head(name, OPTIONS[name] | options, specs(name, model), labels.shape[1])
+    if objective is not None:
+        one_of = torch.arange(len(LABELS)) % 3
+        labels = one_of[:, None].float() if objective.kind == "class" else nn.functional.one_hot(one_of, 3).float()
+    outputs = 3 if objective is not None else labels.shape[1]
+    head = make_head(name, OPTIONS[name] | options, specs(name, model), outputs, objective=objective)
     generator = torch.Generator().manual_seed(0)
     single = frozenset(role for role in head.specs if role in SINGLE_STEP)
     trial = Trial(head, labels, tuple(range(5, 13)), single, {}, generator)
@@ -81,6 +86,22 @@ OTHERS = [
 @pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in HEADS), *OTHERS], ids=str)
 def test_a_head_keeps_to_its_device_and_never_waits_for_it(name, options, random_bert):
     head, trial, inputs = made(name, random_bert, **options)
+    assert steps_on_cuda(head, inputs, trial.targets).waits == []
+
+
+# One head for each implementation of losses of classes; many heads share one.
+OF_CLASSES = sorted({find_head(name).losses: name for name in HEADS if "class" in find_head(name).predicts}.values())
+FULL = {"weights": (1.0, 2.0, 0.5), "smoothing": 0.1, "focal": 2.0}
+OBJECTIVES = [
+    *((name, Objective("class", **FULL)) for name in OF_CLASSES),
+    *(("mlp", Objective(kind, **settings)) for kind in ("class", "classes") for settings in ({}, {"focal": 2.0}, FULL)),
+]
+
+
+@pytest.mark.parametrize(("name", "objective"), OBJECTIVES, ids=str)
+def test_losses_of_classes_keep_to_the_device_and_never_wait_for_it(name, objective, random_bert):
+    """Cross entropy, focal loss, class weights and smoothing, of one class and of several at once."""
+    head, trial, inputs = made(name, random_bert, objective)
     assert steps_on_cuda(head, inputs, trial.targets).waits == []
 
 

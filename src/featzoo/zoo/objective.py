@@ -68,7 +68,8 @@ class Objective:
 
     def _cross_entropy(self, prediction: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) weighted losses of clips, and the (B,) weights that their mean is over."""
-        weights = prediction.new_tensor(self.weights) if self.weights else None  # (K,)
+        # Filled on the device: a copy from the host would wait for it at every step.
+        weights = torch.stack([prediction.new_full((), w) for w in self.weights]) if self.weights else None  # (K,)
         if self.kind == "class":
             number = targets[:, 0].long()  # (B,)
             loss = F.cross_entropy(prediction, number, weights, reduction="none", label_smoothing=self.smoothing)
