@@ -155,5 +155,5 @@ def scaled_gradient(values: Tensor, factor: Tensor | None) -> Tensor:
 
 def dropped(given: Padded, share: float) -> Padded:
     """The same modality with some clips' steps masked out."""
-    kept = torch.rand(len(given.mask), device=given.mask.device) >= share  # (B,)
+    kept = torch.rand(given.mask.shape[0], device=given.mask.device) >= share  # (B,)
     return given._replace(mask=given.mask & kept[:, None])

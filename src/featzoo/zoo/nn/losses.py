@@ -38,7 +38,7 @@ def predictive_nce(logits: Tensor, there: Tensor | None = None) -> Tensor:
     """
     if logits.shape[0] == 0:
         return logits.sum() * 0.0
-    right = torch.arange(len(logits), device=logits.device)  # (B,)
+    right = torch.arange(logits.shape[0], device=logits.device)  # (B,)
     if there is None:
         return F.cross_entropy(logits, right)
     # A mask instead of an index: the number of items need not be known, so the device is not waited for.

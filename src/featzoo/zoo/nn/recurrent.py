@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from featzoo.zoo.nn.onnx_recurrent import exporting, onnx_layer
+
 
 def run_recurrent(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Run a network over the true steps of each sequence.
@@ -69,7 +71,9 @@ def _one_way(rnn: nn.LSTM | nn.GRU, layer: int, way: str, values: Tensor) -> Ten
     """The (B, T, H) of one layer in one direction, from the first step to the last."""
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     weights = [getattr(rnn, f"{kind}_l{layer}{way}") for kind in kinds]
-    start = values.new_zeros(1, len(values), rnn.hidden_size)  # (1, B, H)
+    if exporting():
+        return onnx_layer(values, weights)
+    start = values.new_zeros(1, values.shape[0], rnn.hidden_size)  # (1, B, H)
     lstm = isinstance(rnn, nn.LSTM)
     kernel: Callable[..., Any] = torch.lstm if lstm else torch.gru
     hidden: Any = (start, start) if lstm else start

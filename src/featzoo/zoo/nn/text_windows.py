@@ -33,7 +33,7 @@ class Folded(NamedTuple):
         values, mask = values.index_put(at, states), mask.index_put(at, self.text.mask)
         values, mask = values.flatten(1, 2), mask.flatten(1, 2)  # (B, N * W, H), (B, N * W)
         values = values.masked_fill(~mask[:, :, None], 0.0)
-        return Padded(values, mask, mask[:, :, None].expand(len(values), self.shape[1] * size, values.shape[2]))
+        return Padded(values, mask, mask[:, :, None].expand(values.shape[0], self.shape[1] * size, values.shape[2]))
 
     def average(self, vectors: Tensor) -> Tensor:
         """(P, H) vectors of windows to (B, H) of texts, with windows weighted by their tokens; 0 without windows."""
@@ -81,8 +81,8 @@ def folded(text: Padded, size: int, drawn: int = 0) -> Folded:
         drawn: Number of windows of each text, drawn at random; 0 uses all.
     """
     more = -text.mask.shape[1] % size
-    values = torch.cat([text.values, text.values.new_zeros(len(text.values), more, *text.values.shape[2:])], dim=1)
-    mask = torch.cat([text.mask, text.mask.new_zeros(len(text.mask), more)], dim=1)  # (B, N * W)
+    values = torch.cat([text.values, text.values.new_zeros(text.values.shape[0], more, *text.values.shape[2:])], dim=1)
+    mask = torch.cat([text.mask, text.mask.new_zeros(text.mask.shape[0], more)], dim=1)  # (B, N * W)
     values, mask = values.unflatten(1, (-1, size)), mask.unflatten(1, (-1, size))  # (B, N, W, ...), (B, N, W)
     first = torch.arange(mask.shape[1], device=mask.device) == 0  # (N,)
     there = mask.any(dim=2) | first  # (B, N); an encoder reads at least one window, if an empty one
@@ -98,8 +98,8 @@ def folded(text: Padded, size: int, drawn: int = 0) -> Folded:
 
 def single(text: Padded) -> Folded:
     """Texts that are read at once, as one window each."""
-    owner = torch.arange(len(text.mask), device=text.mask.device)  # (B,)
-    return Folded(text, owner, torch.zeros_like(owner), (len(text.mask), 1))
+    owner = torch.arange(text.mask.shape[0], device=text.mask.device)  # (B,)
+    return Folded(text, owner, torch.zeros_like(owner), (text.mask.shape[0], 1))
 
 
 def _some(there: Tensor, count: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from featzoo.cache.store import FeatureStore
 from featzoo.durable import replacing
@@ -21,11 +21,10 @@ from featzoo.zoo.data.feature_choice import Chosen
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.padding import pad
 from featzoo.zoo.data.split import Split
-from featzoo.zoo.head import Head, Padded, roles_for_losses
+from featzoo.zoo.head import roles_for_losses
 from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.onnx_program import MASK, OUTPUT, ExportedHead, onnx_program, short
 
-OUTPUT = "prediction"
-MASK = "_mask"
 # Clips in the comparison, and the largest difference to PyTorch's values that is allowed.
 CLIPS, TOLERANCE = 16, 1e-4
 
@@ -49,39 +48,6 @@ class Exported:
     difference: float
 
 
-class _Whole(nn.Module):
-    """A head with its standardisation: stored features in, predictions as users read them out."""
-
-    def __init__(self, head: Head, split: Split, roles: Sequence[str]) -> None:
-        super().__init__()
-        self.head, self.roles = head, tuple(roles)
-        self.masked = tuple(role for role in head.specs if role not in roles)
-        self.scaled = tuple(role for role in roles if split.scale(role) is not None)
-        for role in self.scaled:
-            mean, std = split.statistics.mean[role], split.statistics.std[role]
-            self.register_buffer(f"mean_{role}", torch.from_numpy(mean.astype(np.float32)))
-            self.register_buffer(f"std_{role}", torch.from_numpy(std.astype(np.float32)))
-
-    def forward(self, *tensors: Tensor) -> Tensor:
-        """The values and the mask of each role in turn; NaN is not observed."""
-        inputs = {}
-        for place, role in enumerate(self.roles):
-            values, mask = tensors[2 * place], tensors[2 * place + 1]
-            if self.head.roles[role].ids if role in self.head.roles else values.dim() == 2:
-                inputs[role] = Padded(values * mask, mask, mask)
-                continue
-            observed = mask[:, :, None] & ~values.isnan()  # (B, T, D)
-            if role in self.scaled:
-                values = (values - getattr(self, f"mean_{role}")) / getattr(self, f"std_{role}")
-            inputs[role] = Padded(torch.where(observed, values, 0.0), mask, observed)
-        for role in self.masked:
-            empty = torch.zeros_like(tensors[1][:, :1])  # (B, 1)
-            values = torch.zeros_like(empty, dtype=torch.float32)[:, :, None].repeat(1, 1, self.head.specs[role].width)
-            inputs[role] = Padded(values, empty, torch.zeros_like(values, dtype=torch.bool))
-        outputs = self.head(inputs)
-        return self.head.objective.values(outputs["prediction"])
-
-
 def export_onnx(run: Path, path: Path, trust: bool = False) -> Exported:
     """Write a run's head as an ONNX file, and compare it with PyTorch on clips of the run's store.
 
@@ -103,10 +69,9 @@ def export_onnx(run: Path, path: Path, trust: bool = False) -> Exported:
     store = FeatureStore(folder.store)
     chosen = folder.sets(store, roles_for_losses(folder.recipe.head))
     split = _some_split(store, folder, chosen)
-    head = folder.head()
     roles = [role for role, one in chosen.items() if one.key and role not in roles_for_losses(folder.recipe.head)]
-    whole = _Whole(head, split, roles).eval()
-    program = _program(whole, _tensors(split, roles, range(min(2, len(split)))), folder.recipe.head)
+    whole = ExportedHead(folder.head(), roles, _scales(split, roles)).eval()
+    program = onnx_program(whole, _tensors(split, roles, range(min(2, len(split)))), folder.recipe.head)
     program.model.metadata_props["featzoo"] = json.dumps(_metadata(folder, roles))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
@@ -114,7 +79,7 @@ def export_onnx(run: Path, path: Path, trust: bool = False) -> Exported:
         try:
             clips, difference = _compare(temporary, whole, split, roles)
         except _runtime_errors() as error:
-            raise FeatzooError(f"onnxruntime cannot run head {folder.recipe.head}: {_short(error)}") from error
+            raise FeatzooError(f"onnxruntime cannot run head {folder.recipe.head}: {short(error)}") from error
         if not difference <= TOLERANCE:
             said = f"differs from PyTorch by {difference:g}, more than {TOLERANCE:g}"
             raise FeatzooError(f"head {folder.recipe.head} in onnxruntime {said}")
@@ -130,6 +95,12 @@ def _some_split(store: FeatureStore, folder: RunFolder, chosen: Mapping[str, Cho
         except MissingFeatures:
             continue
     return load_split(store, folder.recipe, "train", chosen, folder.statistics)
+
+
+def _scales(split: Split, roles: Sequence[str]) -> dict[str, tuple[Array, Array]]:
+    """Role to mean and standard deviation, for roles that are standardised."""
+    statistics = split.statistics
+    return {r: (statistics.mean[r], statistics.std[r]) for r in roles if split.scale(r) is not None}
 
 
 def _tensors(split: Split, roles: Sequence[str], rows: Sequence[int]) -> tuple[Tensor, ...]:
@@ -149,36 +120,6 @@ def _shapes(split: Split, role: str) -> dict[str, list[str | int]]:
     sizes: list[str | int] = ["batch", f"{role}_steps"]
     values = sizes if split.specs[role].ids else [*sizes, split.specs[role].width]
     return {role: values, role + MASK: sizes}
-
-
-def _program(whole: _Whole, tensors: tuple[Tensor, ...], head: str) -> Any:
-    """The head as an ONNX program with any number of clips and steps."""
-    varying = torch.export.Dim.DYNAMIC
-    shapes = [{0: varying, 1: varying}] * len(tensors)
-    names = [name for role in whole.roles for name in (role, role + MASK)]
-    try:
-        return torch.onnx.export(
-            whole, _longer(tensors), dynamo=True, input_names=names, output_names=[OUTPUT],
-            dynamic_shapes=(tuple(shapes),), verbose=False,
-        )  # fmt: skip
-    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        said = _short(error.__cause__ or error)
-        raise FeatzooError(
-            f"head {head} cannot be exported: its forward pass has a part that ONNX lacks ({said})"
-        ) from error
-
-
-def _longer(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """At least two clips of three steps each: an exporter takes a size of 1 for a constant."""
-    found = []
-    for tensor in tensors:
-        if tensor.shape[0] < 2:
-            tensor = torch.cat([tensor, tensor])
-        lacking = 3 - tensor.shape[1]
-        if lacking > 0:
-            tensor = torch.cat([tensor, tensor.new_zeros((len(tensor), lacking, *tensor.shape[2:]))], dim=1)
-        found.append(tensor)
-    return tuple(found)
 
 
 def _metadata(folder: RunFolder, roles: Sequence[str]) -> dict[str, Any]:
@@ -203,22 +144,17 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
     return tuple(each for each in vars(state).values() if isinstance(each, type) and issubclass(each, Exception))
 
 
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def _compare(path: Path, whole: _Whole, split: Split, roles: Sequence[str]) -> tuple[int, float]:
+def _compare(path: Path, whole: ExportedHead, split: Split, roles: Sequence[str]) -> tuple[int, float]:
     """The number of clips that were predicted, all at once and one by one, and the largest difference."""
     runtime = require("onnxruntime", "onnx")
     session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     taken = {each.name for each in session.get_inputs()}
-    names = [name for role in roles for name in (role, role + MASK)]
     rows, worst = range(min(CLIPS, len(split))), 0.0
     for those in (rows, *([row] for row in rows[:3])):
         tensors = _tensors(split, roles, those)
         with torch.no_grad():
             wanted: Array = whole(*tensors).numpy()
-        given = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True) if name in taken}
+        given = {name: tensor.numpy() for name, tensor in zip(whole.names, tensors, strict=True) if name in taken}
         (found,) = session.run([OUTPUT], given)
         worst = max(worst, float(np.abs(found - wanted).max()))
     return len(rows), worst

@@ -99,7 +99,7 @@ class Almt(EncoderHead):
         tokens = {m: self._tokens(m, given[m], inputs[m].mask) * there[m] for m in MODALITIES}  # (B, N, d)
         every = torch.ones(tokens["text"].shape[:2], dtype=torch.bool, device=text.mask.device)  # (B, N)
         levels = self.above(tokens["text"], every)
-        hyper = self.hyper.expand(len(every), -1, -1)  # (B, N, d)
+        hyper = self.hyper.expand(every.shape[0], -1, -1)  # (B, N, d)
         for level, layer in zip(levels, self.layers, strict=True):
             hyper = layer(level, {m: (tokens[m], there[m]) for m in HEARD_AND_SEEN}, hyper)
         prediction: Tensor = self.out(self.fuse(hyper, levels[-1]))  # (B, K)
@@ -208,8 +208,8 @@ class Transformer(nn.Module):
     def forward(self, steps: Tensor, mask: Tensor) -> list[Tensor]:
         """(B, T, d) with true steps (B, T) to the input and each layer's output, (B, N + T, d) each."""
         if self.tokens is not None:
-            steps = torch.cat([self.tokens.expand(len(steps), -1, -1), steps], dim=1)  # (B, N + T, d)
-            mask = torch.cat([mask.new_ones(len(mask), len(self.tokens)), mask], dim=1)  # (B, N + T)
+            steps = torch.cat([self.tokens.expand(steps.shape[0], -1, -1), steps], dim=1)  # (B, N + T, d)
+            mask = torch.cat([mask.new_ones(mask.shape[0], self.tokens.shape[0]), mask], dim=1)  # (B, N + T)
         hidden = steps + self.positions[: steps.shape[1]]
         states = [hidden]
         for layer in self.layers:
@@ -262,7 +262,7 @@ class Fusion(nn.Module):
 
     def forward(self, hyper: Tensor, text: Tensor) -> Tensor:
         """(B, N, d) and (B, N, d) to (B, d)."""
-        extra = self.token.expand(len(text), -1, -1)  # (B, 1, d)
+        extra = self.token.expand(text.shape[0], -1, -1)  # (B, 1, d)
         source, target = (
             torch.cat([extra, each], dim=1) + place for each, place in ((hyper, self.source), (text, self.target))
         )  # (B, N + 1, d)

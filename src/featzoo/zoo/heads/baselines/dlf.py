@@ -227,7 +227,7 @@ class _Residual(nn.Module):
 def _last(steps: Tensor, mask: Tensor) -> Tensor:
     """The last true step of (B, T, d): (B, d); 0 without true steps."""
     at = (mask.sum(dim=1) - 1).clamp(min=0)  # (B,)
-    return steps[torch.arange(len(at), device=at.device), at].masked_fill(~mask.any(dim=1)[:, None], 0.0)
+    return steps[torch.arange(at.shape[0], device=at.device), at].masked_fill(~mask.any(dim=1)[:, None], 0.0)
 
 
 def _error(prediction: Tensor, targets: Tensor, there: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ def label_margin(vectors: Tensor, labels: Tensor, there: Tensor, margin: float =
     cosine = vectors @ vectors.T / (length[:, None] * length[None])  # (N, N)
     apart = (labels[:, None] - labels[None]).abs().mean(dim=2)  # (N, N)
     pairs = there[:, None] & there[None]
-    same = pairs & (apart == 0) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)  # (N, N)
+    same = pairs & (apart == 0) & ~torch.eye(labels.shape[0], dtype=torch.bool, device=labels.device)  # (N, N)
     other = pairs & (apart > 0)
     gap = (margin * apart + cosine)[:, None, :] - cosine[:, :, None]  # (N, same N, other N)
     counted = same[:, :, None] & other[:, None, :]

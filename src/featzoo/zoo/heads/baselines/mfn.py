@@ -84,7 +84,7 @@ class Mfn(FeatureHead):
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K)."""
         steps, clock = side_by_side(inputs)
-        batch = len(clock)
+        batch = clock.shape[0]
         zero = steps["text"].new_zeros
         hidden = {m: zero(batch, self.widths[m]) for m in MODALITIES}
         cell = {m: zero(batch, self.widths[m]) for m in MODALITIES}

@@ -125,7 +125,7 @@ class Mult(FeatureHead):
         joined = torch.cat(got, dim=2)  # (B, T, 2 d)
         read = self.recall[target](joined, joined, mask, mask)  # (B, T, 2 d)
         at = (mask.sum(dim=1) - 1).clamp(min=0)  # (B,)
-        final: Tensor = read[torch.arange(len(at), device=at.device), at]  # (B, 2 d)
+        final: Tensor = read[torch.arange(at.shape[0], device=at.device), at]  # (B, 2 d)
         return final * mask.any(dim=1)[:, None]
 
 

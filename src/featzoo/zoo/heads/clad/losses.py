@@ -100,7 +100,7 @@ def batch_relation(student: Tensor, teacher: Tensor, present: Tensor, temperatur
     Returns:
         (B,) nonnegative up to rounding; 0 for absent rows, and if fewer than three are present.
     """
-    pairs = present[:, None] & present & ~torch.eye(len(present), dtype=torch.bool, device=present.device)  # (B, B)
+    pairs = present[:, None] & present & ~torch.eye(present.shape[0], dtype=torch.bool, device=present.device)  # (B, B)
     theirs, ours = (
         (h @ h.T * (h.shape[1] ** -0.5 / temperature)).masked_fill(~pairs, NEVER).log_softmax(dim=1)  # (B, B)
         for h in (teacher.detach(), student)

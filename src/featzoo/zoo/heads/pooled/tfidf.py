@@ -92,7 +92,7 @@ class Tfidf(FittedHead):
         grams = n_grams(text.values, text.mask, self.options.pairs)  # (B, G)
         place = torch.searchsorted(self.grams, grams).clamp(max=len(self.grams) - 1)  # (B, G)
         known = (self.grams[place] == grams).to(self.idf.dtype)
-        counts = self.idf.new_zeros(len(grams), len(self.grams)).scatter_add(1, place, known)  # (B, V)
+        counts = self.idf.new_zeros(grams.shape[0], len(self.grams)).scatter_add(1, place, known)  # (B, V)
         # log of 1 where there is none, so that it stays finite.
         weighed = torch.where(counts > 0, 1 + counts.clamp(min=1.0).log(), counts) * self.idf  # (B, V)
         scores = nn.functional.normalize(weighed, dim=1) @ self.weight.T + self.bias  # (B, K)

@@ -45,10 +45,10 @@ class Trees(nn.Module):
         """(B, W) float32 features, NaN where not observed, to the (B, K) sums of the reached leaves."""
         trees = self.rounds * self.outputs
         start = torch.arange(trees, device=features.device) * self.nodes  # (R K,)
-        at = start.expand(len(features), trees)
+        at = start.expand(features.shape[0], trees)
         for _ in range(self.leaves - 1):  # the depth of the deepest tree with these leaves
             seen = features.gather(1, self.feature[at].long())  # (B, R K)
-            left = torch.where(seen.isnan(), self.missing_left[at], seen <= self.threshold[at])
+            left = (seen <= self.threshold[at]) | (seen.isnan() & self.missing_left[at])
             at = start + torch.where(left, self.left[at], self.right[at]).long()
         return self.value[at].view(-1, self.rounds, self.outputs).sum(dim=1)  # (B, K)
 

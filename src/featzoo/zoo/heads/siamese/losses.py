@@ -103,7 +103,7 @@ class MultiSimilarity:
             anchor = (by_trait == EXTREMES[0]) | (by_trait == EXTREMES[1])  # (K, n)
         # For every row, also those that are not anchors, because masking whole pairs costs more.
         same = by_trait[:, :, None] == by_trait[:, None, :]  # (K, n, n)
-        other = ~torch.eye(len(rows), dtype=torch.bool, device=rows.device)  # (n, n)
+        other = ~torch.eye(rows.shape[0], dtype=torch.bool, device=rows.device)  # (n, n)
         positive, negative = same & other, ~same & there[:, None, :]  # (K, n, n)
         if self.epsilon is not None:
             positive, negative = _mined(similarity.detach(), positive, negative, self.epsilon)

@@ -133,7 +133,7 @@ class TextNetwork(nn.Module):
         if self.padded_to:
             room = self.padded_to - values.shape[1]
             values = nn.functional.pad(values.masked_fill(~mask[:, :, None], 0.0), (0, 0, 0, room))
-            mask = mask.new_ones(len(values), self.padded_to)
+            mask = mask.new_ones(values.shape[0], self.padded_to)
         steps, _ = run_recurrent(self.gru, self.dropout(values), mask)  # (B, T, Q)
         score = torch.tanh(self.score(steps)).squeeze(2)  # (B, T)
         # Not -inf, because a softmax over nothing is NaN.
