@@ -82,6 +82,17 @@ def test_commands_in_the_documents_exist(document: str, line: str) -> None:
     command.make_context(command.name, words, resilient_parsing=False)
 
 
+def test_every_importer_of_a_corpus_has_a_row_with_its_command() -> None:
+    page = (ROOT / "docs/reference/corpora.md").read_text(encoding="utf-8")
+    importers = feat.commands["import"]
+    assert isinstance(importers, click.Group)
+    corpora = {"import_corpora", "import_speech", "import_texts"}
+    names = {name for name, command in importers.commands.items()
+             if command.callback and command.callback.__module__.rpartition(".")[2] in corpora}  # fmt: skip
+    assert len(names) >= 19
+    assert [name for name in sorted(names - {"parallel"}) if f"| `feat import {name} " not in page] == []
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
