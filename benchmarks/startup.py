@@ -1,6 +1,6 @@
 """CPU seconds from the shell to the result, beside the bare libraries in the same state of the machine.
 
-    python benchmarks/startup.py [--runs 3]
+    python benchmarks/startup.py [--runs 3] [--only "one clip"]
 
 Counted are the CPU seconds of the command and all its workers; the best of some runs, so that files are in memory and
 compiled. The ratio to the bare library is what featzoo adds.
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
+    parser.add_argument("--only", default="", help="only the rows with this in their name")
+    given = parser.parse_args()
     feat = Path(sys.executable).with_name("feat")
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
@@ -78,23 +80,23 @@ def main() -> None:
             shutil.rmtree(top / "new", ignore_errors=True)
             return extract(source, request, "new")
 
-        def best(measure: object, *given: object) -> float:
-            return min(measure(*given) for _ in range(runs))  # type: ignore[operator]
-
-        extract(many, "egemaps", "cached")
         sounds = sorted(many.glob("*.wav"))
-        table = {
-            "one clip, egemaps": (best(fresh, one, "egemaps"), best(cpu, sys.executable, "-c", SMILE, one)),
-            "one clip, bert.minilm": (best(fresh, words, "bert.minilm"), best(cpu, sys.executable, "-c", MINILM)),
+        rows: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
+            "one clip, egemaps": (lambda: fresh(one, "egemaps"), lambda: cpu(sys.executable, "-c", SMILE, one)),
+            "one clip, bert.minilm": (lambda: fresh(words, "bert.minilm"), lambda: cpu(sys.executable, "-c", MINILM)),
             "200 clips, cached": (
-                best(extract, many, "egemaps", "cached"),
-                best(cpu, sys.executable, "-c", "import h5py"),
+                lambda: extract(many, "egemaps", "cached"), lambda: cpu(sys.executable, "-c", "import h5py"),
             ),
-            "200 clips, egemaps": (best(fresh, many, "egemaps"), best(cpu, sys.executable, "-c", FILES, *sounds)),
-        }
-    print(f"{'':<24}{'featzoo':>10}{'bare':>10}{'ratio':>8}   CPU seconds")
-    for name, (ours, bare) in table.items():
-        print(f"{name:<24}{ours:>10.2f}{bare:>10.2f}{ours / bare:>8.2f}")
+            "200 clips, egemaps": (lambda: fresh(many, "egemaps"), lambda: cpu(sys.executable, "-c", FILES, *sounds)),
+        }  # fmt: skip
+        print(f"{'':<24}{'featzoo':>10}{'bare':>10}{'ratio':>8}   CPU seconds")
+        for name, measures in rows.items():
+            if given.only not in name:
+                continue
+            if "cached" in name:
+                extract(many, "egemaps", "cached")
+            ours, bare = (min(measure() for _ in range(given.runs)) for measure in measures)
+            print(f"{name:<24}{ours:>10.2f}{bare:>10.2f}{ours / bare:>8.2f}", flush=True)
 
 
 if __name__ == "__main__":
