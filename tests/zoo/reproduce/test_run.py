@@ -76,6 +76,7 @@ def test_psa_mf_from_mmsa_s_pickle_with_a_stop_between_seeds(mosi, tmp_path, one
     after = (place / "runs" / "full-model-s1111" / "weights.safetensors").stat()
     assert (after.st_mtime_ns, after.st_ino) == (trained.st_mtime_ns, trained.st_ino)
     assert "recipe was changed by the user: training.epochs = 1" in done.output
+    assert "the data have 84 clips, those of the paper 2,199" in done.output
 
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     (result,) = report["rows"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.versions import package_versions
 from featzoo.wording import count
@@ -91,6 +92,9 @@ def row_result(paper: Paper, row: Row, source: str, trials: Sequence[Trial], cha
         variants.append(VariantResult(name, tuple(trial.seed for trial in those), verdicts))
     run = RunFolder.open_finished(trials[0].path)
     mine = [f"the recipe was changed by the user: {key} = {value!r}" for key, value in changes.items()]
+    clips = len(FeatureStore(run.store).clips())
+    if clips != row.work.clips:
+        mine.append(f"the data have {clips:,} clips, those of the paper {row.work.clips:,}")
     return RowResult(
         row.data, row.table, source, tuple(variants), (*paper.protocol, *_protocol(run)),
         (*mine, *row.differences, *differences(run.recipe.head)), sum(trial.seconds for trial in trials),
