@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from featzoo.zoo.data.split import Array, Split, to_device
+from featzoo.zoo.data.split import Array, Batch, Split, to_device
 from featzoo.zoo.head import Head, Outputs
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.batch_order import shuffled
@@ -50,9 +50,7 @@ def one_epoch(
         nonlocal norms
         batch = train.batch(rows).to(accelerator.device)
         at.head.see(to_device(torch.from_numpy(rows), accelerator.device))
-        with accelerator.autocast():
-            outputs = model(batch.inputs)
-        loss, terms = losses_of(at.head, outputs, batch.targets, stage)
+        loss, terms = _losses(model, at.head, batch, accelerator, stage)
         # Code that is compiled allows one backward pass only.
         if not sums and not norms and len(terms) > 1 and not settings.compile:
             norms = gradient_norms(terms, list(at.head.parameters()))
@@ -65,8 +63,16 @@ def one_epoch(
             sums[name] = sums.get(name, 0.0) + term * len(rows)
         _step(model, at, settings, accelerator)
         on_step(done)
-    losses = {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}
-    return losses, shares(norms)
+    return {name: float(accelerator.reduce(s, "mean")) / len(train) for name, s in sums.items()}, shares(norms)
+
+
+def _losses(
+    model: torch.nn.Module, head: Head, batch: Batch, accelerator: Accelerator, stage: str
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a batch of clips and its terms, from a forward pass in the training's precision."""
+    with accelerator.autocast():
+        outputs = model(batch.inputs)
+    return losses_of(head, outputs, batch.targets, stage)
 
 
 def losses_of(head: Head, outputs: Outputs, targets: Tensor, stage: str) -> tuple[Tensor, dict[str, Tensor]]:
