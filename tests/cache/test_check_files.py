@@ -13,7 +13,9 @@ from featzoo import FeatureStore, documents
 from featzoo.cache.check import check_store
 from featzoo.cache.check_files import check_marker
 from featzoo.cache.gc import find_garbage
+from featzoo.cache.index_file import FORMAT as INDEX
 from featzoo.cache.lock import lock_store
+from featzoo.cache.shard import FORMAT
 from featzoo.cli import feat
 from featzoo.errors import NewerFormat, StoreError
 from featzoo.media.clip import Clip
@@ -116,7 +118,7 @@ def newer(store):
     found = store["x"]
     with h5py.File(found.folder / "shards" / "later.h5", "w") as file:
         file.attrs["format"] = 3
-    (store.path / "index" / "z.index").write_bytes(b"featzoo-index 6 10 10 0123456789abcdef\nwhatever")
+    (store.path / "index" / "z.index").write_text(f"featzoo-index {INDEX + 1} 10 10 0123456789abcdef\nwhatever")
     (store.path / "z-01234567").mkdir()
     documents.save(store.path / "z-01234567" / "set.json", {"format": 3, "what": "ever"})
     return store
@@ -126,7 +128,9 @@ def test_files_of_a_newer_format_are_called_newer_and_stay(newer):
     found = list(check_store(FeatureStore(newer.path), repair=True))
     assert sorted(each.place.name for each in found) == ["later.h5", "set.json", "z.index"]
     assert all(each.newer and each.place.is_file() for each in found)
-    assert all("newer than" in each.problem and "upgrade featzoo" in each.problem for each in found)
+    known = {"later.h5": FORMAT, "set.json": FORMAT, "z.index": INDEX}
+    assert all(f"newer than {known[each.place.name]}, which" in each.problem for each in found)
+    assert all("upgrade featzoo" in each.problem for each in found)
     done = run(newer, "check")
     assert done.exit_code == 1
     assert "0 damaged files" in done.output

@@ -148,7 +148,7 @@ def _load(place: Path, shards: Path | None) -> Saved:
         raise DamagedFile(f"{place} is damaged: its first line is {line!r}")
     version, *lengths = map(int, found.groups()[:3])
     if version > FORMAT:
-        raise newer(place, version)
+        raise newer(place, version, FORMAT)
     document, front = (file.read(min(length, size)) for length in lengths)
     if version < FORMAT:
         return nothing()

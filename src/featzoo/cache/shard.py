@@ -27,9 +27,9 @@ class VanishedShard(StoreError):
     """A shard that disappeared after its folder was listed: another process has packed it into another shard."""
 
 
-def newer(place: Path, version: int) -> NewerFormat:
-    """The error for a file of a format that a later featzoo writes."""
-    return NewerFormat(f"{place} has format {version}, newer than {FORMAT}, which this featzoo reads: upgrade featzoo")
+def newer(place: Path, version: int, read: int = FORMAT) -> NewerFormat:
+    """The error for a file of a format that a later featzoo writes; `read` is the newest that this one reads."""
+    return NewerFormat(f"{place} has format {version}, newer than {read}, which this featzoo reads: upgrade featzoo")
 
 
 class Entry(NamedTuple):
