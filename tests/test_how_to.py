@@ -54,6 +54,18 @@ def some_voices(folder: str, number: int) -> list[Path]:
     return [Path(shutil.copy(path, folder)) for path in every[:: len(every) // number]]
 
 
+def a_store_beside_others() -> None:
+    voices = some_voices("clips", 12)
+    (Path("clips") / "old").mkdir()
+    for path in voices[:2]:
+        path.rename(Path("clips") / "old" / path.name)
+    type_in("feat extract clips -x egemaps -o features -j 1")
+    type_in("feat label features --pattern '{speaker}_{emotion}_{take}.wav'")
+    shutil.copytree("features", "../colleague/features")
+    shutil.copytree("features", "elsewhere")
+    voices[-1].unlink()
+
+
 def a_labelled_store() -> None:
     type_in("feat example emotions -o clips")
     type_in("feat extract clips -x quality -o features -j 1")
@@ -72,6 +84,7 @@ def videos() -> None:
 
 FIXTURES: dict[str, Callable[[], None]] = {
     "align.md": videos,
+    "care-for-a-store.md": a_store_beside_others,
     "predict.md": a_voice,
     "split-clips.md": a_labelled_store,
 }
