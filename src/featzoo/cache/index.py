@@ -6,11 +6,12 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from featzoo.cache.id_table import IdTable
 from featzoo.cache.index_file import Part, Saved, load_index, nothing, save_index, tables_of
 from featzoo.cache.shard import Layout, VanishedShard
 from featzoo.cache.shard_reader import read_header
@@ -57,12 +58,18 @@ class SetIndex:
 
     def _hold(self, saved: Saved) -> None:
         """Start from these shards and clips."""
-        self._parts, self._saved_clips, self._distinct = saved
+        self._parts, self._table, self._distinct = saved
         self._names = {part.name: part for part in self._parts}
         *self._firsts, self._count = accumulate((part.count for part in self._parts), initial=0)
         # The row of clips, or their rows if they are stored more than once: all of them for each clip that is here.
         self._known: dict[str, int | list[int]] = {}
+        self.__dict__.pop("_saved_clips", None)
         self._sorted: list[str] | None = None
+
+    @cached_property
+    def _saved_clips(self) -> IdTable:
+        """The clips of the saved index, read at the first search: the number of clips is known without it."""
+        return self._table()
 
     def _pairs(self) -> list[tuple[str, int]]:
         """Each stored sequence: its clip and its row."""

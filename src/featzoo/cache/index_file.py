@@ -60,16 +60,16 @@ def tables_of(header: Header) -> tuple[Array, Array]:
 
 
 class Saved(NamedTuple):
-    """An index: its shards, the ids of its clips, and how many of them differ."""
+    """An index: its shards, the ids of its clips, which are read when they are asked for, and how many differ."""
 
     parts: list[Part]
-    table: IdTable
+    table: Callable[[], IdTable]
     distinct: int
 
 
 def nothing() -> Saved:
     """The index of a set without shards."""
-    return Saved([], IdTable(), 0)
+    return Saved([], IdTable, 0)
 
 
 def save_index(place: Path, parts: Sequence[Part], clips: Sequence[tuple[str, int]]) -> None:
@@ -129,7 +129,7 @@ def check_index(place: Path) -> None:
         DamagedFile: If it is damaged.
     """
     saved = _load(place, None)
-    saved.table.ids()
+    saved.table()
     for part in saved.parts:
         part.read_tables()
 
@@ -181,7 +181,14 @@ def _read(document: dict[str, Any], file: BufferedReader, start: int, front: byt
         read_tables = partial(_tables, file, where, (count, check), shards / name if shards else None)
         parts.append(Part(name, folder / name, size, layout, count, read_tables))
         first += count
-    return Saved(parts, IdTable(front[:ids_end], memoryview(front)[ids_end:numbers_end]), distinct)
+    return Saved(parts, partial(_table, Path(file.name), front, ids_end, numbers_end), distinct)
+
+
+def _table(place: Path, front: bytes, ids_end: int, numbers_end: int) -> IdTable:
+    try:
+        return IdTable(front[:ids_end], memoryview(front)[ids_end:numbers_end])
+    except ValueError as error:
+        raise DamagedFile(f"{place} is damaged: {error}. Delete it: it is made again from the shards") from error
 
 
 def _tables(
