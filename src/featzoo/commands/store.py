@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featzoo.cache import marker
 from featzoo.commands.clip_list import list_clips
 from featzoo.commands.options import FOLDER, STORE
 from featzoo.commands.printing import echo
@@ -43,6 +42,7 @@ def list_sets(feature_set: str | None, store: Path, failed: bool, where: str | N
     feat ls --where "split = 'test' and emotion in ('angry', 'sad') and seconds > 2"
     feat ls --to clips.parquet
     """
+    from featzoo.cache import marker
     from featzoo.cache.store import FeatureStore
 
     if feature_set is not None and (Path(feature_set) / marker.NAME).is_file():

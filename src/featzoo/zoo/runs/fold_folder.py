@@ -17,7 +17,7 @@ FOLDS = "folds.csv"
 
 
 class FoldsFolder(RunFolder):
-    """The folder that `zoo train --folds` writes. Recipe, features and environment are those of the first fold.
+    """The folder of a training in folds. Recipe, features and environment are those of the first fold.
 
     Args:
         path: The folder.
