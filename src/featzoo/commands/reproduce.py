@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from featzoo.commands.ending import NOTHING_DONE
 from featzoo.commands.options import DEVICE, FOLDER, without_network
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import parse_changes
@@ -42,7 +43,7 @@ def reproduce(
     PAPER is psa-mf, siamese or adam. Files are found anywhere below --data by their published names, imported,
     extracted, and trained on with several seeds. The result is a table beside the paper's figures, with protocol,
     differences and verdict, as report.txt and report.json. Run a stopped command again to continue it. The exit status
-    is 1 if a row cannot be run because something is missing.
+    is 1 if a row cannot be run because something is missing, and 3 if none was run.
 
     \b
     zoo reproduce psa-mf --data ~/corpora --dry-run
@@ -118,7 +119,7 @@ def _run(
             trials = one.run(state)
             results.append(row_result(paper, one.row, state.source.name, trials, one.changes))
     if not results:
-        raise SystemExit(1)
+        raise SystemExit(NOTHING_DONE)
     text = as_text(paper, results)
     write(place / "report.txt", text)
     write(place / "report.json", as_json(paper, results))

@@ -40,9 +40,8 @@ class Window:
         self._guard, self._keep, self._fail = guard, keep, fail
         self._lock = threading.RLock()
         self._waiting: list[tuple[str, Any]] = []
-        self._size = (
-            0  # of all that wait; a sum over them for each sample would take longer than short texts themselves
-        )
+        # Of all that wait: a sum over them for each sample would take longer than short texts themselves.
+        self._size = 0
         self._parts: dict[str, list[FeatureSequence]] = {}
         self._ended: set[str] = set()
         self._dropped: set[str] = set()

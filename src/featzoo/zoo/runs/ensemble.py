@@ -26,8 +26,7 @@ def ensemble_metrics(runs: Sequence[Path], split: str) -> Metrics:
     folders = [RunFolder.open_finished(path) for path in runs]
     for other in folders[1:]:
         check_comparable(folders[0], other, split)
-    recorded = folders[0].predictions(split)
-    mean = np.mean([folder.predictions(split).pred for folder in folders], axis=0)  # (N, K)
-    target = folders[0].recipe.target
-    columns = target.outputs
-    return measure_of(target.metrics, mean, recorded.truth, columns, ids=recorded.ids)(np.arange(len(mean)))
+    recorded = [folder.predictions(split) for folder in folders]
+    mean = np.mean([one.pred for one in recorded], axis=0)  # (N, K)
+    first, target = recorded[0], folders[0].recipe.target
+    return measure_of(target.metrics, mean, first.truth, target.outputs, ids=first.ids)(np.arange(len(mean)))

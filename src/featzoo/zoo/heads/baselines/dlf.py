@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Inputs, Outputs, Padded, Role
 from featzoo.zoo.heads.baselines.dlf_losses import label_margin, opposite, step_error
-from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options
+from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_crossmodal, check_options
 from featzoo.zoo.heads.baselines.mult import Options as Attending
 from featzoo.zoo.heads.baselines.mult import Transformer
 from featzoo.zoo.input_spec import InputSpec
@@ -66,10 +66,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads; got {self.width} and {self.heads}")
-        if not self.kernel % 2:
-            raise ValueError(f"kernel must be odd; got {self.kernel}")
+        check_crossmodal(self)
         if len(self.weights) != 9:
             raise ValueError(f"weights must be nine: five errors, L_r, L_s, L_m and L_o; got {len(self.weights)}")
 

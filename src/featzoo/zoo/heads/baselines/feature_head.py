@@ -128,6 +128,18 @@ def _spans(mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return steps / length, (steps + 1) / length  # (B, T)
 
 
+def check_crossmodal(options: Any) -> None:
+    """Check `width`, `heads` and `kernel` of a head of transformers on convolved sequences.
+
+    Raises:
+        ValueError: If the heads do not divide the width, or the kernel is even.
+    """
+    if options.width % options.heads:
+        raise ValueError(f"width must be a multiple of heads; got {options.width} and {options.heads}")
+    if not options.kernel % 2:
+        raise ValueError(f"kernel must be odd; got {options.kernel}")
+
+
 def check_options(options: Any) -> None:
     """Check every dropout and integer of a baseline's options.
 

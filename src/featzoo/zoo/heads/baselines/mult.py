@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featzoo.zoo.head import Inputs, Outputs
-from featzoo.zoo.heads.baselines.feature_head import MODALITIES, FeatureHead, check_options
+from featzoo.zoo.heads.baselines.feature_head import MODALITIES, FeatureHead, check_crossmodal, check_options
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.layers import MaskedAttention
 
@@ -51,10 +51,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads; got {self.width} and {self.heads}")
-        if not self.kernel % 2:
-            raise ValueError(f"kernel must be odd; got {self.kernel}")
+        check_crossmodal(self)
 
 
 class Mult(FeatureHead):
