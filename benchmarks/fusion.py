@@ -8,7 +8,7 @@ training takes seconds on one core, and every head gets the same text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -240,18 +240,26 @@ def encoded(store: Path, request: str, folder: Path, ids: Sequence[str]) -> tupl
         texts = [tokens[i].features[:MOST_TOKENS, 0].astype(np.int64) if i in held else np.zeros(0, int) for i in ids]
         counts = np.array([len(text) for text in texts])
         found = np.zeros((2, len(ids), encoder.width), dtype=np.float32)
-        order = [row for row in np.argsort(counts, kind="stable") if counts[row]]
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            mask = torch.from_numpy(np.arange(counts[rows].max()) < counts[rows][:, None])  # (B, T)
-            read = torch.zeros(mask.shape, dtype=torch.int64)
-            read[mask] = torch.from_numpy(np.concatenate([texts[row] for row in rows]))
-            states = encoder.run(encoder.embed(read, mask), mask, 0, len(encoder.layers))[-2:]
-            found[:, rows] = np.stack([masked_average(state, mask).numpy() for state in states])
+        for rows, mask, states in encoded_batches(encoder, texts):
+            found[:, rows] = np.stack([masked_average(state, mask).numpy() for state in states[-2:]])
         last_layers(encoder, folder / "encoder")
         np.savez(kept, before=found[0], text=found[1], tokens=counts)
     with np.load(kept) as arrays:
         return arrays["before"], arrays["text"], arrays["tokens"]
+
+
+def encoded_batches(
+    encoder: SplitEncoder, texts: Sequence[Array]
+) -> Iterator[tuple[list[int], torch.Tensor, list[torch.Tensor]]]:
+    """Rows of some texts of ids, their mask (B, T), and the (B, T, H) of every layer; empty texts are left out."""
+    counts = np.array([len(text) for text in texts])
+    order = [int(row) for row in np.argsort(counts, kind="stable") if counts[row]]
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        mask = torch.from_numpy(np.arange(counts[rows].max()) < counts[rows][:, None])  # (B, T)
+        read = torch.zeros(mask.shape, dtype=torch.int64)
+        read[mask] = torch.from_numpy(np.concatenate([texts[row] for row in rows]))
+        yield rows, mask, encoder.run(encoder.embed(read, mask), mask, 0, len(encoder.layers))
 
 
 def last_layers(whole: SplitEncoder, folder: Path, layers: int = 1) -> None:

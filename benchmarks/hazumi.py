@@ -158,6 +158,7 @@ def table(results: Sequence[dict[str, Any]], corpus: Corpus) -> str:
     means = {row: np.mean(held, axis=0) for row, held in runs.items() if held}
     rows = [["leave one participant out", "r", "MAE", "r within", "seeds", "r, seeds averaged", "MAE, seeds averaged"]]
     rows[0] += ["less text alone", "95 %"]
+    without = next(iter(PERSONALITY))
     for name, mean in means.items():
         cells = [np.mean([score(run, np.concatenate(truth)) for run in runs[name]], axis=0)]
         cells.append(score(mean, np.concatenate(truth)))
@@ -165,7 +166,10 @@ def table(results: Sequence[dict[str, Any]], corpus: Corpus) -> str:
         shown = [f"{value:.3f}" for value in (*cells[0], inside)]
         less = against(mean, means[TEXT], truth) if TEXT in means and name != TEXT else ("", "")
         rows.append([name, *shown, str(len(runs[name])), *(f"{value:.3f}" for value in cells[1]), *less])
-    return text_table(rows)
+    pairs = [["", f"MAE less that of {without}", "95 %"]]
+    pairs += [[name, *against(means[name], means[without], truth)]
+              for name in PERSONALITY if name != without and {name, without} <= means.keys()]  # fmt: skip
+    return text_table(rows) + "\n\n" + text_table(pairs)
 
 
 def against(pred: Array, other: Array, truth: Sequence[Array], draws: int = 2000) -> tuple[str, str]:

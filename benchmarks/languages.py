@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from fusion import BATCH, last_layers, record, recorded
+from fusion import BATCH, encoded_batches, last_layers, record, recorded
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import balanced_accuracy_score
@@ -178,17 +178,10 @@ def encoded(texts: Sequence[Array], model: str, upper: Path, layers: int) -> tup
     last_layers(encoder, upper, layers)
     states: list[Array] = [np.zeros(0)] * len(texts)
     means = np.zeros((len(texts), encoder.width), dtype=np.float32)
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        lengths = np.array([len(texts[row]) for row in rows])
-        mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])  # (B, T)
-        read = torch.zeros(mask.shape, dtype=torch.int64)
-        read[mask] = torch.from_numpy(np.concatenate([texts[row] for row in rows]))
-        found = encoder.run(encoder.embed(read, mask), mask, 0, len(encoder.layers))
+    for rows, mask, found in encoded_batches(encoder, texts):
         means[rows] = masked_average(found[-1], mask).numpy()
-        for row, state, length in zip(rows, found[-1 - layers].numpy(), lengths, strict=True):
-            states[row] = state[:length]
+        for row, state in zip(rows, found[-1 - layers].numpy(), strict=True):
+            states[row] = state[: len(texts[row])]
     return states, means
 
 
@@ -223,7 +216,8 @@ def trained(texts: Texts, row: Row, seed: int, kept: Mapping[int, Array]) -> tup
     """The head after its last epoch, and each term's share of the gradient in it."""
     known = labelled(texts, row.english, row.chinese, seed)
     rows = np.concatenate([texts.rows("train", language) for language in row.read]) if kept else known
-    learn, dev = split_of(texts, rows, kept, known), split_of(texts, texts.rows("valid", row.read[0]), {}, known)
+    valid = texts.rows("valid", row.read[0])
+    learn, dev = split_of(texts, rows, kept, known), split_of(texts, valid, {}, valid)
     recipe = find_recipe("adam")
     epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(len(rows) / recipe.training.batch_size)))
     settings = replace(recipe.training, epochs=epochs, learning_rates=RATES, seed=seed)
@@ -231,7 +225,7 @@ def trained(texts: Texts, row: Row, seed: int, kept: Mapping[int, Array]) -> tup
     options = {**recipe.options, "weights": dict(row.weights), "pooling": "mean", "frozen_layers": 0}
     # The head's text is token ids; what it gets are their states after the frozen layers.
     head = make_head(recipe.head, options, {**learn.specs, "text": InputSpec(1, True, str(texts.upper))}, 1)
-    dev = replace(dev, targets=texts.labels[texts.rows("valid", row.read[0])][:, None], specs=learn.specs)
+    dev = replace(dev, specs=learn.specs)
     result = train(head, learn, dev, settings, accelerator_on("cpu", "fp32"), criterion=_Last())
     return head, {name: round(float(share), 4) for name, share in (result.epochs[-1].gradients or {}).items()}
 
@@ -347,7 +341,8 @@ def interval(run: Mapping[int, Any], base: Mapping[int, Any], texts: Texts, draw
     ]
     low, high = np.percentile(found, [2.5, 97.5])
     whole = difference(np.arange(len(members)), np.arange(len(seeds)))
-    return f"{whole:+.3f}", f"{low:+.3f} to {high:+.3f}"
+    ahead = sum(difference(np.arange(len(members)), np.array([s])) > 0 for s in range(len(seeds)))
+    return f"{whole:+.3f}", f"{low:+.3f} to {high:+.3f}, ahead in {ahead} of {len(seeds)}"
 
 
 if __name__ == "__main__":
