@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 # A property is true or not however busy the machine is. The same examples each time, so that a failure is the
-# change's; `make fuzz` draws new ones, and more where a test says no number.
+# change's; `make fuzz` draws new ones: more where a test says no number, or asks `ffmpeg.examples` for it.
 hypothesis.settings.register_profile("featzoo", deadline=None, derandomize=True)
-hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("featzoo")
 
 # The classes that a test trains with are not remembered as the user's.

@@ -240,7 +240,7 @@ def test_a_segment_of_every_codec_is_the_cut_of_the_whole(tmp_path, codec):
     check_segments(path)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=ffmpeg.examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_segment_of_sound_with_holes_is_the_cut_of_the_whole(filmed, tmp_path, data):
     name = data.draw(st.sampled_from(FILMED))
@@ -266,7 +266,7 @@ MADE = st.tuples(
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=ffmpeg.examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(MADE)
 def test_sound_is_where_ffmpeg_has_it(tmp_path, made):
     """Each decoded frame of ffmpeg's, which leaves holes out, lies in ours at ffmpeg's own time of it."""

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 from conftest import UNEVEN, damage, moving_picture, write_video
-from ffmpeg import ffmpeg, times
+from ffmpeg import examples, ffmpeg, times
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +54,7 @@ def recordings(draw):
     return suffix, [*encoder, "-g", gop, *order, "-pix_fmt", "yuv420p", *lost, "-output_ts_offset", offset]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(recordings(), st.data())
 def test_frames_and_times_are_those_of_ffmpeg(tmp_path_factory, recording, data):
     suffix, options = recording
@@ -161,7 +161,7 @@ def plainly(path):
 
 
 @pytest.mark.parametrize("name", ["talk.mp4", "uneven.mkv"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.data())
 def test_seeking_gives_the_frames_of_a_sequential_pass(made, name, data):
     expected = plainly(made / name)
