@@ -93,10 +93,12 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-# Slow checks on real data in ../shared/data (or $$FEATZOO_TEST_DATA); they print their figures.
+# Slow checks on real data in ../shared/data (or $$FEATZOO_TEST_DATA), and of heads against the code that their authors
+# released in ../shared/released (or $$FEATZOO_RELEASED_CODE); they print their figures.
 check-data: $(VENV)/.test
 	$(BIN)/python benchmarks/mosi.py
 	$(BIN)/python benchmarks/mosi_leak.py
+	$(BIN)/python benchmarks/released_code.py
 
 # The documentation as a site in build/site; a warning is an error.
 docs: $(VENV)/.demo

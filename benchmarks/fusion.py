@@ -37,6 +37,7 @@ MOST_TOKENS, BATCH = 256, 32  # of a text, and texts that are encoded at once
 BALANCED = {"unimodal": 0.5, "additive": True, "weights": [1.0, 0.0, 0.1, 0.09]}
 PSA_MF = {"frozen_layers": 0, "align_layer": -2, "pooling": "mean", "wide": 512}
 WHOLE = {"frozen_layers": 1, "pooling": "mean"}
+ENCODED = ("almt", "dlf", "mmim", "misa", "psa-mf", "self-mm")  # their text is an encoder's
 # The first layer on the tensor has .6 instead of 9 million weights, which one core trains in seconds.
 SMALL_TENSOR = {"text": 32, "audio": 16, "vision": 16}
 
@@ -61,6 +62,8 @@ ROWS = {
     "MISA": Row("misa", WHOLE),
     "Self-MM": Row("self-mm", WHOLE),
     "MMIM": Row("mmim", WHOLE),
+    "ALMT": Row("almt", {"frozen_layers": 1}),
+    "DLF": Row("dlf", {"frozen_layers": 1}),
     "PSA-MF as published": Row("psa-mf", PSA_MF, "text"),
     "PSA-MF, L1 alone": Row("psa-mf", {**PSA_MF, "weights": [1.0, 0.0, 0.0, 0.0]}, "text"),
     "PSA-MF, balanced": Row("psa-mf", {**PSA_MF, **BALANCED}, "text"),
@@ -154,7 +157,7 @@ def head_predictions(
     settings = replace(recipe.training, learning_rates=rates, seed=seed)
     made = splits(corpus, row, parts)
     specs = dict(made["train"].specs)
-    if row.recipe in ("psa-mf", "misa", "self-mm", "mmim"):
+    if row.recipe in ENCODED:
         specs["text"] = InputSpec(1, True, str(corpus.encoder))
     seed_everything(seed)
     options = {**recipe.options, **row.options}
