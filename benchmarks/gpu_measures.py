@@ -33,9 +33,7 @@ from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
 if TYPE_CHECKING:
     from gpu import Row, Sizes
 
-ROUNDS = 3
 SECONDS_OF_SOUND = 10
-SECONDS_OF_VIDEO = 5
 FRAMES_A_SECOND = 25
 
 
@@ -82,9 +80,9 @@ def _compared(sizes: Sizes, name: str, encode: Callable[[], Any], bare: Callable
     from gpu import Row
 
     encode(), bare()
-    floor_seconds = seconds_of(bare, sizes.device, ROUNDS)
+    floor_seconds = seconds_of(bare, sizes.device, sizes.rounds)
     with utilisation(sizes.device) as busy, float32_products(sizes.device):
-        seconds = seconds_of(encode, sizes.device, ROUNDS)
+        seconds = seconds_of(encode, sizes.device, sizes.rounds)
     detail = {f"{unit}/s": count / seconds, f"bare {unit}/s": count / floor_seconds}
     rows = [Row("c", f"{name}: share of the bare forward pass", floor_seconds / seconds, 0.9, detail=detail)]
     if busy:
@@ -192,7 +190,7 @@ def end_to_end(sizes: Sizes) -> list[Row]:
 
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
-        write_videos(top / "videos", sizes.videos, sizes.height)
+        write_videos(top / "videos", sizes)
         write_bert(top / "bert", sizes.encoder)
         write_hubert(top / "hubert", small=sizes.device == "cpu")
         precision = f"precision={half(sizes)}"
@@ -205,7 +203,7 @@ def end_to_end(sizes: Sizes) -> list[Row]:
         decoding = [f"frames[rate={FRAMES_A_SECOND},height=8,width=8]"]
         ways = {"all": [*networks, "egemaps"], "networks": networks, "egemaps": ["egemaps"], "decoding": decoding}
         seconds = {way: _extracted(top, way, requests, sizes) for way, requests in ways.items()}
-    frames = sizes.videos * SECONDS_OF_VIDEO * FRAMES_A_SECOND
+    frames = sizes.videos * sizes.seconds * FRAMES_A_SECOND
     limit = max((way for way in ways if way != "all"), key=seconds.__getitem__)
     detail = {f"{way} s": value for way, value in seconds.items()} | {"limit": limit}
     return [
@@ -225,18 +223,18 @@ def _extracted(top: Path, way: str, requests: list[str], sizes: Sizes) -> float:
     return time.perf_counter() - started
 
 
-def write_videos(folder: Path, count: int, height: int) -> None:
+def write_videos(folder: Path, sizes: Sizes) -> None:
     """One video with sound and a transcript, under many names: what a clip costs does not depend on the others."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from conftest import moving_picture, tone, write_video
 
     folder.mkdir()
-    first, width = folder / "clip0000.mp4", 16 * height // 9 // 2 * 2
+    first, width = folder / "clip0000.mp4", 16 * sizes.height // 9 // 2 * 2
     write_video(
-        first, SECONDS_OF_VIDEO * FRAMES_A_SECOND, FRAMES_A_SECOND, sound=(tone(SECONDS_OF_VIDEO), 16000),
-        picture=lambda number: moving_picture(number, height, width),
+        first, sizes.seconds * FRAMES_A_SECOND, FRAMES_A_SECOND, sound=(tone(sizes.seconds), 16000),
+        picture=lambda number: moving_picture(number, sizes.height, width),
     )  # fmt: skip
-    for number in range(count):
+    for number in range(sizes.videos):
         path = folder / f"clip{number:04d}.mp4"
         if number:
             shutil.copy(first, path)
