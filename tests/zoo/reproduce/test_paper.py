@@ -78,6 +78,16 @@ def test_a_dry_run_says_what_is_missing_and_what_it_costs_and_writes_nothing(tmp
     assert "no folder nowhere" in done.output
 
 
+def test_a_reproduction_without_a_row_that_can_run_exits_with_3_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+    (tmp_path / "data").mkdir()
+    asked = ["reproduce", "psa-mf", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(zoo, asked)
+    assert done.exit_code == 3, done.output
+    assert "mosi: not run, because something is missing" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_costs_grow_with_seeds_and_with_a_teacher():
     row = find_paper("psa-mf").rows["mosi"]
     one, five = (estimate(row, seeds, 1e12) for seeds in (1, 5))

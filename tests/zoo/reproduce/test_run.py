@@ -14,6 +14,7 @@ from scipy import stats
 
 from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
+from featzoo.errors import FeatzooError
 from featzoo.examples.corpora import make_mosi
 from featzoo.zoo.reproduce.imports import Files
 from featzoo.zoo.reproduce.paper import find_paper
@@ -90,14 +91,25 @@ def test_psa_mf_from_mmsa_s_pickle_with_a_stop_between_seeds(mosi, tmp_path, one
     assert (tmp_path / "out" / "report.txt").read_text() in done.output
 
 
-def test_a_changed_file_is_imported_again(mosi, tmp_path, one_process):
-    row, place = find_paper("psa-mf").rows["mosi"], tmp_path / "out"
-    for _ in range(2):
-        lines = []
-        one = RowRun(row, place, 1, "cpu", 1, {}, Listener(line=lines.append))
+def test_a_file_is_imported_once_and_refused_after_a_change(mosi, tmp_path):
+    row, place, file = find_paper("psa-mf").rows["mosi"], tmp_path / "out", mosi / "MOSI" / "aligned_50.pkl"
+    lines = []
+    one = RowRun(row, place, 1, "cpu", 1, {}, Listener(line=lines.append))
+    one.import_files(readiness(row, Files(mosi), place))
+    assert lines.pop(0) == f"importing {file}"
+    kept = list(FeatureStore(one.store))
+    lines.clear()
+    moved = file.rename(file.parent / "unaligned_50.pkl")  # the same contents, in another place and of another time
+    moved.touch()
+    one.import_files(readiness(row, Files(mosi), place))
+    assert lines == []
+
+    content = pickle.loads(moved.read_bytes())
+    content["train"]["audio"] = content["train"]["audio"] + 1
+    moved.write_bytes(pickle.dumps(content))
+    with pytest.raises(FeatzooError, match="contents have changed"):
         one.import_files(readiness(row, Files(mosi), place))
-        assert any(line.startswith("importing") for line in lines)
-        (mosi / "MOSI" / "aligned_50.pkl").touch()
+    assert list(FeatureStore(one.store)) == kept
 
 
 @pytest.mark.data

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from featzoo.errors import FeatzooError
 from featzoo.exchange.corpora.first_impressions import import_first_impressions
@@ -57,12 +56,6 @@ class Files:
         if found is None:
             return [step.published, *step.also]
         return [name for name in step.also if not any(found.parent.glob(name))]
-
-
-def stamp(path: Path) -> list[Any]:
-    """The name, size and time of a file, which tell whether an import is still current."""
-    told = path.stat()
-    return [str(path.resolve()), told.st_size, told.st_mtime_ns]
 
 
 def run_import(step: Step, file: Path, store: Path, unpacked: Path) -> Account:

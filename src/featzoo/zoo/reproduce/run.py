@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from featzoo.cache.store import FeatureStore
+from featzoo.digests import ContentDigests
 from featzoo.errors import FeatzooError
 from featzoo.extraction.driver import Outcome, extract_all
 from featzoo.extractors.contract import Extractor, make_extractor
 from featzoo.wording import count
 from featzoo.zoo.files import write_json
 from featzoo.zoo.recipe import Recipe, find_recipe
-from featzoo.zoo.reproduce.imports import run_import, stamp
+from featzoo.zoo.reproduce.imports import run_import
 from featzoo.zoo.reproduce.paper import FULL, Extraction, Row
 from featzoo.zoo.reproduce.readiness import Readiness
 from featzoo.zoo.runs.trials import Trial, run_trials
@@ -101,24 +102,42 @@ class RowRun:
         return run_trials(self.row.recipe, self.store, self.place / "runs", wanted, numbers, self.device, 1, tell)
 
     def import_files(self, ready: Readiness) -> None:
-        """Run the imports that are not done, or whose file has changed."""
+        """Run the imports that are not done.
+
+        Raises:
+            FeatzooError: If files are missing, cannot be read, or are not those that were imported before.
+        """
         if ready.source is None:
             raise FeatzooError(f"{self.row.data}: its files are missing")
-        noted = self.place / IMPORTS
-        try:
-            done: list[Any] = list(json.loads(noted.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # without a record, everything is imported again
-            done = []
+        done, cached = self._imported(), ContentDigests(self.place)
+        digests = cached.of(ready.files)
+        cached.save()
         for number, (step, file) in enumerate(zip(ready.source.steps, ready.files, strict=True)):
-            this = [step.importer, *stamp(file)]
-            if number < len(done) and done[number] == this:
+            this = [step.importer, digests.get(file, ""), str(file)]
+            if number < len(done):
+                self._check_same(done[number], this)
                 continue
             self.listener.line(f"importing {file}")
             account = run_import(step, file, self.store, self.place / "unpacked")
             for line in account.lines():
                 self.listener.line(f"    {line}")
-            done = [*done[:number], this]
-            write_json(noted, done)
+            done.append(this)
+            write_json(self.place / IMPORTS, done)
+
+    def _imported(self) -> list[list[str]]:
+        """The importer, digest and path of each finished import; without a record, everything is imported again."""
+        try:
+            return [[str(part) for part in one] for one in json.loads((self.place / IMPORTS).read_text("utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def _check_same(self, done: Sequence[str], this: Sequence[str]) -> None:
+        """Refuse a file with other contents: its clips would be mixed with those of the file before."""
+        if list(done[:2]) != list(this[:2]):
+            raise FeatzooError(
+                f"{this[2]} is not the file that {self.store} was imported from ({done[-1]}, or its contents have "
+                f"changed): give another --out, or delete {self.place} to start again"
+            )
 
     def extract(self, wanted: Sequence[Extraction]) -> None:
         """Extract feature sets, each of the clips that its pattern names."""
