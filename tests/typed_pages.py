@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from featzoo.cli import feat, zoo
 
+PROGRAMS = {"feat": feat, "zoo": zoo}
+
 
 def steps(page: Path) -> Iterator[tuple[str, str]]:
     """Each command below `    $ ` with the output that the page shows for it."""
@@ -50,7 +52,10 @@ def type_page(page: Path, statuses: tuple[int, ...] = (0,)) -> int:
         words = [
             word for each in typed_words for word in (sorted(map(str, Path().glob(each))) if "*" in each else [each])
         ]
-        done = CliRunner().invoke({"feat": feat, "zoo": zoo}[program], words, prog_name=program)
+        if program not in PROGRAMS:  # cp, mv, touch
+            subprocess.run([program, *words], check=True)
+            continue
+        done = CliRunner().invoke(PROGRAMS[program], words, prog_name=program)
         assert done.exit_code in statuses, f"{command}\n{done.output}"
         if shown.strip():
             assert is_as_shown(shown, done.output), f"{command}\n--- shown\n{shown}--- printed\n{done.output}"
