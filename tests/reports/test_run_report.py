@@ -237,6 +237,8 @@ def test_the_command_writes_one_file(two: tuple[Path, Path], tmp_path: Path) -> 
     done = CliRunner().invoke(zoo, ["report", *map(str, two), "--to", str(place)])
     assert done.exit_code == 0, done.output
     assert f"{place}: 2 runs, 20 clips of test" in done.output
+    folder = CliRunner().invoke(zoo, ["report", str(two[0].parent), "--to", str(place)])
+    assert folder.output == done.output
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from featzoo.wording import count
 
 @click.command(name="export")
 @click.argument("run", type=FOLDER)
-@click.option("--onnx", "path", required=True, type=FOLDER, metavar="FILE", help="The ONNX file to write.")
+@click.option("--onnx", "path", required=True, type=FOLDER, metavar="[FILE]", is_flag=False, flag_value="head.onnx",
+              help="The ONNX file to write; without a name, head.onnx.")  # fmt: skip
 @TRUST
 def export_run(run: Path, path: Path, trust: bool) -> None:
     """Export a run's head as an ONNX file.

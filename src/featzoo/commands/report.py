@@ -47,14 +47,15 @@ def report_runs(runs: tuple[Path, ...], split: str, place: Path, media: bool) ->
     """Write an HTML page on one or more runs.
 
     It shows metrics with intervals, curves, predictions, errors by true value and group, and the worst clips. Several
-    runs that predict the same labels are shown side by side. The page is a single file that needs no network; by
-    default it holds frames and sound of 12 clips.
+    runs that predict the same labels are shown side by side; a folder of runs that differ in their seed stands for
+    these. The page is a single file that needs no network; by default it holds frames and sound of 12 clips.
 
     \b
     zoo report runs/psa-mf-2026-11-20-1a2b3c
     zoo report runs/psa-mf-... runs/mult-... --to both.html
     """
     from featzoo.reports.run_report import run_report
+    from featzoo.zoo.runs.listing import seeds_in
 
-    found = run_report(runs, place, split, media)
+    found = run_report(seeds_in(runs), place, split, media)
     echo(f"{place}: {count(len(found.runs), 'run')}, {count(len(found.runs[0].ids), 'clip')} of {found.split}")

@@ -11,6 +11,7 @@ import click
 from featzoo.commands.options import RUN
 from featzoo.commands.printing import echo, echo_lines
 from featzoo.commands.recipe_options import RecipeOptions, hint_for_missing_features, takes_recipe_options
+from featzoo.wording import count
 from featzoo.zoo.recipe import find_recipe
 
 if TYPE_CHECKING:
@@ -123,16 +124,20 @@ def train_every_fold(options: RecipeOptions, recipe: str) -> None:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=RUN)
-@click.option("--against", "others", multiple=True, required=True, type=RUN, help="A run of side B; repeatable.")
+@click.option(
+    "--against", "others", multiple=True, type=RUN, help="A run of side B; repeatable. Not needed for two RUNS."
+)
 @click.option("--split", default="test", show_default=True, help="train, valid (dev) or test.")
 def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> None:
     """Tell whether some runs are better than others.
 
-    RUNS (side A: one run, or one for each seed) and the runs of side B predict the same clips. The clips' speakers are
-    resampled for the interval, and swapped between the sides for p; clips without speakers are taken one by one. A
-    difference is clear if 0 is outside the interval and p is below .05.
+    A side is a run, a folder of runs that differ in their seed, the folds of a recipe, or several of these; two RUNS
+    are side A and side B. All predict the same clips. The clips' speakers are resampled for the interval, and swapped
+    between the sides for p; clips without speakers are taken one by one. A difference is clear if 0 is outside the
+    interval and p is below .05.
 
     \b
+    zoo compare runs/psa-mf-seeds runs/text-alone-seeds
     zoo compare runs/a-s1111 runs/a-s1112 --against runs/b-s1111 --against runs/b-s1112
     """
     from featzoo.vocabulary import split_name
@@ -143,8 +148,9 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
     from featzoo.zoo.runs.units import FEWEST
 
     split = split_name(split) or split
-    found = differences(runs, others, split)
-    rows = [["metric", f"A ({len(runs)})", f"B ({len(others)})", "A - B", f"{100 * LEVEL:.0f} % interval", "p", ""]]
+    a, b = _sides(runs, others)
+    found = differences(a, b, split)
+    rows = [["metric", f"A ({len(a)})", f"B ({len(b)})", "A - B", f"{100 * LEVEL:.0f} % interval", "p", ""]]
     for key in shown(found):
         one = found[key]
         span = f"{number(one.interval[0])} to {number(one.interval[1])}"
@@ -163,6 +169,16 @@ def compare(runs: tuple[Path, ...], others: tuple[Path, ...], split: str) -> Non
             f"comparisons. {FEWEST} or more can",
             fg="yellow",
         )
+
+
+def _sides(runs: tuple[Path, ...], others: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
+    """The runs of each side; two RUNS are a side each."""
+    from featzoo.zoo.runs.listing import seeds_in
+
+    if not others and len(runs) != 2:
+        raise click.UsageError(f"name two runs, or the runs of side B with --against; got {count(len(runs), 'run')}")
+    sides = (runs, others) if others else (runs[:1], runs[1:])
+    return seeds_in(sides[0]), seeds_in(sides[1])
 
 
 def _folder(options: RecipeOptions, recipe: str, kind: str) -> Path:

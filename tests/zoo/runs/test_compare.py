@@ -14,11 +14,12 @@ COLUMNS = 'head = "psa-mf"\n[target]\ncolumns = ["y"]\n[inputs]\n'
 
 
 def run_folder(path, pred, truth, ids=None):
-    path.mkdir()
+    path.mkdir(parents=True)
     (path / "recipe.toml").write_text(COLUMNS)
     names = ids or [f"clip{i}" for i in range(len(truth))]
     rows = [f"{n},test,{t!r},{p!r}" for n, t, p in zip(names, truth.tolist(), pred.tolist(), strict=True)]
     (path / "predictions.csv").write_text("\n".join(["id,split,truth,pred", *rows]) + "\n")
+    (path / "metrics.json").write_text("{}")
     return path
 
 
@@ -124,3 +125,20 @@ def test_the_table_shows_p_and_the_number_of_swaps(tmp_path, noisy):
     assert first.endswith("over 8 clips (1,000 resamples), p from a paired permutation test (all swaps)")
     assert header.split()[-1] == "p"
     assert all(0 < float(row.split()[7]) <= 1 for row in rows if row)
+
+
+def test_two_folders_of_seeds_are_the_sides_without_more_words(tmp_path, noisy):
+    """The same as their runs one by one: of two folders, and of the folders beside --against."""
+    truth, (good, same, bad) = noisy
+    for side, preds in (("a", (good, same)), ("b", (bad, same))):
+        for seed, pred in enumerate(preds):
+            run_folder(tmp_path / side / f"s{seed}", pred[:8], truth[:8])
+    a, b = tmp_path / "a", tmp_path / "b"
+    one_by_one = [str(a / "s0"), str(a / "s1"), "--against", str(b / "s0"), "--against", str(b / "s1")]
+    expected = CliRunner().invoke(zoo, ["compare", *one_by_one])
+    assert "A (2)" in expected.output
+    for words in ([str(a), str(b)], [str(a), "--against", str(b)]):
+        assert CliRunner().invoke(zoo, ["compare", *words]).output == expected.output
+    alone = CliRunner().invoke(zoo, ["compare", str(a)])
+    assert alone.exit_code == 2
+    assert "name two runs, or the runs of side B with --against; got 1 run" in alone.output

@@ -89,6 +89,18 @@ def test_a_report_on_folds_shows_each_fold_and_the_confusion_of_all(folds, tmp_p
     assert matrix == confusion_matrix(truth, pred, labels=NAMES).astype(str).tolist()
 
 
+def test_folds_are_compared_as_one_run(folds, store, tmp_path):
+    """Over the speakers of all folds; with themselves there is no difference."""
+    other = train_folds("svm", store, tmp_path / "strong", FOUR | {"options.penalties": [10.0]}, "cpu")
+    done = CliRunner().invoke(zoo, ["compare", str(folds.path), str(other.path)])
+    assert done.exit_code == 0, done.output
+    assert "over 8 speakers" in done.output
+    uar = next(line.split() for line in done.output.splitlines() if line.startswith("uar"))
+    assert [float(value) for value in uar[1:3]] == pytest.approx([folds.metrics["uar"], other.metrics["uar"]], abs=5e-5)
+    same = CliRunner().invoke(zoo, ["compare", str(folds.path), str(folds.path)]).output
+    assert next(line.split() for line in same.splitlines() if line.startswith("uar"))[3] == "0.0000"
+
+
 def test_finished_folds_are_kept(folds, store):
     again = train_folds("svm", store, folds.path, FOUR, "cpu")
     assert all(trial.kept for trial in again.trials)

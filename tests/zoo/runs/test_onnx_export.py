@@ -29,10 +29,11 @@ def export(run, path):
 
 
 @pytest.mark.parametrize("recipe", CHANGES)
-def test_onnxruntime_predicts_from_stored_features_what_the_run_recorded(recipe, small_store, tmp_path):
+def test_onnxruntime_predicts_from_stored_features_what_the_run_recorded(recipe, small_store, tmp_path, monkeypatch):
     """Features go in as they are stored, padded with anything, NaN where not observed: one clip, and several."""
     run = trained(recipe, small_store, tmp_path / "runs")
-    done = export(run, tmp_path / "head.onnx")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(zoo, ["export", str(run), "--onnx"])  # head.onnx by default
     assert done.exit_code == 0, done.output
     session = onnxruntime.InferenceSession(tmp_path / "head.onnx", providers=["CPUExecutionProvider"])
     said = json.loads(session.get_modelmeta().custom_metadata_map["featzoo"])

@@ -136,7 +136,7 @@ class RowRun:
         if list(done[:2]) != list(this[:2]):
             raise FeatzooError(
                 f"{this[2]} is not the file that {self.store} was imported from ({done[-1]}, or its contents have "
-                f"changed): give another --out, or delete {self.place} to start again"
+                f"changed): write to another folder, or delete {self.place} to start again"
             )
 
     def extract(self, wanted: Sequence[Extraction]) -> None:

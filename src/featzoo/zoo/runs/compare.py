@@ -13,6 +13,7 @@ from featzoo.sequence import Array
 from featzoo.vocabulary import split_name
 from featzoo.zoo.metrics.regression import Metrics
 from featzoo.zoo.metrics.targets import measure_of
+from featzoo.zoo.runs.fold_folder import FOLDS, FoldsFolder
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.permutation import Measure, pairs_of, permutation_test
 from featzoo.zoo.runs.units import Units, units_of
@@ -76,8 +77,8 @@ def compare(
     text together), and each side's metric is its runs' mean. The permutation test swaps the sides of the same units.
 
     Args:
-        a: Run folders.
-        b: Run folders.
+        a: Run folders, or folders of a recipe's folds.
+        b: As `a`.
         split: train, valid or test.
         resamples: Number of resamples.
         level: Of the intervals.
@@ -86,7 +87,7 @@ def compare(
         FeatzooError: If a folder is not that of a finished run, or the runs do not predict the same clips and targets.
     """
     split = split_name(split) or split
-    a_runs, b_runs = ([RunFolder.open(run) for run in side] for side in (a, b))
+    a_runs, b_runs = ([_opened(run) for run in side] for side in (a, b))
     first = a_runs[0]
     columns, kind, recorded = first.recipe.target.outputs, first.recipe.target.metrics, first.predictions(split)
     for other in (*a_runs, *b_runs):
@@ -134,6 +135,11 @@ def check_comparable(first: RunFolder, other: RunFolder, split: str) -> None:
     same_clips = ours.ids == theirs.ids and np.array_equal(ours.truth, theirs.truth)
     if _targets(first) != _targets(other) or not same_clips:
         raise FeatzooError(f"{other.path} and {first.path} do not predict the same clips of {split}: not comparable")
+
+
+def _opened(path: Path) -> RunFolder:
+    """A run, or a recipe's folds as one. Its weights are not needed."""
+    return FoldsFolder(path) if (path / FOLDS).is_file() else RunFolder.open(path)
 
 
 def _targets(run: RunFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -6,13 +6,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featzoo.durable import move
 from featzoo.errors import FeatzooError
+from featzoo.zoo.runs.fold_folder import FOLDS
 from featzoo.zoo.runs.folder import LOG, METRICS, RECIPE, STATE, RunFolder
 from featzoo.zoo.runs.pretrained import find_run
 
@@ -71,6 +72,16 @@ def finished_in(run: str | Path) -> list[Path]:
     if (path / RECIPE).is_file() or not path.is_dir():
         return [path]
     return [each for each in find_runs(path) if RunFolder(each).finished] or [path]
+
+
+def seeds_in(paths: Iterable[Path]) -> list[Path]:
+    """Runs, and of each folder of runs that differ in their seed, the finished ones. The folds of a recipe stay one.
+
+    Raises:
+        FeatzooError: If there is no such run.
+    """
+    found = [[path] if (path / FOLDS).is_file() else finished_in(path) for path in paths]
+    return list(dict.fromkeys(path for each in found for path in each))
 
 
 def list_run(path: Path) -> ListedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,10 +73,12 @@ def onnx_program(whole: ExportedHead, tensors: Sequence[Tensor], name: str) -> A
     """
     varying = torch.export.Dim.DYNAMIC
     try:
-        return torch.onnx.export(
-            whole, _longer(tensors), dynamo=True, input_names=whole.names, output_names=[OUTPUT],
-            dynamic_shapes=(tuple({0: varying, 1: varying} for _ in tensors),), verbose=False,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch itself uses what it deprecates
+            return torch.onnx.export(
+                whole, _longer(tensors), dynamo=True, input_names=whole.names, output_names=[OUTPUT],
+                dynamic_shapes=(tuple({0: varying, 1: varying} for _ in tensors),), verbose=False,
+            )  # fmt: skip
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         said = short(error.__cause__ or error)
         fixed = "a static shape" in said
