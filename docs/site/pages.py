@@ -1,10 +1,11 @@
-"""Pages of the site that are made from the program when it is built: README, commands, extractors, heads, recipes, API.
+"""Pages of the site that are made from the program when it is built: commands, importers, heads, recipes and others.
 
 A hook of MkDocs (`hooks:` in mkdocs.yml): `on_files` adds them to the pages in docs/.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -15,7 +16,7 @@ import click
 
 import featzoo
 from featzoo.cli import feat, zoo
-from featzoo.zoo.recipe import FOLDER
+from featzoo.zoo.recipe import FOLDER, find_recipe
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "https://github.com/featzoo/featzoo/blob/main/"
@@ -42,6 +43,7 @@ def pages() -> dict[str, str]:
         "index.md": front(),
         "reference/commands-feat.md": commands("feat", feat),
         "reference/commands-zoo.md": commands("zoo", zoo),
+        "reference/importers.md": importers(),
         "reference/extractors.md": classes("Extractors", "featzoo.extractors", EXTRACTORS),
         "reference/heads.md": classes("Heads", "featzoo.heads", HEADS),
         "reference/recipes.md": recipes(),
@@ -75,6 +77,51 @@ def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command
                 yield from walk(f"{name} {below}", found)
 
 
+IMPORTERS = """Every command also has `-o STORE` and `--dry-run`, which reads and checks everything and writes nothing.
+Nothing is downloaded, and no code in a file is run. An entry that cannot be read is named with the reason, and the
+others are imported.
+"""
+OF_ALL = {"store", "dry_run"}
+
+
+def importers() -> str:
+    """Each command of `feat import` and `feat export`: the files that it reads or writes, and its options."""
+    parts = ["# Importers and exporters\n", IMPORTERS]
+    for verb in ("import", "export"):
+        group = feat.commands[verb]
+        for section, names in group.sections.items():
+            parts.append(f"## {verb.capitalize()}: {section[0].lower()}{section[1:]}\n")
+            parts += [importer(f"feat {verb} {name}", group.commands[name]) for name in names]
+    return "\n".join(parts)
+
+
+def importer(name: str, command: click.Command) -> str:
+    """A command's help as a part of a page."""
+    parts = [f"### {name}\n"]
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(command.help or "")):
+        example = paragraph.startswith("\b")
+        lines = [line.strip() for line in paragraph.removeprefix("\b").strip().splitlines()]
+        parts.append("".join(f"    {line}\n" for line in lines) if example else "\n".join(lines) + "\n")
+    options = [
+        parameter
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and parameter.name not in OF_ALL
+    ]
+    if options:
+        rows = [f"| {option_name(each)} | {each.help} |\n" for each in options]
+        parts.append("".join(["| option | |\n|---|---|\n", *rows]))
+    return "\n".join(parts)
+
+
+def option_name(option: click.Option) -> str:
+    """An option as it is typed, and its default."""
+    if option.is_flag:
+        return f"`{option.opts[0]}`"
+    value = option.make_metavar(click.Context(click.Command("")))
+    default = f" ({option.default})" if option.show_default and option.default else ""
+    return f"`{option.opts[0]} {value}`{default}".replace("|", r"\|")
+
+
 EXTRACTORS = """All extractors also have these options:
 
 ::: featzoo.extractors.contract.Extractor
@@ -97,15 +144,24 @@ def classes(title: str, group: str, introduction: str) -> str:
 
 def recipes() -> str:
     """Each recipe as it is written, and the keys that a recipe can have."""
+    names = sorted(path.stem for path in FOLDER.glob("*.toml"))
     parts = [
         "# Recipes\n",
         "A recipe is a TOML file. `zoo show NAME` prints one with every default filled in.\n",
         "## Keys\n\n::: featzoo.zoo.recipe\n    options: {show_root_heading: false, members_order: source}\n",
         "::: featzoo.zoo.target.Target\n\n::: featzoo.zoo.split_rule.SplitRule\n",
     ]
+    parts.append("## Overview\n\n| recipe | head | inputs | |\n|---|---|---|---|\n" + "".join(map(overview, names)))
     for path in sorted(FOLDER.glob("*.toml")):
         parts.append(f"## {path.stem}\n\n```toml\n{path.read_text(encoding='utf-8')}```\n")
     return "\n".join(parts)
+
+
+def overview(name: str) -> str:
+    """A recipe's row in the table."""
+    recipe = find_recipe(name)
+    cells = [f"[`{name}`](#{name.replace('.', '')})", f"`{recipe.head}`", ", ".join(recipe.inputs), recipe.description]
+    return f"| {' | '.join(cells)} |\n"
 
 
 def api() -> str:

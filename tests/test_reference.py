@@ -1,0 +1,93 @@
+"""The reference names everything that the program has."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+
+from featzoo.vocabulary import LASTING
+from featzoo.zoo.metrics.classification import one_hot
+from featzoo.zoo.metrics.targets import HIGHER_IS_BETTER, target_metrics
+from featzoo.zoo.target import Target
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+SOURCES = Path(__file__).parents[1] / "src" / "featzoo"
+# Errors that are handled before a user can see them.
+INTERNAL = {"VanishedShard", "NotATranscript", "UncertainTranscript", "UnknownEncoding", "UncertainEncoding"}
+METRICS = (REFERENCE / "metrics.md").read_text(encoding="utf-8")
+KINDS = get_type_hints(Target)["metrics"].__args__
+# Rows of the page that a prediction without errors does not bring to the end of their range.
+NOT_AT_THE_END = {"support", "sd_ratio"}
+
+
+def rows(kind: str) -> dict[str, list[str]]:
+    """Metric to the further cells of its row in a section of the page."""
+    (section,) = re.findall(rf"^## `{kind}`\n(.*?)(?=^## )", METRICS, flags=re.DOTALL | re.MULTILINE)
+    cells = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def measured(kind: str, flawless: bool) -> dict[str, float]:
+    """The metrics of 300 predictions, by name; those of single classes, labels and languages together."""
+    rng = np.random.default_rng(5)
+    columns = ("low", "middle", "high") if kind == "class" else ("one",)
+    ids = [f"{number // 3}/{('en', 'fr', 'ja')[number % 3]}" for number in range(300)]
+    if kind == "class":
+        truth = rng.integers(0, 3, (300, 1)).astype(float)
+        pred = one_hot(truth, 3) if flawless else rng.dirichlet([1, 1, 1], 300)
+    elif kind == "binary":
+        truth = rng.integers(0, 2, (300, 1)).astype(float)
+        pred = truth if flawless else rng.random((300, 1))
+    else:
+        low, high = {"sentiment": (-3, 3), "sims": (-1, 1), "traits": (0, 1)}.get(kind, (-50, 50))
+        truth = rng.uniform(low, high, (300, 1))
+        pred = truth if flawless else rng.uniform(low, high, (300, 1))
+    found = target_metrics(kind, pred, truth, columns, truth, ids)
+    return {name.rpartition(".")[2]: value for name, value in found.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_metric_has_a_row_with_its_range_and_direction(kind: str) -> None:
+    page = rows(kind)
+    random, flawless = measured(kind, False), measured(kind, True)
+    assert sorted(page) == sorted(random)
+    for name, (_, span, better, *_) in page.items():
+        numbers = [float(number) for number in re.findall(r"-?\d+", span)]
+        low = -math.inf if span.startswith("up to") else numbers[0]
+        high = math.inf if span.startswith("from") else numbers[-1]
+        assert low <= random[name] <= high, name
+        if name in NOT_AT_THE_END:
+            continue
+        assert better == ("higher" if HIGHER_IS_BETTER[name] else "lower"), name
+        assert flawless[name] == pytest.approx(high if better == "higher" else low), name
+
+
+def test_every_reason_is_described() -> None:
+    page = (REFERENCE / "failures.md").read_text(encoding="utf-8")
+    assert [reason for reason in LASTING if f"| `{reason}`" not in page and f", `{reason}` |" not in page] == []
+
+
+def raised_errors() -> dict[str, str]:
+    """The classes of errors in the sources that a user can meet, with the class that each extends."""
+    found = {}
+    for path in SOURCES.rglob("*.py"):
+        for name, base in re.findall(
+            r"^class ([A-Z]\w+)\((\w+)\):", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+        ):
+            found[name] = base
+    known = {"FeatzooError", "TrainingStopped"}
+    while more := {name for name, base in found.items() if base in known} - known:
+        known |= more
+    return {name: found[name] for name in known - INTERNAL}
+
+
+def test_every_error_is_described_below_what_it_extends() -> None:
+    page = (REFERENCE / "failures.md").read_text(encoding="utf-8")
+    errors = raised_errors()
+    assert len(errors) >= 17
+    assert [name for name, base in errors.items() if f"| `{name}` | `{base}` |" not in page] == []
