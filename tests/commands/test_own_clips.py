@@ -34,9 +34,12 @@ def folder(tmp_path):
 
 def test_labels_are_reported_whatever_their_kind(folder, tmp_path):
     words = ("extract", folder, "-x", "quality", "-o", tmp_path / "f", "--dry-run")
-    assert "labels: 0 of 3 clips; no splits" in run(*words)
+    assert "labels: 0 of 3 clips; no splits\n    to give labels: a labels.csv in the folder, or `feat label`" in run(
+        *words
+    )
     (folder / "labels.csv").write_text("id,split,sentiment,emotion\na,train,-2,joy\nb,test,1.5,\n")
-    assert "labels: 2 of 3 clips; sentiment -2 to 1.5, emotion; 1 train, 1 test" in run(*words)
+    assert "labels: 2 of 3 clips; sentiment -2 to 1.5, emotion; 1 train, 1 test" in (said := run(*words))
+    assert "to give labels" not in said
 
 
 def test_a_table_of_more_clips_than_the_folder_has_is_used(folder, tmp_path):

@@ -31,6 +31,8 @@ def print_labels(clips: Sequence[Clip]) -> None:
     counts = Counter(split_name(clip.split) for clip in clips)
     each = ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split]) or "no splits"
     echo(f"labels: {len(labelled)} of {count(len(clips), 'clip')}{'; ' if shown else ''}{shown}; {each}")
+    if not labelled and not any(clip.categories for clip in clips):
+        echo("    to give labels: a labels.csv in the folder, or `feat label` if the files' names hold them")
     print_categories(clips)
 
 

@@ -141,9 +141,9 @@ def _of_split(clips: Mapping[str, Clip], split: str) -> dict[str, Clip]:
     if not found:
         there = ", ".join(f"{name or 'without a split'}: {n}" for name, n in named.items()) or "none"
         raise MissingFeatures(
-            f"the store holds no {split} clip (clips: {there}). A manifest or labels.csv with a column "
-            "`split` of train, valid and test gives them: feat extract manifest.csv. Without any, "
-            "`split.by` of a recipe makes them, by speaker for example"
+            f"the store holds no {split} clip (clips: {there}). `zoo split` makes splits, by speaker for example; a "
+            "column `split` of labels.csv or of a manifest (train, valid, test) gives published ones; or train in "
+            "folds, which need none"
         )
     return found
 
