@@ -90,7 +90,7 @@ def test_every_importer_of_a_corpus_has_a_row_with_its_command() -> None:
     names = {name for name, command in importers.commands.items()
              if command.callback and command.callback.__module__.rpartition(".")[2] in corpora}  # fmt: skip
     assert len(names) >= 19
-    assert [name for name in sorted(names - {"parallel"}) if f"| `feat import {name} " not in page] == []
+    assert [name for name in sorted(names - {"parallel"}) if f"| `feat import {name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
+from featzoo.commands import import_corpora
+from featzoo.commands.import_speech import SPEECH
+from featzoo.commands.import_texts import TEXTS
+from featzoo.exchange.corpora.acted_speech import CORPORA, CREMA_D
 from featzoo.vocabulary import LASTING
 from featzoo.zoo.metrics.classification import one_hot
 from featzoo.zoo.metrics.targets import HIGHER_IS_BETTER, target_metrics
@@ -19,6 +24,8 @@ REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 SOURCES = Path(__file__).parents[1] / "src" / "featzoo"
 # Errors that are handled before a user can see them.
 INTERNAL = {"VanishedShard", "NotATranscript", "UncertainTranscript", "UnknownEncoding", "UncertainEncoding"}
+# The rows of a corpus's table.
+PARTS = ["get it", "licence", "size", "labels", "splits"]
 METRICS = (REFERENCE / "metrics.md").read_text(encoding="utf-8")
 KINDS = get_type_hints(Target)["metrics"].__args__
 # Rows of the page that a prediction without errors does not bring to the end of their range.
@@ -91,3 +98,26 @@ def test_every_error_is_described_below_what_it_extends() -> None:
     errors = raised_errors()
     assert len(errors) >= 17
     assert [name for name, base in errors.items() if f"| `{name}` | `{base}` |" not in page] == []
+
+
+def corpus_pages() -> dict[str, str]:
+    return {path.stem: path.read_text(encoding="utf-8") for path in (REFERENCE / "corpora").glob("*.md")}
+
+
+def test_every_importer_of_a_corpus_has_a_page_in_the_overview() -> None:
+    overview, pages = (REFERENCE / "corpora.md").read_text(encoding="utf-8"), corpus_pages()
+    names = {command.name for command in itertools.chain(import_corpora.CORPORA, SPEECH, TEXTS)} - {"parallel"}
+    assert set(pages) == names
+    assert [name for name in names if f"(corpora/{name}.md) | `feat import {name}` |" not in overview] == []
+    for name, page in pages.items():
+        assert re.findall(r"^## (.+)$", page, flags=re.MULTILINE) == ["Import", "Train", "Expect", "Traps"], name
+        assert f"\n    feat import {name} " in page, name
+        assert re.findall(r"^\| ([a-z ]+) \|", page, flags=re.MULTILINE) == PARTS, name
+
+
+def test_the_numbers_of_clips_are_those_that_the_importers_expect() -> None:
+    pages = corpus_pages()
+    for name, corpus in {**CORPORA, "crema-d": CREMA_D}.items():
+        assert f"| size | {sum(corpus.clips.values()):,} clips" in pages[name], name
+        (labels,) = re.findall(r"^\| labels \| (.*) \|$", pages[name], flags=re.MULTILINE)
+        assert [count for count in set(corpus.clips.values()) if f"{count:,}" not in labels] == [], name
