@@ -6,7 +6,7 @@ import math
 import pytest
 
 from featzoo.errors import ClipError
-from featzoo.media.transcripts import read_transcript
+from featzoo.media.transcripts import load_transcript, read_transcript
 from featzoo.media.transcripts.recognisers import NotATranscript
 
 TIMES = [("red", 0.1, 0.3), ("fox", 0.4, 0.8), ("ran", 2.0, 2.5)]
@@ -52,6 +52,25 @@ DOCUMENTS = {
         "results": {"channels": [{"alternatives": [{"words": part}]} for part in (WORDS[::2], WORDS[1:2])]}
     },
     "assemblyai": {"id": "x", "status": "completed", "text": "red fox ran", "words": milliseconds("confidence")},
+    "vosk": {"result": [{"conf": 1.0, **word} for word in WORDS], "text": "red fox ran"},
+    "vosk, parts": [
+        {"result": [WORDS[0]], "text": "red"}, {"text": ""}, {"result": WORDS[1:], "text": "fox ran"},
+    ],
+    "amazon transcribe": {
+        "jobName": "a", "results": {
+            "transcripts": [{"transcript": "red fox ran"}],
+            "items": [
+                {"start_time": str(a), "end_time": str(b), "type": "pronunciation", "alternatives": [{"content": text}]}
+                for text, a, b in TIMES
+            ],
+        },
+    },
+    "montreal forced aligner": {
+        "start": 0.0, "end": 3.0, "tiers": {
+            "words": {"type": "interval", "entries": [[a, b, text] for text, a, b in TIMES] + [[2.5, 3.0, "<eps>"]]},
+            "phones": {"type": "interval", "entries": [[0.1, 0.2, "r"], [0.2, 0.3, "d"]]},
+        },
+    },
     "words of other recognisers": {"transcript": "red fox ran", "words": [{**word, "case": ""} for word in WORDS]},
 }  # fmt: skip
 
@@ -96,6 +115,22 @@ def test_times_that_a_recogniser_left_open_are_unknown(tmp_path):
     chunks = [{"text": " red", "timestamp": [0.1, 0.3]}, {"text": " fox", "timestamp": [0.4, None]}]
     assert math.isnan(read(tmp_path, {"text": "red fox", "chunks": chunks})[1][2])
     assert math.isnan(read(tmp_path, {"segments": [SEGMENT | {"words": [{"word": "1999"}]}]})[0][1])
+
+
+def test_marks_of_amazon_transcribe_belong_to_the_word_before(tmp_path):
+    mark = {"type": "punctuation", "alternatives": [{"content": ","}]}
+    items = DOCUMENTS["amazon transcribe"]["results"]["items"]
+    found = read(tmp_path, {"results": {"items": [items[0], mark, *items[1:]]}})
+    assert found == [("red,", *TIMES[0][1:]), *TIMES[1:]]
+
+
+def test_times_that_are_in_no_known_place_are_noted(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"text": "red fox", "spans": [[0, 1], [1, 2]], "language": "en"}))
+    found = load_transcript(tmp_path / "a.json")
+    assert [word.text for word in found.words] == ["red", "fox"]
+    assert found.notes == ("no word times: none are known in spans of the transcript",)
+    (tmp_path / "a.json").write_text(json.dumps({"text": "red fox", "language": "en"}))
+    assert load_transcript(tmp_path / "a.json").notes == ()
 
 
 def test_sounds_and_spaces_between_words_are_not_words(tmp_path):

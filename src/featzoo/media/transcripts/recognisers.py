@@ -1,7 +1,7 @@
-"""The JSON of speech recognisers to words with the most precise times that it has.
+"""The JSON of speech recognisers and aligners to words with the most precise times that it has.
 
 Whisper and what is made of it (faster-whisper, WhisperX, whisper.cpp, OpenAI's API, transformers' pipeline), Deepgram,
-AssemblyAI, and what looks like one of these.
+AssemblyAI, Vosk, Amazon Transcribe, the Montreal Forced Aligner, and what looks like one of these.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from featzoo.errors import ClipError
+from featzoo.media.transcripts.tiers import Tier, words_of_tiers
 from featzoo.media.transcripts.words import Word, words_of
 from featzoo.untrusted import parse_json
 
@@ -34,10 +35,17 @@ def read_recogniser(text: str, name: str) -> tuple[list[Word], list[str]]:
     except ValueError as error:
         raise ClipError("bad-transcript", f"{name}: not JSON: {error}") from error
     try:
-        return list(_document(document, name)), []
+        words = list(_document(document, name))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {error}"
         raise ClipError("bad-transcript", f"{name}: not as a recogniser writes it ({said})") from error
+    lists = [key for key, value in document.items() if isinstance(value, list) and value] if _is_text(document) else []
+    unread = lists and words and all(math.isnan(word.start) for word in words)
+    return words, [f"no word times: none are known in {', '.join(lists)} of the transcript"] if unread else []
+
+
+def _is_text(document: Any) -> bool:
+    return isinstance(document, dict) and "text" in document
 
 
 def _document(document: Any, name: str) -> Iterator[Word]:
@@ -59,11 +67,20 @@ def _document(document: Any, name: str) -> Iterator[Word]:
         case {"segments": [_, *_] as segments}:
             for segment in segments:
                 yield from _segment(segment)
+        case {"result": [{"word": _}, *_] as words}:  # Vosk
+            yield from _words(words)
+        case {"results": {"items": [*items]}}:  # Amazon Transcribe
+            yield from _amazon(items)
+        case {"tiers": {**tiers}}:  # Montreal Forced Aligner
+            yield from words_of_tiers(_tiers(tiers), name)
         case {"text": str(text)}:
             yield from words_of(text)
         case [{"text": _, "start": _, "end": _}, *_]:
             for segment in document:
                 yield from _segment(segment)
+        case [*parts] if any("result" in part for part in parts if isinstance(part, dict)):  # Vosk, one for each pause
+            for part in parts:
+                yield from _document(part, name)
         case {"segments": []} | {"words": []}:
             return
         case {"audio_url": _, "status": status}:  # AssemblyAI's, before it is done
@@ -101,6 +118,27 @@ def _deepgram(channels: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
             yield from words_of(each["transcript"])
 
 
+def _amazon(items: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
+    """Words with the marks that follow them; their times are seconds, written as text."""
+    joined: list[tuple[str, float, float]] = []
+    for item in items:
+        content = item["alternatives"][0]["content"]
+        if item["type"] == "punctuation" and joined:
+            text, start, end = joined.pop()
+            joined.append((text + content, start, end))
+        else:
+            joined.append((content, _time(item.get("start_time")), _time(item.get("end_time"))))
+    for text, start, end in joined:
+        yield from words_of(text, start, end)
+
+
+def _tiers(tiers: Mapping[Any, Any]) -> list[Tier]:
+    return [
+        Tier(str(title), [(float(start), float(end), str(label)) for start, end, label in tier["entries"]])
+        for title, tier in tiers.items()
+    ]
+
+
 def _whisper_cpp(passages: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
     """Words from tokens, where they were written (`-ojf`), and from passages, which may be parts of words (`-ml 1`)."""
     pieces: list[tuple[str, float, float]] = []
@@ -121,5 +159,5 @@ def _whisper_cpp(passages: Sequence[Mapping[str, Any]]) -> Iterator[Word]:
         yield from words_of(text, start, end)
 
 
-def _time(seconds: float | None) -> float:
+def _time(seconds: float | str | None) -> float:
     return math.nan if seconds is None else float(seconds)
