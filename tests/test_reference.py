@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import get_type_hints
 
@@ -121,3 +122,20 @@ def test_the_numbers_of_clips_are_those_that_the_importers_expect() -> None:
         assert f"| size | {sum(corpus.clips.values()):,} clips" in pages[name], name
         (labels,) = re.findall(r"^\| labels \| (.*) \|$", pages[name], flags=re.MULTILINE)
         assert [count for count in set(corpus.clips.values()) if f"{count:,}" not in labels] == [], name
+
+
+def test_the_overview_names_every_extractor_and_head() -> None:
+    page = (REFERENCE / "overview.md").read_text(encoding="utf-8")
+    for kind in ("extractors", "heads"):
+        names = {point.name for point in entry_points(group=f"featzoo.{kind}") if point.value.startswith("featzoo.")}
+        assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+
+
+def test_the_glossary_is_sorted_and_has_only_terms_that_pages_use() -> None:
+    glossary = REFERENCE / "glossary.md"
+    terms = re.findall(r"^\| (?!term )([^|]+) \|", glossary.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(terms) > 40
+    assert terms == sorted(terms, key=str.lower)
+    pages = [path for path in REFERENCE.parent.rglob("*.md") if path != glossary]
+    text = " ".join(" ".join(path.read_text(encoding="utf-8").split()) for path in pages).lower()
+    assert [term for term in terms if term.split(",")[0].lower() not in text] == []
