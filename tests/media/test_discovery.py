@@ -122,6 +122,13 @@ def test_a_decimal_comma_between_commas_is_left_out_with_the_line(tmp_path):
     ]
 
 
+def test_a_typeset_minus_sign_is_one(tmp_path):
+    """As tables that were copied from a paper have it, also with a decimal comma."""
+    touch(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "labels.csv").write_text("id;x;y\na;\u22121;\u22120,5\nb;\u22122;3\n", encoding="utf-8")
+    assert [dict(clip.labels) for clip in find_clips(tmp_path).clips] == [{"x": -1.0, "y": -0.5}, {"x": -2.0, "y": 3.0}]
+
+
 def test_a_column_without_numbers_holds_names(tmp_path):
     touch(tmp_path, "a.wav", "b.wav", "c.wav")
     (tmp_path / "labels.csv").write_text(

@@ -81,7 +81,7 @@ def match(clips: Sequence[Clip], table: Table) -> tuple[Mapping[str, Row], list[
             raise InvalidClips(f"{table.at(row)}: '{ids[0]}' is there twice, first in line {found[ids[0]].line}")
         found[ids[0]] = row
     if others and not found:
-        raise InvalidClips(f"{table.path}: no clip is called '{others[0]}', nor as another row says")
+        raise InvalidClips(f"{table.path}: no clip is called '{others[0]}', and none of the other rows names one")
     return found, others
 
 

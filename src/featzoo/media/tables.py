@@ -25,6 +25,7 @@ from featzoo.vocabulary import GROUPS
 DELIMITERS = ",;\t|"
 # Spellings of a missing number.
 MISSING = {"na", "n/a", "nan", "null", "none"}
+MINUS = "\N{MINUS SIGN}"  # as typeset tables have it, not the keyboard's
 # What was meant as a number, in any spelling.
 NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+|inf(inity)?)(e[-+]?\d+)?", re.IGNORECASE)
 
@@ -58,8 +59,10 @@ class Table:
     def number(self, row: Row, column: str) -> float | None:
         """A cell as a finite number; None if it is empty or not one."""
         value: Any = row.cells.get(column)
-        if isinstance(value, str) and column in self._decimal_commas and re.fullmatch(r"[-+]?\d+,\d+", value):
-            value = value.replace(",", ".")
+        if isinstance(value, str):
+            value = value.replace(MINUS, "-")
+            if column in self._decimal_commas and re.fullmatch(r"[-+]?\d+,\d+", value):
+                value = value.replace(",", ".")
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -86,7 +89,9 @@ class Table:
 
     def _holds_names(self, column: str) -> bool:
         values = [row.cells[column] for row in self.rows if self.name(row, column)]
-        return bool(values) and all(isinstance(value, str) and not NUMBER.fullmatch(value) for value in values)
+        return bool(values) and all(
+            isinstance(value, str) and not NUMBER.fullmatch(value.replace(MINUS, "-")) for value in values
+        )
 
     @cached_property
     def _decimal_commas(self) -> frozenset[str]:
