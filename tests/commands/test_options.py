@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import featzoo
-from featzoo.commands.options import STORE, Commands, comma_list
+from featzoo.commands.options import STORE, Commands, ListOption, comma_list
 from featzoo.errors import MissingFeatures
 
 # Of the source: the commands' own words, and the options of other programs.
@@ -53,6 +53,27 @@ def test_an_error_is_printed_with_its_hint_and_no_traceback() -> None:
     done = CliRunner().invoke(group(), ["fail"])
     assert done.exit_code == 1
     assert done.output == "error: the store has no pictures\nfeat extract videos/ -x frames\n"
+
+
+@click.command()
+@click.option("-x", "--names", cls=ListOption)
+@click.option("--to", "-t")
+@click.option("--set", "changes", multiple=True)
+@click.option("--yes", is_flag=True)
+def take(names: str, to: str, changes: tuple[str, ...], yes: bool) -> None:
+    click.echo(f"{names} {to} {changes} {yes}")
+
+
+def test_an_option_given_twice_is_refused_and_a_list_is_joined() -> None:
+    made = Commands("made")
+    made.add_command(take)
+    done = CliRunner().invoke(
+        made, ["take", "-x", "a,b", "--names", "c", "-t", "1", *["--set", "x=1"] * 2, "--yes", "--yes"]
+    )
+    assert done.output == "a,b,c 1 ('x=1', 'x=1') True\n"
+    done = CliRunner().invoke(made, ["take", "-t", "1", "--to", "2"])
+    assert done.exit_code == 2
+    assert "--to is given 2 times, and takes one value" in done.output
 
 
 @click.command()

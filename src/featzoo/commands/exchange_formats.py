@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from featzoo.commands.options import DRY_RUN, FOLDER, STORE, print_account
+from featzoo.commands.options import DRY_RUN, FOLDER, STORE, ListOption, print_account
 from featzoo.commands.printing import echo_lines
 
 NAME = click.option("--name", help="Name of the feature set; default: the file's own.")
@@ -93,7 +93,9 @@ def import_audformat(path: Path, store: Path, **options: Any) -> None:
 @click.command()
 @click.argument("path", type=FOLDER)
 @STORE
-@click.option("--columns", help="Comma-separated patterns of columns to keep: 'AU*_r,gaze_*'; default: all.")
+@click.option(
+    "--columns", cls=ListOption, help="Comma-separated patterns of columns to keep: 'AU*_r,gaze_*'; default: all."
+)
 @_named("openface")
 @DRY_RUN
 def openface(path: Path, store: Path, **options: Any) -> None:

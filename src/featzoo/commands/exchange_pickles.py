@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from featzoo.commands.options import DRY_RUN, FOLDER, STORE, comma_list, print_account
+from featzoo.commands.options import DRY_RUN, FOLDER, STORE, ListOption, comma_list, print_account
 from featzoo.commands.printing import echo_lines
 
 
@@ -38,7 +38,7 @@ def import_mmsa(file: Path, store: Path, **options: Any) -> None:
 @click.argument("file", type=FOLDER)
 @STORE
 @click.option("--name", default="mult", show_default=True, help="First part of the feature sets' names.")
-@click.option("--labels", default="", help="Comma-separated names; default: those of MOSI, MOSEI or IEMOCAP.")
+@click.option("--labels", cls=ListOption, help="Comma-separated names; default: those of MOSI, MOSEI or IEMOCAP.")
 @DRY_RUN
 def import_mult(file: Path, store: Path, labels: str, **options: Any) -> None:
     """Import a MulT feature file (.pkl).
@@ -85,7 +85,7 @@ def export_mmsa(file: Path, store: Path, label: str, aligned: bool, dry_run: boo
 @click.option("--text", metavar="SET", required=True, help="Text features.")
 @click.option("--audio", metavar="SET", required=True, help="Audio features.")
 @click.option("--vision", metavar="SET", required=True, help="Vision features.")
-@click.option("--labels", default="sentiment", show_default=True, help="Comma-separated names.")
+@click.option("--labels", cls=ListOption, default=["sentiment"], show_default=True, help="Comma-separated names.")
 @DRY_RUN
 def export_mult(file: Path, store: Path, labels: str, dry_run: bool, **sets: str) -> None:
     """Export a feature file (.pkl) for MulT.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featzoo.commands.ending import nothing_done_yet, status_of_parts
-from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE, TRUST
+from featzoo.commands.options import DEVICE, ENCODING, FOLDER, STORE, TRUST, ListOption
 from featzoo.commands.printing import echo
 from featzoo.commands.weights import takes_weights
 from featzoo.errors import InvalidOption, StoreError
@@ -24,7 +24,7 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB
 
 @click.command()
 @click.argument("sources", nargs=-1, type=FOLDER)
-@click.option("-x", "--extractors", help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
+@click.option("-x", "--extractors", cls=ListOption, help="Comma-separated: egemaps,bert.minilm,'resnet50[rate=5]'.")
 @click.option("--for", "recipe", help="Extract what this recipe (see `zoo list`) or trained run needs.")
 @TRUST
 @click.option("--clips", "pattern", metavar="PATTERN", help="Extract only clips whose ids match, such as '*/en'.")

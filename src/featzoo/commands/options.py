@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -61,6 +62,17 @@ class Option(click.Option):
             self.opts = every
 
 
+class ListOption(click.Option):
+    """An option of comma-separated names that may be repeated: the value is all of them, with commas."""
+
+    def __init__(self, names: Sequence[str], **settings: Any) -> None:
+        super().__init__(names, multiple=True, **settings)
+
+    def process_value(self, ctx: click.Context, value: Any) -> str:
+        """The names of every time that the option is given."""
+        return ",".join(super().process_value(ctx, value))
+
+
 def _device_name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     """Refuse a wrong name before anything is read."""
     try:
@@ -102,6 +114,20 @@ class Commands(click.Group):
         self.sections[title] = [str(command.name) for command in commands]
         for command in commands:
             self.add_command(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an option that is given twice, of which click would drop the first without a word."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            own = click.Context(command, info_name=name, parent=ctx, resilient_parsing=True)
+            given = Counter(command.make_parser(own).parse_args(list(rest))[2])
+            for option, times in given.items():
+                one_value = isinstance(option, click.Option) and not (option.multiple or option.is_flag or option.count)
+                if one_value and times > 1:
+                    raise click.UsageError(f"{option.opts[0]} is given {times} times, and takes one value", own)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the sections; a command of no section comes first."""

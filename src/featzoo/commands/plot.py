@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from featzoo.commands.options import FOLDER, STORE, comma_list
+from featzoo.commands.options import FOLDER, STORE, ListOption, comma_list
 from featzoo.commands.printing import echo
 
 
@@ -14,7 +14,7 @@ from featzoo.commands.printing import echo
 @click.argument("clip")
 @click.argument("feature_sets", nargs=-1)
 @STORE
-@click.option("--columns", default="", help="Comma-separated columns to draw; default: the first of each set.")
+@click.option("--columns", cls=ListOption, help="Comma-separated columns to draw; default: the first of each set.")
 @click.option("--to", "picture", type=FOLDER, help="The PNG to write; default: CLIP.png.")
 def plot(clip: str, feature_sets: tuple[str, ...], store: Path, columns: str, picture: Path | None) -> None:
     """Draw a clip's timeline with its features.
