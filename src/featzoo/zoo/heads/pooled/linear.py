@@ -196,5 +196,5 @@ class Svm(Linear):
         if self.objective.of_numbers:
             return SVR(kernel="linear", C=c)
         if self.options.multiclass == "rest":
-            return LinearSVC(C=c, class_weight=class_weights, dual="auto", max_iter=3000, random_state=0)
+            return LinearSVC(C=c, class_weight=class_weights, max_iter=3000, random_state=0)
         return SVC(kernel="linear", C=c, class_weight=class_weights)

@@ -141,6 +141,7 @@ class _OneClass:
 def _fitted(model: Any, features: Array, truth: Array) -> Any:
     """The model, fitted; its class weights are those of the classes that the clips have."""
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
 
     there = set(np.unique(truth))
     if hasattr(model, "class_weight"):
@@ -148,6 +149,9 @@ def _fitted(model: Any, features: Array, truth: Array) -> Any:
             return _OneClass(features.shape[1], float(truth[0]))
         if model.class_weight:
             model.class_weight = {k: weight for k, weight in model.class_weight.items() if k in there}
+    if isinstance(model, LinearSVC):
+        # So many columns can separate the classes, and the primal form then takes ten times as long as the dual one.
+        model.dual = 3 * features.shape[1] > len(features)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, truth)
