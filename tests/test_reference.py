@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 
+from featzoo import plugins
 from featzoo.commands import import_corpora
 from featzoo.commands.import_speech import SPEECH
 from featzoo.commands.import_texts import TEXTS
@@ -19,6 +21,8 @@ from featzoo.exchange.corpora.acted_speech import CORPORA, CREMA_D
 from featzoo.vocabulary import LASTING
 from featzoo.zoo.metrics.classification import one_hot
 from featzoo.zoo.metrics.targets import HIGHER_IS_BETTER, target_metrics
+from featzoo.zoo.recipe import Ablation, Input, Recipe, Stage, Training
+from featzoo.zoo.split_rule import SplitRule
 from featzoo.zoo.target import Target
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
@@ -139,3 +143,25 @@ def test_the_glossary_is_sorted_and_has_only_terms_that_pages_use() -> None:
     pages = [path for path in REFERENCE.parent.rglob("*.md") if path != glossary]
     text = " ".join(" ".join(path.read_text(encoding="utf-8").split()) for path in pages).lower()
     assert [term for term in terms if term.split(",")[0].lower() not in text] == []
+
+
+def undocumented(cls: type[Any]) -> list[str]:
+    """The fields of a dataclass that the docstrings of it and its bases do not describe."""
+    described = "\n".join(base.__doc__ or "" for base in cls.__mro__)
+    return [
+        f"{cls.__name__}.{field.name}"
+        for field in dataclasses.fields(cls)
+        if not re.search(rf"^\s+{field.name}: ", described, flags=re.MULTILINE)
+    ]
+
+
+def test_every_key_of_a_recipe_is_described() -> None:
+    classes = (Recipe, Input, Target, SplitRule, Training, Stage, Ablation)
+    assert [name for cls in classes for name in undocumented(cls)] == []
+
+
+def test_every_option_of_an_extractor_is_described() -> None:
+    classes = [plugins.find(plugins.EXTRACTORS, name)[0] for name in plugins.registered(plugins.EXTRACTORS)]
+    ours = {cls for cls in classes if cls.__module__.startswith("featzoo.")}
+    assert len(ours) > 15
+    assert [name for cls in ours for name in undocumented(cls) if not name.endswith(".tag")] == []

@@ -6,6 +6,7 @@ import importlib.util
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -17,14 +18,19 @@ from featzoo.zoo.recipe import FOLDER
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def site() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/site/pages.py")
+def module(name: str) -> ModuleType:
+    """A script of docs/site."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/site/{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def site() -> ModuleType:
+    return module("pages")
 
 
 def below(name: str, group: click.Group) -> list[str]:
@@ -65,3 +71,9 @@ def test_every_page_is_in_the_navigation(site: ModuleType) -> None:
     written = {str(path.relative_to(ROOT / "docs")) for path in ROOT.glob("docs/**/*.md")} | set(site.pages())
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page for page in sorted(written) if page not in text] == []
+
+
+def test_a_recording_is_a_picture_of_its_lines() -> None:
+    lines = [("$ feat show 'a<b' && echo", "typed"), ("1 < 2 & 3", "")]
+    picture = ElementTree.fromstring(module("recording").picture(lines))  # noqa: S314
+    assert [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")] == [line for line, _ in lines]
