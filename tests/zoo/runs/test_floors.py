@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,17 @@ def test_each_input_alone_and_their_stack_stand_beside_the_head():
     test = found["test"]
     assert test["linear stack"]["corr"] > 0.9 > 0.8 > max(test["audio alone"]["corr"], test["vision alone"]["corr"])
     assert max(test["text alone"]["mae"], test["text length"]["mae"]) > test["audio alone"]["mae"]
+
+
+def test_floors_of_labels_0_and_1_predict_no_probability_beyond_them():
+    """A regression goes beyond 0 and 1 for clips far from the others; the metrics of such labels refuse that."""
+    target = {"target.columns": ["openness"], "target.range": [0.0, 1.0], "target.metrics": "binary"}
+    far = {
+        name: replace(split, targets=(split.targets > 0).astype(float), ids=tuple(f"{i}/en" for i in split.ids))
+        for name, split in splits().items()
+    }
+    far["test"].features["audio"][0] = np.float32([[99, 0]])
+    assert 0.5 <= floors(find_recipe("lf-dnn", target), far)["test"]["audio alone"]["ba"] <= 1
 
 
 def test_pooling_reads_what_was_observed():

@@ -49,6 +49,8 @@ def floors(
     if len(found) > 1 and "valid" in splits and "test" in splits:
         found["linear stack"] = stacked(recipe.target.predicts, found, splits["valid"].targets)
     kind, columns, train = recipe.target.metrics, recipe.target.outputs, splits["train"].labels
+    if kind == "binary":  # its metrics are of probabilities; a regression may leave 0 to 1
+        found = {floor: {name: each.clip(0, 1) for name, each in given.items()} for floor, given in found.items()}
     of_texts = text_floors(recipe, splits, clips or {})
     return {
         name: {
