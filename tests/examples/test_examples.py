@@ -93,3 +93,28 @@ def test_a_folder_that_has_files_is_left_alone(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "not empty; choose another folder" in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_essays_are_imported_as_distributed_and_in_five_languages(tmp_path: Path) -> None:
+    folder = tmp_path / "essays"
+    assert "48 made essays" in run("example", "essays", "-o", folder)
+    english = tmp_path / "english"
+    assert "clips: 48 (30 train, 8 valid, 10 test)" in run("import", "essays", folder / "essays.csv", "-o", english)
+    said = run("import", "parallel", folder / "toga.jsonl", "-o", tmp_path / "store")
+    assert "clips: 240 (150 train, 40 valid, 50 test)" in said
+    clips = FeatureStore(tmp_path / "store").clips()
+    for name, clip in FeatureStore(english).clips().items():
+        assert (clips[f"{name}/en"].text, clips[f"{name}/ja"].labels) == (clip.text, clip.labels)
+        assert clips[f"{name}/zh"].split == clip.split
+    assert len({clip.text for clip in clips.values()}) == 240  # no text is in two splits
+
+
+def test_first_impressions_are_imported_with_their_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featzoo.examples.impressions.CLIPS", {"training": 2, "validation": 1, "test": 1})
+    folder = tmp_path / "fi"
+    run("example", "first-impressions", "-o", folder)
+    said = run("import", "first-impressions", folder, "-o", tmp_path / "store")
+    assert "clips: 4 (2 train, 1 valid, 1 test)" in said
+    assert "4 clips have media, 0 have no words" in said
+    for path in folder.glob("*.pkl"):
+        assert path.read_bytes()[:2] == b"\x80\x02"  # protocol 2, which Python 2 writes

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from featzoo.examples.face import HEIGHT, WIDTH, draw
-from featzoo.examples.speech import RATE, Array, Manner, smooth, speak, time_words
+from featzoo.examples.speech import RATE, Array, Manner, Word, smooth, speak, time_words
 from featzoo.examples.transcripts import cues, textgrid, whisper
 
 SEED, FPS = 20240, 15
@@ -66,22 +66,28 @@ def write_video(path: Path, frames: list[Image.Image], sound: Array) -> None:
         box.mux(audio.encode(None))
 
 
-def _make(clip: Clip, number: int, out: Path) -> str:
-    """Write one clip and its side-car into `out`; the clip's file name."""
-    rng = np.random.default_rng([SEED, number])
-    manner = clip.manner()
-    words, track = time_words(clip.text, manner.tempo)
+def make_video(
+    path: Path, text: str, speaker: int, mood: float, manner: Manner, rng: np.random.Generator
+) -> tuple[list[Word], float]:
+    """Write a video of the drawn face that says a text; the words with their times, and the length in seconds."""
+    words, track = time_words(text, manner.tempo)
     sound = speak(manner, words, track, rng)
     phase = rng.uniform(0, 2 * np.pi)
     loudness = np.sqrt(smooth(sound**2, 0.1))[:: RATE // FPS]  # [N] -> [F], one per frame
-    frames = [
-        draw(clip.speaker, clip.sentiment / 3, wide, i / FPS, phase) for i, wide in enumerate(loudness / loudness.max())
-    ]
-    write_video(path := out / f"clip{number:02d}.mp4", frames, sound)
+    frames = [draw(speaker, mood, wide, i / FPS, phase) for i, wide in enumerate(loudness / loudness.max())]
+    write_video(path, frames, sound)
+    return words, len(sound) / RATE
+
+
+def _make(clip: Clip, number: int, out: Path) -> str:
+    """Write one clip and its side-car into `out`; the clip's file name."""
+    rng = np.random.default_rng([SEED, number])
+    path = out / f"clip{number:02d}.mp4"
+    words, seconds = make_video(path, clip.text, clip.speaker, clip.sentiment / 3, clip.manner(), rng)
     side_car = {
         ".srt": cues(words, "", ","),
         ".vtt": cues(words, "WEBVTT\n\n", "."),
-        ".TextGrid": textgrid(words, len(sound) / RATE),
+        ".TextGrid": textgrid(words, seconds),
         ".json": whisper(clip.text, words),
         ".txt": clip.text,
     }[clip.suffix]
