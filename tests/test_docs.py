@@ -1,62 +1,18 @@
-"""The documents run: their code, their commands, their links."""
+"""The documents: their commands exist, their links lead somewhere."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from featzoo.cli import feat, zoo
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "examples" / "README.md"])
-CLIPS = ROOT / "examples" / "clips"
-
-
-def blocks(path: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-def test_the_extractor_of_the_how_to_works_as_written(tmp_path: Path) -> None:
-    """It is complete in 25 lines, obeys the contract, and runs from its folder with nothing registered."""
-    code, check = blocks(ROOT / "docs/how-to/add-an-extractor.md")
-    assert len(code.splitlines()) <= 25
-    (tmp_path / "loudness.py").write_text(code)
-    clip = str(CLIPS / "clip01.mp4")
-    program = "from pathlib import Path\nfrom loudness import Loudness\n" + check.replace("path)", f"Path({clip!r}))")
-    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
-    command = [Path(sys.executable).with_name("feat"), "extract", clip, "-x", "loudness:Loudness[hop=0.05]", "-j", "1"]
-    done = subprocess.run(command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert "1 stored" in done.stdout, done.stdout + done.stderr
-
-
-@pytest.mark.usefixtures("one_process")
-def test_the_head_of_the_how_to_works_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Head and recipe are complete in 40 lines, keep the contract, and train on features of the example clips."""
-    page = ROOT / "docs/how-to/add-a-head.md"
-    code, check = blocks(page)
-    (recipe,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len((code + recipe).splitlines()) <= 40
-    (tmp_path / "mean_head.py").write_text(code)
-    (tmp_path / "mean.toml").write_text(recipe)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    exec("from mean_head import MeanHead, Options\n" + check, {})  # noqa: S102
-    for program, *words in (
-        [feat, "extract", str(CLIPS), "-x", "egemaps", "-j", "1"],
-        [zoo, "train", "./mean.toml", "--device", "cpu"],
-    ):
-        done = CliRunner().invoke(program, words, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-    (run,) = (tmp_path / "runs").iterdir()
-    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def commands() -> list[tuple[str, str]]:

@@ -1,110 +1,101 @@
-"""The how-to pages work when they are typed, with nothing but what `feat example` makes.
+"""The how-to pages work when they are typed, from what `feat example` makes and tiny sets in true formats.
 
-A block of commands below `<!-- not run: REASON -->` needs what a stranger does not have. The share that runs is
-printed after the tests.
+What they cannot run is in `docs.not_run`, with the reason. Slow steps run in the slow tests. The share that runs is
+printed after the tests, with the steps that take more than a second.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-import shutil
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from augment.api import serving
 
-from featzoo.cli import feat, zoo
+from docs.not_run import NOT_RUN, reason
+from docs.pages import DOCS, steps
+from docs.reader import follow
+from docs.stock import Stock
+from docs.worlds import WORLDS, World
 
-PAGES = Path(__file__).parents[1] / "docs" / "how-to"
-MARK = "<!-- not run: "
-
-
-def commands(page: str) -> Iterator[tuple[str, bool]]:
-    """The page's commands, and whether they are to be run."""
-    runs, marked, before = True, False, ""
-    for line in (PAGES / page).read_text(encoding="utf-8").splitlines():
-        if line.startswith("    ") and not before.startswith("    "):
-            runs = not marked
-        if re.match(r"    (feat|zoo) ", line):
-            yield line.strip(), runs
-        if line.strip():
-            marked = line.startswith(MARK)
-            before = line
-        else:
-            before = ""
+PAGES = sorted(path.name for path in (DOCS / "how-to").glob("*.md"))
+WITH_SLOW = [page for page, world in WORLDS.items() if world.slow]
 
 
-def type_in(line: str) -> None:
-    """Run a command line; it must succeed, or tell of single clips where the page says so."""
-    command, output = re.fullmatch(r"(.*?)(?: > (\S+))?", line).groups()
-    program, *words = shlex.split(command, comments=True)
-    done = CliRunner().invoke({"feat": feat, "zoo": zoo}[program], words, prog_name=program, input="y\n")
-    assert done.exit_code in ((0, 1) if words[0] == "align" else (0,)), f"{line}\n{done.output}"
-    if output:
-        Path(output).write_text(done.stdout, encoding="utf-8")
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    return Stock(tmp_path_factory.mktemp("stock"))
 
 
-def some_voices(folder: str, number: int) -> list[Path]:
-    """The first recordings of each class and speaker that `feat example emotions` makes."""
-    type_in("feat example emotions -o every-voice")
-    Path(folder).mkdir()
-    every = sorted(Path("every-voice").glob("*.wav"))
-    return [Path(shutil.copy(path, folder)) for path in every[:: len(every) // number]]
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server that translates."""
+    with serving() as api:
+        yield api.url
 
 
-def a_store_beside_others() -> None:
-    voices = some_voices("clips", 12)
-    (Path("clips") / "old").mkdir()
-    for path in voices[:2]:
-        path.rename(Path("clips") / "old" / path.name)
-    type_in("feat extract clips -x egemaps -o features -j 1")
-    type_in("feat label features --pattern '{speaker}_{emotion}_{take}.wav'")
-    shutil.copytree("features", "../colleague/features")
-    shutil.copytree("features", "elsewhere")
-    voices[-1].unlink()
+@pytest.fixture
+def variables() -> Iterator[None]:
+    """What a page puts into the environment is taken back."""
+    before = dict(os.environ)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
-def a_labelled_store() -> None:
-    type_in("feat example emotions -o clips")
-    type_in("feat extract clips -x quality -o features -j 1")
-    type_in("feat label features --pattern '{speaker}_{emotion}_{take}.wav'")
+def of(table: dict[str, Any], text: str, default: object) -> Any:
+    """The value of the first beginning of a text."""
+    return next((value for beginning, value in table.items() if text.startswith(beginning)), default)
 
 
-def a_voice() -> None:
-    one = some_voices("videos", 3)[0]
-    shutil.copy(one, "clip.wav")
-    shutil.copy(one, "interview.wav")
-
-
-def videos() -> None:
-    type_in("feat example clips -o videos")
-
-
-FIXTURES: dict[str, Callable[[], None]] = {
-    "align.md": videos,
-    "care-for-a-store.md": a_store_beside_others,
-    "predict.md": a_voice,
-    "split-clips.md": a_labelled_store,
-}
-# They extract from the example clips, or import torch and openSMILE.
-SLOW = {"align.md", "predict.md"}
-
-
-@pytest.mark.usefixtures("one_process")
+@pytest.mark.usefixtures("one_process", "variables")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.slow if page in SLOW else ()) for page in FIXTURES]
+    "page",
+    [page for page in PAGES if page in WORLDS]
+    + [pytest.param(page, marks=pytest.mark.slow, id=f"all of {page}") for page in PAGES if page in WITH_SLOW],
 )
-def test_the_commands_of_a_page_run_in_its_order(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, print_table: Callable[[list[str]], None]
+def test_the_steps_of_a_page_run_in_its_order(
+    page: str,
+    stock: Stock,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    print_table: Callable[[list[str]], None],
+    request: pytest.FixtureRequest,
 ) -> None:
+    world: World = WORLDS[page]
+    left_out = () if request.node.get_closest_marker("slow") else world.slow
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    FIXTURES[page]()
-    typed = [line for line, runs in commands(page) if runs]
-    for line in typed:
-        type_in(line)
-    assert typed
-    print_table([f"docs/how-to/{page}: {len(typed)} of {len(list(commands(page)))} commands run"])
+    monkeypatch.setenv("FEATZOO_WEIGHTS", str(stock.weights))
+    world.make(stock)
+    every = steps(f"how-to/{page}")
+    typed = [step for step in every if not reason(page, step) and not step.text.startswith(left_out)]
+    told = [f"docs/how-to/{page}: {len(typed)} of {len(every)} steps run"]
+    for step in typed:
+        began = time.process_time()
+        follow(step, of(world.status, step.text, 0), of(world.more, step.text, "").replace("URL", server))
+        took = time.process_time() - began
+        told += [f"{took:6.1f} CPU s  {step.name or step.text.splitlines()[0]}"] if took > 1 else []
+    print_table(told)
+
+
+@pytest.mark.parametrize(("page", "most"), [("add-a-head.md", 40), ("add-an-extractor.md", 25)])
+def test_own_code_takes_few_lines(page: str, most: int) -> None:
+    assert sum(len(step.text.splitlines()) for step in steps(f"how-to/{page}") if step.kind == "file") <= most
+
+
+def test_every_page_with_steps_is_typed_or_says_why_not() -> None:
+    others = {page for page in PAGES if page not in WORLDS}
+    assert [page for page in others for step in steps(f"how-to/{page}") if not reason(page, step)] == []
+
+
+@pytest.mark.parametrize(("page", "beginning"), [(page, beginning) for page, beginning, _ in NOT_RUN])
+def test_what_is_not_run_is_on_its_page(page: str, beginning: str) -> None:
+    assert any(step.text.startswith(beginning) for step in steps(f"how-to/{page}"))

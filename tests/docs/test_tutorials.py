@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typed_pages import type_page
 
-TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+from docs.pages import steps
+from docs.reader import follow
 
 
 @pytest.mark.usefixtures("one_process")
@@ -22,4 +22,7 @@ TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 )
 def test_a_tutorial_prints_what_it_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert type_page(TUTORIALS / page) >= 5
+    typed = steps(f"tutorials/{page}")
+    assert len(typed) >= 5
+    for step in typed:
+        follow(step)
