@@ -141,15 +141,15 @@ def pom(folder: str) -> None:
 
 
 def mult(path: str) -> None:
-    """Two clips of each split as MulT's pickle without alignment, filled up in front."""
+    """Two clips of each split as MulT's pickle without alignment: utterances of `mosei`."""
     rng, parts = np.random.default_rng(0), {}
-    for place, split in enumerate(("train", "valid", "test")):
+    for video, split in (("v0", "train"), ("v2", "valid"), ("v3", "test")):
         parts[split] = {
             key: rng.normal(size=(2, steps, width)).astype(np.float32)
             for key, steps, width in (("text", 5, 300), ("audio", 9, 74), ("vision", 7, 35))
         }
         parts[split]["labels"] = np.array([[[1.2]], [[-0.6]]], np.float32)
-        parts[split]["id"] = np.array([[f"v{place}", "0", "2.5"], [f"v{place}", "2.5", "4"]])
+        parts[split]["id"] = np.array([[video, "0", "2"], [video, "3", "5"]])
     Path(path).write_bytes(pickle.dumps(parts, protocol=2))
 
 
@@ -210,6 +210,8 @@ def mmsa(path: str, source: Path, widths: tuple[int, int] = (5, 20), scale: floa
     parts = pickle.loads(source.read_bytes())
     for part in parts.values():
         part["regression_labels"] = part["regression_labels"] / scale
+        if scale != 1:  # CH-SIMS has a label of each modality too
+            part |= {f"regression_labels_{modality}": part["regression_labels"] for modality in "TAV"}
         for key, width in zip(("audio", "vision"), widths, strict=True):
             part[key] = np.resize(part[key], (*part[key].shape[:2], width)).astype(np.float32)
     Path(path).write_bytes(pickle.dumps(parts, protocol=4))

@@ -89,6 +89,8 @@ def datasets(stock: Stock) -> None:
         corpora.recordings(f"CMU_MOSEI_{name}.csd", name.lower(), columns)
     type_in("feat example meld -o data/MELD")
     Path("MELD.Raw").mkdir()
+    type_in("feat import meld data/MELD -o meld")
+    type_in("feat extract -o meld -x bert.ids -j 1")
     fet(stock, "CMU_MOSI")
 
 

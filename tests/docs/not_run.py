@@ -27,6 +27,8 @@ NOT_RUN = (
     ("datasets.md", "python -c", CORPUS),
     ("datasets.md", "feat import sims", CORPUS),
     ("datasets.md", "feat import meld ../shared", CORPUS),
+    ("datasets.md", "feat extract -o meld --for", "needs the videos of MELD"),
+    ("datasets.md", "zoo train psa-mf --store meld", "needs the videos of MELD"),
     ("datasets.md", "feat import emodb ../shared", CORPUS),
     ("datasets.md", "feat import iemocap ../shared", CORPUS),
     ("exchange.md", ">>> from mmsdk", "needs cmu-multimodal-sdk"),

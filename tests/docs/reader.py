@@ -23,8 +23,8 @@ FITTED = ("svm", "linear", "boosting", "tfidf")
 TRAINING = ("train", "ablate", "layers", "tune")
 
 
-def follow(step: Step, status: int = 0, more: str = "") -> None:
-    """Do one step of a page; `more` is added to a command."""
+def follow(step: Step, status: int = 0, more: str = "", short: bool = False) -> None:
+    """Do one step of a page; `more` is added to a command, and `short` makes a training short."""
     if step.kind == "file":
         Path(step.name).write_text(step.text, encoding="utf-8")
     elif step.kind == "python":
@@ -35,13 +35,13 @@ def follow(step: Step, status: int = 0, more: str = "") -> None:
         told: list[str] = []
         assert doctest.DocTestRunner(verbose=False).run(test, out=told.append).failed == 0, "".join(told)
     else:
-        printed = type_in(f"{step.text.partition(' #')[0].rstrip()} {more}".strip(), status)
+        printed = type_in(f"{step.text.partition(' #')[0].rstrip()} {more}".strip(), status, short)
         if step.shown.strip():
             told = f"{step.text}\n--- shown\n{step.shown}\n--- printed\n{printed}"
             assert is_as_shown(step.shown, printed), told
 
 
-def type_in(line: str, status: int = 0) -> str:
+def type_in(line: str, status: int = 0, short: bool = True) -> str:
     """Run a command line, which must end with the status; what it prints."""
     variables, rest = re.fullmatch(r"((?:\w+=\S+ )*)(.*)", line).groups()
     program = rest.split()[0]
@@ -51,16 +51,18 @@ def type_in(line: str, status: int = 0) -> str:
         os.environ.update([shlex.split(rest)[1].split("=", 1)])
     elif program == "eval":
         subprocess.run(["bash", "-c", line], check=True, env=with_programs())
+    elif program in ("cp", "mv", "touch"):
+        subprocess.run(shlex.split(rest), check=True)
     else:
-        return run(rest, variables, status)
+        return run(rest, variables, status, short)
     return ""
 
 
-def run(line: str, variables: str, status: int) -> str:
+def run(line: str, variables: str, status: int, short: bool) -> str:
     command, output = re.fullmatch(r"(.*?)(?: > (\S+))?", line).groups()
     program, *words = shlex.split(command)
     words = [found for word in words for found in expand(word)]
-    if program == "zoo" and words[0] in TRAINING:
+    if short and program == "zoo" and words[0] in TRAINING:
         words += shorter(words)
     path = [str(Path(each.partition("=")[2]).resolve()) for each in variables.split() if each.startswith("PYTHONPATH=")]
     sys.path[:0] = path
@@ -89,6 +91,8 @@ def shorter(words: list[str]) -> list[str]:
     added = [] if recipe in FITTED or "--resume" in words or "--epochs" in words else ["--epochs", "1"]
     if "--seeds" in words:
         added += ["--seeds", "2"]
+    if "--folds" in words:
+        added += ["--folds", "2"]
     if "--trials" in words:
         added += ["--trials", "2"]
     if "-j" in words:

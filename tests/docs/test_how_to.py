@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from docs.stock import Stock
 from docs.worlds import WORLDS, World
 
 PAGES = sorted(path.name for path in (DOCS / "how-to").glob("*.md"))
+REAL = "../shared/data"
 WITH_SLOW = [page for page, world in WORLDS.items() if world.slow]
 
 
@@ -80,10 +82,22 @@ def test_the_steps_of_a_page_run_in_its_order(
     told = [f"docs/how-to/{page}: {len(typed)} of {len(every)} steps run"]
     for step in typed:
         began = time.process_time()
-        follow(step, of(world.status, step.text, 0), of(world.more, step.text, "").replace("URL", server))
+        follow(step, of(world.status, step.text, 0), of(world.more, step.text, "").replace("URL", server), True)
         took = time.process_time() - began
         told += [f"{took:6.1f} CPU s  {step.name or step.text.splitlines()[0]}"] if took > 1 else []
     print_table(told)
+
+
+@pytest.mark.data
+@pytest.mark.usefixtures("one_process")
+def test_the_real_corpora_are_imported_as_the_page_shows(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    real = [step for step in steps("how-to/datasets.md") if step.text.startswith("feat") and REAL in step.text]
+    assert len(real) >= 6
+    for step in real:
+        follow(replace(step, text=step.text.replace(REAL, str(data))))
 
 
 @pytest.mark.parametrize(("page", "most"), [("add-a-head.md", 40), ("add-an-extractor.md", 25)])

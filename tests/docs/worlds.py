@@ -122,7 +122,15 @@ WORLDS = {
         slow=("feat extract clips/ --for tfn", "zoo train tfn", "zoo train svm --folds", "zoo train mlp"),
     ),
     "clusters.md": World(videos, more={"feat extract": "-j 1 -x quality"}),
-    "datasets.md": World(corpus_worlds.datasets),
+    "datasets.md": World(
+        corpus_worlds.datasets,
+        more={
+            f"zoo train {head} --store {corpus}": f"--runs {corpus}-runs"
+            for head in ("svm", "linear")
+            for corpus in ("ravdess", "crema-d", "iemocap", "savee", "tess", "esd")
+        },
+        slow=tuple(f"zoo train {head}" for head in ("mult", "svm", "linear", "psa-mf.sims")),
+    ),
     "exchange.md": World(corpus_worlds.exchange, status={"feat lock -o copy": 1}),
     "export-a-head.md": World(mosi_and_runs),
     "gpus.md": World(mosi),

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typed_pages import type_page
 
+from docs.pages import DOCS, steps
+from docs.reader import follow
 from featzoo.examples import clips, emotions
 
-PAGES = Path(__file__).parents[1] / "docs" / "explanation"
+PAGES = DOCS / "explanation"
 # Without commands: how the program is built, and what its results must not be used for.
 WITHOUT_EXAMPLE = {"architecture.md", "limits.md"}
-# The data that its command looks for are incomplete.
-STATUSES = {"reproducing.md": (0, 1)}
+# The data that it looks for are incomplete.
+INCOMPLETE = "zoo reproduce"
 
 
 @pytest.fixture(scope="module")
@@ -46,4 +47,7 @@ def _examples_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 @pytest.mark.parametrize("page", sorted({path.name for path in PAGES.glob("*.md")} - WITHOUT_EXAMPLE))
 def test_a_worked_example_prints_what_it_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert type_page(PAGES / page, STATUSES.get(page, (0,))) >= 2
+    typed = steps(f"explanation/{page}")
+    assert len(typed) >= 2
+    for step in typed:
+        follow(step, status=int(step.text.startswith(INCOMPLETE)))
