@@ -6,6 +6,7 @@ A hook of MkDocs (`hooks:` in mkdocs.yml): `on_files` adds them to the pages in 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -41,6 +42,7 @@ def pages() -> dict[str, str]:
     """The text of each generated page by its place under docs/."""
     return {
         "index.md": front(),
+        "tutorials/features-in-python.md": notebook(ROOT / "docs/tutorials/features-in-python.ipynb"),
         "reference/commands-feat.md": commands("feat", feat),
         "reference/commands-zoo.md": commands("zoo", zoo),
         "reference/importers.md": importers(),
@@ -55,6 +57,20 @@ def front() -> str:
     """The README, with its links as seen from docs/."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     return re.sub(r"\]\(docs/", "](", text)
+
+
+def notebook(path: Path) -> str:
+    """A notebook's text, code and outputs, with a link to the file below its title."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        for output in cell.get("outputs", []):
+            image = output["data"].get("image/png")
+            shown = "".join(output["data"]["text/plain"])
+            parts.append(f"![The figure](data:image/png;base64,{image.strip()})" if image else f"```text\n{shown}\n```")
+    title, _, rest = parts[0].partition("\n\n")
+    return "\n\n".join([title, f"[Download this notebook]({path.name})", rest, *parts[1:]]) + "\n"
 
 
 def commands(program: str, group: click.Group) -> str:
