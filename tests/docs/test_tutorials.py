@@ -17,7 +17,11 @@ from docs.reader import follow
     [
         "first-features.md",
         "emotion-from-the-voice.md",
-        pytest.param("psa-mf-on-mosi.md", marks=pytest.mark.slow),  # it trains an encoder twice
+        # They train encoders, or many heads.
+        pytest.param("compare-and-share.md", marks=pytest.mark.slow),
+        pytest.param("psa-mf-on-mosi.md", marks=pytest.mark.slow),
+        pytest.param("apparent-personality.md", marks=pytest.mark.slow),
+        pytest.param("personality-across-languages.md", marks=pytest.mark.slow),
     ],
 )
 def test_a_tutorial_prints_what_it_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
