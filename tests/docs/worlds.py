@@ -119,7 +119,13 @@ WORLDS = {
     "classes.md": World(
         corpus_worlds.classes,
         status={"zoo audit features svm --set": 1},
-        slow=("feat extract clips/ --for tfn", "zoo train tfn", "zoo train svm --folds", "zoo train mlp"),
+        slow=(
+            "feat extract clips/ --for tfn",
+            "zoo train tfn",
+            "zoo train svm --folds",
+            "zoo train mlp",
+            "feat explore",
+        ),
     ),
     "clusters.md": World(videos, more={"feat extract": "-j 1 -x quality"}),
     "datasets.md": World(
@@ -129,10 +135,10 @@ WORLDS = {
             for head in ("svm", "linear")
             for corpus in ("ravdess", "crema-d", "iemocap", "savee", "tess", "esd")
         },
-        slow=tuple(f"zoo train {head}" for head in ("mult", "svm", "linear", "psa-mf.sims")),
+        slow=("zoo train", "feat extract"),
     ),
     "exchange.md": World(corpus_worlds.exchange, status={"feat lock -o copy": 1}),
-    "export-a-head.md": World(mosi_and_runs),
+    "export-a-head.md": World(mosi_and_runs, slow=("zoo export", "import json")),
     "gpus.md": World(mosi),
     "personality-texts.md": World(corpus_worlds.personality_texts, slow=("zoo probe-leakage",)),
     "predict.md": World(to_predict),
