@@ -24,7 +24,7 @@ SENTENCES = {
     ),
     "fr": (
         ("J'aime les tableaux et les idées nouvelles.", "J'aime que les choses restent comme elles sont."),
-        ("Je prévois mes journées et je finis tout.", "Mon bureau est en désordre et je suis en retard."),
+        ("Je prévois mes journées et je vais au bout de tout.", "Mon bureau est en désordre et je suis en retard."),
         ("Je suis allé à une fête et j'ai parlé à tous.", "Je suis resté à la maison et j'ai lu seul."),
         ("J'ai aidé une inconnue à porter ses sacs.", "Les gens m'agacent quand ils sont lents."),
         ("L'examen m'inquiète et je ne dors pas.", "Peu de choses me troublent, et je dors bien."),
