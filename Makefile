@@ -53,7 +53,7 @@ BARE := $(VENV)/bare
 test-bare:
 	rm -rf $(BARE) && $(PYTHON) -m venv $(BARE)
 	$(BARE)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(BARE)/wheel .
-	$(BARE)/bin/python -m pip install --quiet $(BARE)/wheel/*.whl hypothesis pytest pytest-timeout
+	$(BARE)/bin/python -m pip install --quiet $(BARE)/wheel/*.whl hypothesis imageio-ffmpeg pytest pytest-timeout
 	$(BARE)/bin/python -m pytest -m "not slow" tests/test_package.py tests/media tests/cache
 
 # The tests of action-units, with py-feat in a folder of its own. Its list of packages asks for xgboost, which brings 480 MB

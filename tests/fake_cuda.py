@@ -25,8 +25,11 @@ HALF = (torch.bfloat16, torch.float16)
 
 @contextmanager
 def fake_cuda():
-    """A block in which tensors can be made on `cuda:0`, without memory and without a GPU."""
-    with _guarded(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
+    """A block in which tensors can be made on `cuda:0`, without memory and without a GPU.
+
+    Without cuDNN, whose version a torch with CUDA asks the driver for.
+    """
+    with _guarded(), torch.backends.cudnn.flags(enabled=False), FakeTensorMode(allow_non_fake_inputs=True) as mode:
         yield mode
 
 

@@ -1,11 +1,12 @@
 import errno
+import io
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from featzoo.durable import move, replacing, write
+from featzoo.durable import move, replacing, write, write_new
 from featzoo.errors import StoreError
 
 
@@ -159,3 +160,13 @@ def test_a_move_that_fails_leaves_the_file_where_it_was(tmp_path):
     with pytest.raises(StoreError, match="cannot write to"):
         move(place, tmp_path / "damaged" / "a.h5")
     assert place.read_bytes() == b"1"
+
+
+def test_a_failed_write_leaves_no_view_of_what_was_to_be_written(monkeypatch, tmp_path):
+    """A BytesIO that is collected while there is one prints a traceback, from Python 3.13 on."""
+    image, read_only = io.BytesIO(b"content"), os.open(os.devnull, os.O_RDONLY)
+    monkeypatch.setattr(os, "open", lambda *_: read_only)
+    with pytest.raises(OSError, match="Bad file") as caught, image.getbuffer() as content:
+        write_new(tmp_path / "a", content)
+    image.close()  # while the frames of the error are there
+    assert caught.value.errno == errno.EBADF

@@ -76,22 +76,27 @@ def write_new(place: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: If it exists, cannot be written, or reads back differently.
     """
-    data = memoryview(content).cast("B")
     handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        done = 0
-        while done < len(data):
-            count = os.write(handle, data[done : done + CHUNK])  # may write less than it is given
-            if count == 0:
-                raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))
-            done += count
-        same = os.fstat(handle).st_size == len(data) and all(
-            os.pread(handle, CHUNK, start) == data[start : start + CHUNK] for start in range(0, len(data), CHUNK)
-        )
-        if not same:
-            raise OSError(errno.EIO, "the file reads back differently from what was written", str(place))
+        # Views are given up before an error goes on: a BytesIO cannot be closed while there are any.
+        with memoryview(content) as whole, whole.cast("B") as data:
+            _write_and_compare(handle, data, place)
     finally:
         os.close(handle)
+
+
+def _write_and_compare(handle: int, data: memoryview, place: Path) -> None:
+    done = 0
+    while done < len(data):
+        count = os.write(handle, data[done : done + CHUNK])  # may write less than it is given
+        if count == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))
+        done += count
+    same = os.fstat(handle).st_size == len(data) and all(
+        os.pread(handle, CHUNK, start) == data[start : start + CHUNK] for start in range(0, len(data), CHUNK)
+    )
+    if not same:
+        raise OSError(errno.EIO, "the file reads back differently from what was written", str(place))
 
 
 def remove(place: Path) -> None:

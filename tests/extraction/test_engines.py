@@ -17,6 +17,7 @@ import pytest
 from conftest import same_features, tone, write_wav
 from hypothesis import given
 from hypothesis import strategies as st
+from joblib.externals.loky import get_reusable_executor
 
 from featzoo.cache.store import FeatureStore
 from featzoo.commands.extract import memory_bytes
@@ -381,6 +382,8 @@ def test_a_rank_that_is_killed_loses_its_own_clips_only_until_it_runs_again(tmp_
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_each_worker_process_loads_a_model_once(store, tmp_path, jobs):
+    # loky replaces a worker that has grown by 300 MB, as those of earlier tests may have.
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
     clips = voices(tmp_path / "media", *many(40))
     log = tmp_path / "loads"
     extractor = plugins.KeepsModel(log=str(log))

@@ -58,7 +58,8 @@ def write_shard(folder: Path, spec: str, entries: Sequence[Entry], created: int 
     image = io.BytesIO()
     _fill(image, spec, entries, created or time.time_ns())
     with replacing(place) as temporary:
-        write_new(temporary, image.getbuffer())
+        with image.getbuffer() as content:
+            write_new(temporary, content)
         problem = damage_of(temporary, read_header(temporary))
         if problem:
             raise StoreError(f"{place} reads back differently from what was written ({problem}): it was not kept")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import tone, write_wav
+from ffmpeg import sound
 
 from featzoo.errors import ClipError, InvalidOption
 from featzoo.extractors.audio.voice_activity import VoiceActivity
@@ -22,9 +23,7 @@ def speech(data, tmp_path):
 
 @pytest.mark.data
 def test_probabilities_and_segments_are_those_of_faster_whisper(speech):
-    from faster_whisper.audio import decode_audio
-
-    samples = decode_audio(str(speech), sampling_rate=16000)
+    samples = sound(speech, "-ac", "1", "-ar", "16000")[0]
     options = vad.VadOptions(threshold=0.5, min_speech_duration_ms=250, min_silence_duration_ms=100, speech_pad_ms=30)
     expected = [(s["start"] / 16000, s["end"] / 16000) for s in vad.get_speech_timestamps(samples, options)]
     found = VoiceActivity()(Clip("a", speech))

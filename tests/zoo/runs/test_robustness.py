@@ -1,6 +1,7 @@
 """Robustness: conditions change the inputs as they say, and the tables and curves show them."""
 
 import csv
+import pickle
 
 import numpy as np
 import pytest
@@ -53,6 +54,7 @@ def test_every_condition_is_measured_and_the_first_is_what_the_run_recorded(run)
         *(Condition("shortened", EVERY, share) for share in SHARES),
     ]
     clean = found.metrics[Condition("clean")]
+    assert [found.metrics[pickle.loads(pickle.dumps(one))] for one in found.metrics] == list(found.metrics.values())
     recorded = RunFolder.open(run).metrics["test"]
     assert all(clean[key] == pytest.approx(value, nan_ok=True) for key, value in recorded.items())
 

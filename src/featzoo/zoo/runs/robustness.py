@@ -37,12 +37,12 @@ class Condition:
     Attributes:
         kind: `clean`, `missing`, `noise` or `shortened`.
         role: The input that is changed, or `every input`.
-        level: The ratio in dB of `noise`, or the share of the steps that `shortened` keeps.
+        level: The ratio in dB of `noise`, or the share of the steps that `shortened` keeps; 0 for the others.
     """
 
     kind: str
     role: str = EVERY
-    level: float = math.nan
+    level: float = 0.0  # not NaN, which makes no two of them equal
 
     def __str__(self) -> str:
         if self.kind == "noise":

@@ -33,7 +33,7 @@ def robustness_csv(found: Robustness) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["kind", "input", "level", *names])
     for one, values in found.metrics.items():
-        level = repr(one.level) if one.level == one.level else ""
+        level = repr(one.level) if one.kind in ("noise", "shortened") else ""
         rows.writerow([one.kind, one.role, level, *(repr(values[name]) for name in names)])
     for name, values in found.others.items():
         rows.writerow(["run", name, "", *(repr(values.get(key, float("nan"))) for key in names)])
@@ -56,7 +56,7 @@ def read_robustness(path: Path) -> tuple[dict[Condition, Metrics], dict[str, Met
                 if kind == "run":
                     others[role] = values
                 else:
-                    conditions[Condition(kind, role, float(level or "nan"))] = values
+                    conditions[Condition(kind, role, float(level or 0.0))] = values
     except (ValueError, TypeError, KeyError) as error:
         raise FeatzooError(f"{path} is damaged: delete it, or run zoo robustness again ({error})") from error
     return conditions, others
