@@ -77,3 +77,11 @@ def test_a_recording_is_a_picture_of_its_lines() -> None:
     lines = [("$ feat show 'a<b' && echo", "typed"), ("1 < 2 & 3", "")]
     picture = ElementTree.fromstring(module("recording").picture(lines))  # noqa: S314
     assert [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")] == [line for line, _ in lines]
+
+
+def test_the_site_works_without_a_network() -> None:
+    """No fonts or figures of stars from other servers, and a search that needs no server at all."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "font: false" in text
+    assert "\n  - offline" in text
+    assert "\nrepo_url:" not in text
