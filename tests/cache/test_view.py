@@ -107,6 +107,7 @@ def test_names_of_labels_that_are_values_are_refused(tmp_path):
 
 
 def test_a_frame_of_a_set_has_a_row_for_each_clip(store):
+    pytest.importorskip("pandas")
     frame = store.to_pandas("two", pool="mean", labels=True)
     assert frame.loc["b", ["x", "split"]].tolist() == [1, "test"]
     assert len(store.to_pandas("two", pool=None, labels=False)) == 2
