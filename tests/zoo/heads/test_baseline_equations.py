@@ -149,7 +149,7 @@ def test_mults_attention_is_the_softmax_over_true_steps():
     query, source = h(10, 6, 0.1).reshape(2, 5, 6), h(8, 6, 0.7).reshape(2, 4, 6)
     mask = torch.tensor([[1, 1, 1, 0], [0, 0, 0, 0]]).bool()
     with torch.no_grad():
-        found = attend(t(query), t(source), mask)
+        found = attend(t(query), t(source), mask[:, None])
     np.testing.assert_allclose(found[0], mha(attend.attention, query[0], source[0, :3]), atol=1e-10)
     assert not found[1].any()
 
@@ -202,7 +202,7 @@ def test_mults_self_attention_reads_what_the_layer_below_wrote():
     with torch.no_grad():
         z = math.sqrt(6) * x + positions(4, 6).double()
         for layer in made_of.layers:
-            z = layer(z, z, mask)
+            z = layer(z, z, mask[:, None])
         torch.testing.assert_close(made_of(x, x, mask, mask), made_of.norm(z), **TIGHT)
 
 

@@ -47,6 +47,9 @@ class MaskedLSTM(nn.Module):
 class MaskedAttention(nn.Module):
     """Multi-head attention from one sequence to the true steps of another.
 
+    Its weights are those of PyTorch's layer. That one's forward pass reshapes clips and heads into one dimension, which
+    takes an ONNX export of many layers minutes.
+
     Args:
         width: D of both.
         heads: Number of heads.
@@ -57,26 +60,54 @@ class MaskedAttention(nn.Module):
         super().__init__()
         self.attention = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
 
-    def forward(self, query: Tensor, steps: Tensor, mask: Tensor, later: Tensor | None = None) -> Tensor:
+    def forward(self, query: Tensor, steps: Tensor, seen: Tensor) -> Tensor:
         """Attend.
 
         Args:
             query: (B, T, D).
             steps: (B, S, D), S > 0.
-            mask: (B, S) bool, the true steps.
-            later: (B, T, S) bool, steps that a query must not attend to; each query keeps the first step.
+            seen: (B, 1 or T, S) bool, the steps that each query attends to.
 
         Returns:
             (B, T, D); 0 where a clip has no step to attend to.
         """
-        empty = ~mask.any(dim=1)  # (B,)
-        # A softmax over nothing is NaN: an empty clip attends to its first step and is masked.
-        hidden = ~mask & ~(empty[:, None] & (torch.arange(mask.shape[1], device=mask.device) == 0))  # (B, S)
-        # One mask for each head, because PyTorch takes (B * heads, T, S).
-        apart = None if later is None else later.repeat_interleave(self.attention.num_heads, dim=0)
-        attended = self.attention(query, steps, steps, key_padding_mask=hidden, attn_mask=apart, need_weights=False)
-        out: Tensor = attended[0]  # (B, T, D)
-        return out.masked_fill(empty[:, None, None], 0.0)
+        layer = self.attention
+        weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
+        asked, known, given = map(F.linear, (query, steps, steps), weights, biases)  # (B, T or S, D)
+        dropout = layer.dropout if self.training else 0.0
+        found = attend(asked, known, given, layer.num_heads, some_step(seen), dropout)
+        out: Tensor = layer.out_proj(found)  # (B, T, D)
+        return out.masked_fill(~seen.any(dim=2, keepdim=True), 0.0)
+
+
+def some_step(seen: Tensor) -> Tensor:
+    """(B, T, S) bool with the first step where there is none: a softmax over nothing is NaN."""
+    first = torch.arange(seen.shape[2], device=seen.device) == 0  # (S,)
+    return seen | (first & ~seen.any(dim=2, keepdim=True))
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, seen: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Attention, head by head.
+
+    Args:
+        query: (B, T, H W) of H heads.
+        key: (B, S, H W).
+        value: (B, S, H W).
+        heads: H.
+        seen: (B, 1 or T, S) bool, the steps that each query attends to; None is all.
+        dropout: On the attention weights.
+
+    Returns:
+        (B, T, H W).
+    """
+    asked, known, given = (
+        each.unflatten(2, (heads, each.shape[2] // heads)).transpose(1, 2) for each in (query, key, value)
+    )  # (B, H, T or S, W)
+    mask = None if seen is None else seen[:, None]  # (B, 1, 1 or T, S)
+    found = F.scaled_dot_product_attention(asked, known, given, attn_mask=mask, dropout_p=dropout)
+    return found.transpose(1, 2).flatten(2)
 
 
 class CrossAttention(nn.Module):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featzoo.errors import InvalidOption
 from featzoo.zoo.head import Inputs, Outputs, Padded, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.layers import attend
 from featzoo.zoo.nn.losses import squared_error
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
@@ -154,19 +154,9 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
         """(B, T, d) asks the true steps (B, S) of (B, S, d): (B, T, d); each clip has one."""
         asked, known = self.query(self.norm_query(query)), self.key(self.norm_key(steps))
-        given = attend(asked, known, self.value(self.norm_value(steps)), self.heads, mask)
+        given = attend(asked, known, self.value(self.norm_value(steps)), self.heads, mask[:, None])
         out: Tensor = self.out(given)
         return out
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """Attention of (B, T, H W) over the true steps (B, S) of two (B, S, H W), head by head: (B, T, H W)."""
-    asked, known, given = (
-        each.unflatten(2, (heads, -1)).transpose(1, 2) for each in (query, key, value)
-    )  # (B, H, T, W)
-    seen = None if mask is None else mask[:, None, None]  # (B, 1, 1, S)
-    found = F.scaled_dot_product_attention(asked, known, given, attn_mask=seen)
-    return found.transpose(1, 2).flatten(2)
 
 
 class Layer(nn.Module):

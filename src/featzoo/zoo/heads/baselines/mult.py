@@ -146,10 +146,13 @@ class Transformer(nn.Module):
 
         The same tensor twice is self-attention.
         """
-        out, read = self._embedded(target), self._embedded(source)
-        later = _later(own, mask) if self.causal else None
+        out = self._embedded(target)
+        read = None if source is target else self._embedded(source)
+        seen = mask[:, None]  # (B, 1 or T, S)
+        if self.causal:
+            seen = seen & ~_later(own, mask)
         for layer in self.layers:
-            out = layer(out, out if source is target else read, mask, later)  # (B, T, D)
+            out = layer(out, read, seen)  # (B, T, D)
         normed: Tensor = self.norm(out)
         return normed
 
@@ -177,9 +180,11 @@ class Layer(nn.Module):
         self.between = nn.LayerNorm(width)
         self.network = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
 
-    def forward(self, target: Tensor, source: Tensor, mask: Tensor, later: Tensor | None = None) -> Tensor:
-        """(B, T, D) attending to the true steps (B, S) of (B, S, D), without those of (T, S) `later`."""
-        out = target + self.attention(self.before(target), self.before(source), mask, later)  # (B, T, D)
+    def forward(self, target: Tensor, source: Tensor | None, seen: Tensor) -> Tensor:
+        """(B, T, D) attending to the steps (B, 1 or T, S) `seen` of (B, S, D), or of itself."""
+        query = self.before(target)  # (B, T, D)
+        read = query if source is None else self.before(source)  # (B, S, D)
+        out = target + self.attention(query, read, seen)  # (B, T, D)
         stepped: Tensor = out + self.network(self.between(out))  # (B, T, D)
         return stepped
 
