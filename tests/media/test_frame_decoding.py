@@ -93,6 +93,16 @@ def test_frames_of_a_recording_of_key_frames_after_its_sound_are_those_of_ffmpeg
         np.testing.assert_array_equal(planes(frame), right[number])
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "avi"])
+def test_a_recording_of_key_frames_is_opened_once(tmp_path, suffix, monkeypatch):
+    path, places = tmp_path / f"a.{suffix}", []
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=s={WIDTH}x{HEIGHT}:r=25:d=1", "-c:v", "mpeg2video", "-g", 1, path)
+    index, whole = index_frames(path), frame_decoding.opened
+    monkeypatch.setattr(frame_decoding, "opened", lambda place, **how: places.append(place) or whole(place, **how))
+    assert len(list(decode_frames(path, index, np.arange(3)))) == 3
+    assert places == [path]
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["sbwe5n", "lbax4n", "bbaf2n", "lrwp9a", "pwij3p"])
 def test_frames_of_grid_are_those_of_ffmpeg(data, name):

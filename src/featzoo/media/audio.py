@@ -80,9 +80,7 @@ def decode_audio(
         _refuse_empty(path, start, end)
     notes = cut.notes()
     if end is None:
-        with opened(path) as container:
-            declared = declared_seconds(stream_of(container, "audio", path), container)
-        refuse_truncated(path, reading.end / reading.rate, declared)
+        refuse_truncated(path, reading.end / reading.rate, reading.own)
     elif reading.ended and end - reading.end / reading.rate > SHORT_SECONDS:
         notes["short"] = _short(path, start, end, reading.end / reading.rate)
     cut.refuse_damaged()
@@ -168,8 +166,8 @@ class _Cut:
         mixed = samples.T if self._apart else samples.T @ self._weights.T  # (n, C')
         self._buffer[at : self.length] = mixed
         self._packets += block.frames
-        heard = samples[self._heard]
-        self._power += np.vdot(heard, heard) / max(1, len(heard)), np.vdot(mixed, mixed) / mixed.shape[1]
+        heard = samples if self._heard.all() else samples[self._heard]
+        self._power += _power(heard) / max(1, len(heard)), _power(mixed) / mixed.shape[1]
 
     def samples(self) -> Array:
         """(C', N) float32, the buffer itself; use it last."""
@@ -205,6 +203,12 @@ class _Cut:
                 "(try channel=first)"
             )
         return notes
+
+
+def _power(samples: Array) -> float:
+    """The sum of squares."""
+    flat = samples.ravel(order="K")  # a view, in whichever order they lie
+    return float(np.vdot(flat, flat))
 
 
 def resample(audio: Audio, rate: int) -> Audio:

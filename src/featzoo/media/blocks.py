@@ -13,10 +13,10 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from featzoo.errors import ClipError
+from featzoo.media.completeness import Declared, declared_seconds
 from featzoo.media.container import one_clock, opened, origin, packets_of, stream_of
+from featzoo.media.samples import joined
 from featzoo.sequence import Array
 
 # Time stamps are rounded (Matroska: to 1 ms) and those of live recordings jitter by some ms. The shortest packets that
@@ -65,6 +65,7 @@ class Pass:
     Attributes:
         rate: Hz; 0 where there is no sound.
         declared: Seconds that the header declares for the file, if it does.
+        own: How long the header says that the sound is, if it does.
         layout: FFmpeg's layout of the channels.
         holes: Place and length, in samples, of the silences put in so far.
         lost: Places of packets that could not be decoded.
@@ -79,6 +80,7 @@ class Pass:
         self._path, self._start = path, start
         self.rate, self.layout = 0, None
         self.declared: float | None = None
+        self.own: Declared | None = None
         self.holes: list[tuple[int, int]] = []
         self.lost: list[int] = []
         self.ended, self.end = False, 0
@@ -126,13 +128,13 @@ class Pass:
         first, end = 0, 0
         for at, frame, skipped in self._placed():
             if pieces and (at != end or end - first >= BLOCK_SECONDS * self.rate):
-                yield Block(first, _joined(pieces), len(pieces))
+                yield Block(first, joined(pieces), len(pieces))
                 pieces = []
             first = first if pieces else at
             pieces.append((frame, skipped))
             end = at + frame.samples - skipped
         if pieces:
-            yield Block(first, _joined(pieces), len(pieces))
+            yield Block(first, joined(pieces), len(pieces))
 
     def _placed(self) -> Iterator[tuple[int, Any, int]]:
         """Where each frame starts, in samples of the recording; the frame; and how many of its samples to skip."""
@@ -154,6 +156,7 @@ class Pass:
             stream = stream_of(container, "audio", self._path)
             zero, clocked = origin(container), container.format.name in CLOCKED
             self.declared = container.duration / 1_000_000 if container.duration else None
+            self.own = declared_seconds(stream, container)
             self._direct = container.format.name in DIRECT and stream.codec_context.name.startswith("pcm_")
             sought = self._direct and self._start > 0
             if sought:
@@ -257,36 +260,3 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
     except OSError as error:
         raise ClipError("not-found", f"no file {path}") from error
     return path, status.st_mtime_ns, status.st_size
-
-
-def _joined(pieces: list[tuple[Any, int]]) -> Array:
-    """The samples of frames of one format as (C, n) float32, without those to skip at the start of each."""
-    first, _ = pieces[0]
-    if first.format.name == "fltp":
-        # Frames are short: views of their memory cost a fraction of arrays of their own.
-        planes = [(frame.planes, frame.samples, skipped) for frame, skipped in pieces]
-        return np.stack(
-            [
-                np.concatenate(
-                    [np.frombuffer(plane[c], np.float32, count)[skipped:] for plane, count, skipped in planes]
-                )
-                for c in range(len(first.planes))
-            ]
-        )
-    return np.concatenate([_as_float(frame)[:, skipped:] for frame, skipped in pieces], axis=1)
-
-
-def _as_float(frame: Any) -> Array:
-    """A frame's samples of any type as (C, n) float32; whole numbers to [-1, 1)."""
-    import av
-
-    if frame.format.name.startswith("s64"):  # which NumPy gets only as floating point
-        (frame,) = av.AudioResampler(format="dbl").resample(frame)
-    samples: Array = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T  # (1, n * C) -> (C, n)
-    if samples.dtype.kind == "f":
-        return np.asarray(samples, dtype=np.float32)
-    middle, full = (128, 128) if samples.dtype == np.uint8 else (0, -int(np.iinfo(samples.dtype).min))
-    # Powers of two: single precision rounds no more than double would.
-    return (samples.astype(np.float32) - np.float32(middle)) / np.float32(full)

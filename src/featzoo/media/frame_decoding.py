@@ -24,8 +24,6 @@ RETRIES = 5
 PATIENCE = 20
 # Containers without an index: a search in them lands somewhere near, and may give the first packets wrong times.
 SEARCHED = ("mpeg", "mpegts")
-# Containers whose header describes each stream, so that a decoder can start without FFmpeg's probing.
-DESCRIBED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 # Frames before a key frame at which such a search is aimed.
 MARGIN = 8
 # Before and after all time stamps.
@@ -76,13 +74,8 @@ class _Pass:
 
     def _opened(self) -> Any:
         """The recording; without probing where each frame is a key frame, for which that is a third of the work."""
-        if np.array_equal(self._index.keys, self._index.pts):
-            container = self._files.enter_context(opened(self._path, rate=False, order=False))
-            # Of several streams, probing might choose another, and the index is of that.
-            if container.format.name in DESCRIBED and len(container.streams.video) == 1:
-                return container
-            self._files.close()
-        return self._files.enter_context(opened(self._path, rate=False))
+        ordered = self._index.described and np.array_equal(self._index.keys, self._index.pts)
+        return self._files.enter_context(opened(self._path, rate=False, order=not ordered))
 
     def _run(self, packets: Iterator[Any], key: int | None) -> None:
         """Decode from here. `key`: the number of the key frame; None is the beginning of the recording."""

@@ -20,6 +20,8 @@ from featzoo.sequence import Array
 
 # AVI has no presentation times: FFmpeg guesses them, and wrongly where frames are reordered.
 REORDERED = ("h264", "hevc", "mpeg4", "vc1")
+# Containers whose header describes each stream, so that a decoder can start without FFmpeg's probing.
+DESCRIBED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 # Codecs that may code the two fields of a frame apart, in two packets.
 FIELD_CODECS = ("h264", "vc1", "hevc", "cavs")
 PROGRESSIVE = (0, 1)  # unknown, progressive: FFmpeg's AVFieldOrder
@@ -38,6 +40,8 @@ class FrameIndex(NamedTuple):
         counted: Whether frames are identified by number, since their packets do not tell their times.
         aspect: Width of a pixel over its height.
         step: The usual distance between frames, in units of `pts`.
+        described: Whether a decoder can start without FFmpeg's probing; of several streams, probing might choose
+            another.
     """
 
     pts: Array
@@ -48,6 +52,7 @@ class FrameIndex(NamedTuple):
     counted: bool = False
     aspect: float = 1.0
     step: int = 1
+    described: bool = False
 
     def at(self, times: Array) -> Array:
         """The indices of the frames on display at `times`."""
@@ -107,6 +112,7 @@ class Recording(NamedTuple):
     declared: Declared | None
     lasting: float
     aspect: float
+    described: bool
 
 
 def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> FrameIndex:
@@ -135,7 +141,9 @@ def index_frames(path: Path, start: float = 0.0, end: float | None = None) -> Fr
     final = np.minimum(ends[inside] - start, np.inf if end is None else end - start)
     first = np.maximum(shown[inside] - start, 0.0)
     names, step = (np.arange(len(pts)), 1) if found.counted else (pts, max(1, round(usual)))
-    return FrameIndex(names[inside], first, final, found.keys, found.sizes, found.counted, found.aspect, step)
+    return FrameIndex(
+        names[inside], first, final, found.keys, found.sizes, found.counted, found.aspect, step, found.described
+    )
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -173,6 +181,7 @@ def recording(path: Path, _size: int, _changed: int) -> Recording:
             declared_seconds(stream, container),
             float(sum(duration for _, duration, _ in packets) * stream.time_base),
             float(stream.sample_aspect_ratio or 1),
+            container.format.name in DESCRIBED and len(container.streams.video) == 1,
         )
     keys = sorted((stamp, size) for stamp, _, size in packets if size and not counted)
     if counted or fields:
