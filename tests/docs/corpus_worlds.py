@@ -13,8 +13,8 @@ from docs.stock import Stock
 
 
 def exchange(stock: Stock) -> None:
-    stock.copy("store", "features")
-    stock.copy("store", "mosi")
+    for name in ("features", "theirs", "mosi"):
+        stock.copy("store", name)
     corpora.mosei("CMU_MOSEI")
     type_in("feat import mosei CMU_MOSEI -o mosei")
     corpora.recordings("CMU_MOSEI_COVAREP.csd", "covarep", 74)
@@ -49,7 +49,7 @@ def essays_to_translate(stock: Stock) -> None:
 
 
 def classes(stock: Stock) -> None:
-    """Twelve videos of six speakers, named by emotion, with splits, and what the page's recipes read."""
+    """Twelve videos of six speakers, named by emotion, with splits; stores of sentiment and of essays."""
     Path("clips").mkdir()
     rows: list[tuple[object, ...]] = [("id", "split")]
     for number, path in enumerate(sorted(stock.get("videos").glob("*.mp4"))):
@@ -58,11 +58,9 @@ def classes(stock: Stock) -> None:
             shutil.copy(beside, Path("clips") / f"{name}{beside.suffix}")
         rows.append((f"{name}.mp4", ("train", "train", "train", "valid", "test", "test")[number // 2]))
     texts.table("clips/labels.csv", *rows)
-    compare = "egemaps[level=functionals,feature_set=ComParE_2016]"
-    type_in(f"feat extract clips -x 'egemaps.functionals,bert.minilm,{compare}' -o features -j 1")
+    type_in("feat extract clips -x egemaps.functionals -o features -j 1")
     stock.copy("store", "mosi")
     type_in(f"feat import essays {stock.get('essays') / 'essays.csv'} -o essays")
-    type_in("feat extract -o essays -x word-numbers -j 1")
 
 
 def transcripts(stock: Stock) -> None:

@@ -137,7 +137,7 @@ WORLDS = {
         },
         slow=("zoo train", "feat extract"),
     ),
-    "exchange.md": World(corpus_worlds.exchange, status={"feat lock -o copy": 1}),
+    "exchange.md": World(corpus_worlds.exchange),
     "export-a-head.md": World(mosi_and_runs, slow=("zoo export", "import json")),
     "gpus.md": World(mosi),
     "personality-texts.md": World(corpus_worlds.personality_texts, slow=("zoo probe-leakage",)),
