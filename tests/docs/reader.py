@@ -35,13 +35,13 @@ def follow(step: Step, status: int = 0, more: str = "", short: bool = False) -> 
         told: list[str] = []
         assert doctest.DocTestRunner(verbose=False).run(test, out=told.append).failed == 0, "".join(told)
     else:
-        printed = type_in(f"{step.text.partition(' #')[0].rstrip()} {more}".strip(), status, short)
+        printed = type_in(step.text.partition(" #")[0].rstrip(), status, short, more)
         if step.shown.strip():
             told = f"{step.text}\n--- shown\n{step.shown}\n--- printed\n{printed}"
             assert is_as_shown(step.shown, printed), told
 
 
-def type_in(line: str, status: int = 0, short: bool = True) -> str:
+def type_in(line: str, status: int = 0, short: bool = True, more: str = "") -> str:
     """Run a command line, which must end with the status; what it prints."""
     variables, rest = re.fullmatch(r"((?:\w+=\S+ )*)(.*)", line).groups()
     program = rest.split()[0]
@@ -54,16 +54,17 @@ def type_in(line: str, status: int = 0, short: bool = True) -> str:
     elif program in ("cp", "mv", "touch"):
         subprocess.run(shlex.split(rest), check=True)
     else:
-        return run(rest, variables, status, short)
+        return run(rest, variables, status, short, more)
     return ""
 
 
-def run(line: str, variables: str, status: int, short: bool) -> str:
+def run(line: str, variables: str, status: int, short: bool, more: str) -> str:
     command, output = re.fullmatch(r"(.*?)(?: > (\S+))?", line).groups()
     program, *words = shlex.split(command)
     words = [found for word in words for found in expand(word)]
+    words = with_options(words, shlex.split(more))
     if short and program == "zoo" and words[0] in TRAINING:
-        words += shorter(words)
+        words = with_options(words, shorter(words))
     path = [str(Path(each.partition("=")[2]).resolve()) for each in variables.split() if each.startswith("PYTHONPATH=")]
     sys.path[:0] = path
     done = CliRunner().invoke({"feat": feat, "zoo": zoo}[program], words, prog_name=program, input="y\n")
@@ -83,6 +84,18 @@ def expand(word: str) -> list[str]:
         return [word]
     found = sorted(map(str, Path().glob(pattern.replace("-...", "-*"))))
     return [before + each + after for each in found if "*" in word or each == found[0]] or [word]
+
+
+def with_options(words: list[str], options: list[str]) -> list[str]:
+    """The words with these options, each in place of one of the same name."""
+    found, given = list(words), list(options)
+    while given:
+        option = [given.pop(0), *([given.pop(0)] if given and not given[0].startswith("-") else [])]
+        if option[0] in found:
+            place = found.index(option[0])
+            del found[place : place + len(option)]
+        found += option
+    return found
 
 
 def shorter(words: list[str]) -> list[str]:
