@@ -84,4 +84,6 @@ def test_the_site_works_without_a_network() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert "font: false" in text
     assert "\n  - offline" in text
+    assert "\n  polyfills: [javascripts/iframe-worker.js]" in text
+    assert (ROOT / "docs/javascripts/iframe-worker.js").is_file()
     assert "\nrepo_url:" not in text
