@@ -81,6 +81,7 @@ class Head(nn.Module):
             change predictions.
         memory: Values that training keeps from step to step beside the weights (pseudo labels, earlier batches). They
             are not part of the model, but a resumed training needs them.
+        keeps_batches: Whether batches are made of clips of like length although `distil` has shortened them all.
         measured: Roles whose statistics over the train split `measure` gets before training.
         specs: The argument `inputs`.
         saved_assets: The argument `assets`.
@@ -91,6 +92,7 @@ class Head(nn.Module):
     predicts: ClassVar[tuple[str, ...]] = ("numbers",)
     stages: tuple[str, ...] = ("main",)
     by_loss: tuple[str, ...] = ()
+    keeps_batches: ClassVar[bool] = False
     measured: tuple[str, ...] = ()
 
     def __init__(

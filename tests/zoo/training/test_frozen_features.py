@@ -11,7 +11,10 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.zoo.data.load import load_split
 from featzoo.zoo.head import make_head
+from featzoo.zoo.heads.pooled.networks import Mlp
 from featzoo.zoo.recipe import find_recipe
+from featzoo.zoo.runs.folder import RunFolder
+from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training import frozen_features, kept_parts
 from featzoo.zoo.training.frozen_features import for_stage
 from zoo.conftest import SMALL
@@ -138,3 +141,16 @@ def test_a_killed_training_reads_on_where_its_frozen_features_end(frozen, monkey
         assert len(again) == len(batches)
         for role in ("text", "text-aligned"):
             assert all(np.array_equal(*pair) for pair in zip(whole.features[role], found.features[role], strict=True))
+
+
+def test_mlp_pools_once_and_trains_on_the_batches_of_its_sequences(small_store, tmp_path, monkeypatch):
+    """The predictions are those of pooling in every step, but for the last digits of sums."""
+    changes = {"inputs.audio.features": ["egemaps"], "target.columns": ["sentiment"], "target.kind": "number"}
+    changes |= {"target.weights": "none", "target.metrics": "regression", "training.epochs": 3}
+    train_recipe("mlp", small_store, tmp_path, changes, "cpu", "once")
+    monkeypatch.setattr(Mlp, "distil", lambda *_: None)
+    train_recipe("mlp", small_store, tmp_path, changes, "cpu", "always")
+    found, expected = (RunFolder.open(tmp_path / name).predictions("test") for name in ("once", "always"))
+    stored = FeatureStore(small_store)["egemaps"]
+    assert len({len(stored[clip].features) for clip in stored.ids()}) > 1
+    np.testing.assert_allclose(found.pred, expected.pred, atol=1e-5)

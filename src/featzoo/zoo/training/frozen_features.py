@@ -94,7 +94,7 @@ def _distilled(
     return dataclasses.replace(
         split,
         # If inputs keep their lengths, the batches are the same, so storing the outputs does not change results.
-        costs=split.lengths() if made.untouched else None,
+        costs=split.lengths() if made.untouched or head.keeps_batches else None,
         features={role: arrays for role, arrays in split.features.items() if role in made.untouched} | made.features,
         specs={role: spec for role, spec in split.specs.items() if role in made.untouched} | made.specs,
         statistics=Statistics(

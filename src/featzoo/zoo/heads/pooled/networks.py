@@ -16,6 +16,9 @@ from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.losses import absolute_error
 from featzoo.zoo.nn.pooling import Statistics, pool, pooled_width
 
+# The input that `mlp` makes of the others once, before it is trained.
+POOLED = "pooled"
+
 
 @dataclass(frozen=True)
 class MlpOptions:
@@ -60,6 +63,7 @@ class Mlp(PooledNetwork):
     """
 
     options_class: ClassVar[type] = MlpOptions
+    keeps_batches: ClassVar[bool] = True  # the batches that it had when it pooled in each epoch
 
     def build(self, options: MlpOptions, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""
@@ -73,9 +77,18 @@ class Mlp(PooledNetwork):
 
     def forward(self, inputs: Inputs) -> Outputs:
         """`prediction` (B, K)."""
-        pooled = torch.cat([pool(inputs[role], self.options.pooling) for role in self.read], dim=1)  # (B, W)
-        prediction: Tensor = self.out(pooled.nan_to_num())  # (B, K)
+        prediction: Tensor = self.out(inputs[POOLED].values[:, 0] if POOLED in inputs else self._pool(inputs))  # (B, K)
         return {"prediction": prediction}
+
+    def distil(self, inputs: Inputs) -> Inputs:
+        """The pooled features, which have nothing to learn: pooling long sequences in each epoch takes minutes."""
+        pooled = self._pool(inputs)[:, None]  # (B, 1, W)
+        there = torch.ones_like(pooled, dtype=torch.bool)
+        return {POOLED: Padded(pooled, there[:, :, 0], there)}
+
+    def _pool(self, inputs: Inputs) -> Tensor:
+        """(B, W), roles side by side; 0 where nothing was observed."""
+        return torch.cat([pool(inputs[role], self.options.pooling) for role in self.read], dim=1).nan_to_num()
 
 
 @dataclass(frozen=True)
