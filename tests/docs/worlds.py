@@ -58,8 +58,10 @@ def mosi(stock: Stock) -> None:
 def mosi_and_runs(stock: Stock) -> None:
     features_and_videos(stock)
     mosi(stock)
-    for name in ("psa-mf-1", "lf-dnn-1", "mult-1", "tfn-1", "text-alone-1", "a-s1111", "a-s1112", "b-s1111", "b-s1112",
-                 "their-run", "psa-mf-seeds/s1", "psa-mf-seeds/s2"):  # fmt: skip
+    alone = [f"{name}-1" for name in ("psa-mf", "lf-dnn", "mult", "tfn", "text-alone")]
+    seeds = [f"{name}-seeds/s{seed}" for name in ("psa-mf", "text-alone") for seed in (1, 2)]
+    pairs = [f"{side}-s{seed}" for side in "ab" for seed in (1111, 1112)]
+    for name in (*alone, *seeds, *pairs, "their-run"):
         stock.copy("run", Path("runs") / name)
     shutil.copy("videos/clip12.mp4", "clip.mp4")
     shutil.copy("videos/clip12.txt", "clip.txt")
