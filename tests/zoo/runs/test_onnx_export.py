@@ -28,7 +28,8 @@ def export(run, path):
     return CliRunner().invoke(zoo, ["export", str(run), "--onnx", str(path)])
 
 
-@pytest.mark.parametrize("recipe", CHANGES)
+# The export of several inputs takes over ten seconds.
+@pytest.mark.parametrize("recipe", [pytest.param("lf-dnn", marks=pytest.mark.slow), "mlp"])
 def test_onnxruntime_predicts_from_stored_features_what_the_run_recorded(recipe, small_store, tmp_path, monkeypatch):
     """Features go in as they are stored, padded with anything, NaN where not observed: one clip, and several."""
     run = trained(recipe, small_store, tmp_path / "runs")
