@@ -105,6 +105,17 @@ def test_every_error_is_described_below_what_it_extends() -> None:
     assert [name for name, base in errors.items() if f"| `{name}` | `{base}` |" not in page] == []
 
 
+def test_the_example_of_errors_prints_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (REFERENCE / "failures.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    exec(code, {})  # noqa: S102
+    assert "elsewhere" in capsys.readouterr().out
+
+
 def corpus_pages() -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in (REFERENCE / "corpora").glob("*.md")}
 
