@@ -23,7 +23,7 @@ from docs.stock import Stock
 from docs.worlds import WORLDS, World
 
 PAGES = sorted(path.name for path in (DOCS / "how-to").glob("*.md"))
-REAL = "../shared/data"
+REAL = "corpora/"
 WITH_SLOW = [page for page, world in WORLDS.items() if world.slow]
 
 
@@ -97,7 +97,7 @@ def test_the_real_corpora_are_imported_as_the_page_shows(
     real = [step for step in steps("how-to/datasets.md") if step.text.startswith("feat") and REAL in step.text]
     assert len(real) >= 6
     for step in real:
-        follow(replace(step, text=step.text.replace(REAL, str(data))))
+        follow(replace(step, text=step.text.replace(REAL, f"{data}/")))
 
 
 @pytest.mark.parametrize(("page", "most"), [("add-a-head.md", 40), ("add-an-extractor.md", 25)])

@@ -23,12 +23,12 @@ def mosi(folder: Path, store: Path, languages: str, **options: Any) -> None:
     FOLDER holds the labels (.csd), official folds, transcripts, and utterance-level audio and video features.
 
     \b
-    feat import mosi ../shared/data/mosi -o mosi
+    feat import mosi corpora/mosi -o mosi
     feat extract -o mosi -x bert.minilm,bert.minilm-ids
     zoo train psa-mf --store mosi --without vision
 
     \b
-    feat import mosi ../shared/data/mosi -o parallel --languages en,zh
+    feat import mosi corpora/mosi -o parallel --languages en,zh
     """
     from featzoo.exchange.corpora.mosi import import_mosi
 
@@ -46,7 +46,7 @@ def mosei(folder: Path, store: Path, **options: Any) -> None:
     FOLDER holds label.npz (MERTools), or CMU_MOSEI_Labels.csd with standard_folds.json, and transcripts.
 
     \b
-    feat import mosei ../shared/data/mosei -o mosei --dry-run
+    feat import mosei corpora/mosei -o mosei --dry-run
     feat import mosei FOLDER -o mosei --media CMU_MOSEI/Raw
     """
     from featzoo.exchange.corpora.mosei import import_mosei
@@ -72,7 +72,7 @@ def sims(folder: Path, store: Path, **options: Any) -> None:
     FOLDER holds label.csv or meta.csv, or MERTools' label.npz and transcripts.
 
     \b
-    feat import sims ../shared/data/sims -o sims
+    feat import sims corpora/sims -o sims
     feat import sims CH-SIMS -o sims --media CH-SIMS/Raw
     """
     from featzoo.exchange.corpora.sims import import_sims
@@ -91,7 +91,7 @@ def meld(folder: Path, store: Path, **options: Any) -> None:
     FOLDER holds train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
     \b
-    feat import meld ../shared/data/meld -o meld
+    feat import meld corpora/meld -o meld
     feat import meld data/MELD -o meld --media MELD.Raw
     zoo train text-alone --store meld --set target.range=[-1,1]
     """

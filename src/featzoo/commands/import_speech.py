@@ -63,7 +63,7 @@ def iemocap(folder: Path, store: Path, **options: Any) -> None:
 
     \b
     feat import iemocap IEMOCAP_full_release -o iemocap
-    feat import iemocap ../shared/data/iemocap_text -o iemocap
+    feat import iemocap corpora/iemocap_text -o iemocap
     """
     from featzoo.exchange.corpora.iemocap import import_iemocap
 
