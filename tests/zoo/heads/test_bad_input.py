@@ -154,7 +154,7 @@ def test_a_store_without_a_valid_split_says_how_to_get_one(tmp_path, tiny_bert):
     assert "the store holds no valid clip (clips: train: 9, test: 4)" in said.replace(
         "test: 4, train: 9", "train: 9, test: 4"
     )
-    assert "column `split` of train, valid and test" in said
+    assert "`zoo split` makes splits" in said
     assert not (tmp_path / "runs").exists()
 
 
