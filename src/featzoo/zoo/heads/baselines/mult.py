@@ -146,13 +146,13 @@ class Transformer(nn.Module):
 
         The same tensor twice is self-attention.
         """
-        out = self._embedded(target)
-        read = None if source is target else self._embedded(source)
+        # Of self-attention, the second is drawn but not read: without its dropout, trainings would give other digits.
+        out, read = self._embedded(target), self._embedded(source)
         seen = mask[:, None]  # (B, 1 or T, S)
         if self.causal:
             seen = seen & ~_later(own, mask)
         for layer in self.layers:
-            out = layer(out, read, seen)  # (B, T, D)
+            out = layer(out, None if source is target else read, seen)  # (B, T, D)
         normed: Tensor = self.norm(out)
         return normed
 
