@@ -195,6 +195,7 @@ def test_ls_show_and_plot(store: Path, tmp_path: Path) -> None:
     shown = run("show", "egemaps", "-o", store)
     for what in ("shape: (", "rate: 100 rows/s", "Loudness_sma3", "opensmile 2.6", "licence: openSMILE"):
         assert what in shown.output
+    assert "licence:" not in run("show", "motion-energy", "-o", store).output
     assert run("show", "egemaps", "clip01.mp4", "-o", store).exit_code == 0
     missing = run("show", "egemaps", "clip09.mp4", "-o", store)
     assert missing.exit_code == 1

@@ -107,7 +107,8 @@ def show(feature_set: str, clip: str | None, store: Path) -> None:
     for name, value in found.provenance.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        echo(f"{name}: {value}")
+        if value != "":
+            echo(f"{name}: {value}")
     _warn_of_damage(found)
 
 

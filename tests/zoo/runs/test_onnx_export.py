@@ -36,6 +36,7 @@ def test_onnxruntime_predicts_from_stored_features_what_the_run_recorded(recipe,
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(zoo, ["export", str(run), "--onnx"])  # head.onnx by default
     assert done.exit_code == 0, done.output
+    assert "takes minutes" in done.stderr
     session = onnxruntime.InferenceSession(tmp_path / "head.onnx", providers=["CPUExecutionProvider"])
     said = json.loads(session.get_modelmeta().custom_metadata_map["featzoo"])
     store, recorded = FeatureStore(small_store), RunFolder.open(run).predictions("test")
