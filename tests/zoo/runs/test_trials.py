@@ -1,9 +1,13 @@
 """Seeds and ablations: kept, resumed, never mixed up; the table shows mean, spread and the published value."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
 from featzoo.errors import FeatzooError
 from featzoo.zoo.recipe import find_recipe
@@ -48,6 +52,22 @@ def test_another_training_in_the_same_place_is_refused(small_store, tmp_path):
     run_trials("psa-mf", small_store, tmp_path, {"full model": ONE}, [1], "cpu")
     with pytest.raises(FeatzooError, match="holds another training"):
         run_trials("psa-mf", small_store, tmp_path, {"full model": ONE | {"options.dropout": 0.2}}, [1], "cpu")
+
+
+def test_a_training_that_was_refused_keeps_no_place(small_store, tmp_path):
+    """As when the clips get their splits after the first try."""
+    with pytest.raises(FeatzooError, match="no train"):
+        run_trials("psa-mf", all_in_test(small_store, tmp_path / "features"), tmp_path, {"full model": ONE}, [1], "cpu")
+    (done,) = run_trials("psa-mf", small_store, tmp_path, {"full model": ONE}, [1], "cpu")
+    assert not done.kept
+
+
+def all_in_test(store, path):
+    """A copy of a store with no clip to train on."""
+    shutil.copytree(store, path)
+    copy = FeatureStore(path)
+    copy.record([dataclasses.replace(clip, split="test") for clip in copy.clips().values()])
+    return path
 
 
 def test_a_stopped_trial_is_resumed(small_store, tmp_path):

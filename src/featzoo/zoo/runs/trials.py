@@ -157,15 +157,22 @@ def _trial(name: str | Path, store: Path, plan: Planned, device: str) -> Trial:
     same = place.is_file() and json.loads(place.read_text(encoding="utf-8"))["identity"] == identity
     if same and (plan.path / METRICS).is_file():
         return _read(plan, kept=True)
-    if plan.path.exists() and not same:
-        raise FeatzooError(f"{plan.path} holds another training: choose another folder")
     if same and (plan.path / RECIPE).is_file():
         resume_run(plan.path, device)
         return _read(plan, kept=False)
+    if not same and not _never_began(plan.path):
+        raise FeatzooError(
+            f"{plan.path} holds another training, of other data or settings: choose another folder, or delete this one"
+        )
     plan.path.mkdir(parents=True, exist_ok=True)
     write_json(place, {"identity": identity, "variant": plan.variant, "changes": plan.changes})
     train_recipe(name, store, plan.path.parent, plan.changes, device, folder=plan.path.name)
     return _read(plan, kept=False)
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether a folder is missing, or has nothing but the record of a training that was refused."""
+    return not folder.exists() or {path.name for path in folder.iterdir()} <= {TRIAL}
 
 
 def identity_of(recipe: Recipe, store: FeatureStore) -> str:
