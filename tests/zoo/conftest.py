@@ -59,7 +59,7 @@ def fill(path, clips, sets, model):
     store = FeatureStore.create(path)
     store.add("bert.minilm-ids", sets["ids"], provenance={"model": str(model)})
     store.add("bert.minilm", sets["personality"])
-    store.add("egemaps", sets["audio"], names=[f"a{i}" for i in range(5)])
+    store.add("egemaps", sets["audio"], names=[f"a{i}" for i in range(5)], provenance={"licence": "no sale"})
     store.add("motion-energy", sets["vision"])
     store.record(clips)
     return store

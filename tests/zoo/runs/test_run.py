@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,7 @@ def test_the_model_card_tells_what_was_used(small_run):
         "took no part",
     ):
         assert part in text
+    assert re.findall("Licence of (.*)-.*: (.*)", text) == [("egemaps", "no sale.")]
 
 
 def test_floors_stand_beside_the_head_and_in_the_card(small_run):

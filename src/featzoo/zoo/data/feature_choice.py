@@ -99,6 +99,7 @@ def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
             "width": one.spec.width,
             "ids": one.spec.ids,
             "model": one.spec.model,
+            "licence": str(one.features.provenance.get("licence", "")) if one.features is not None else "",
             "names": list(one.features.names) if one.features is not None else [],
             "spec": dict(one.features.spec) if one.features is not None else {},
         }

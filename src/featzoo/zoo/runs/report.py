@@ -231,7 +231,9 @@ def _sets(recipe: Recipe, sets: Mapping[str, Mapping[str, Any]]) -> str:
         wanted = recipe.inputs[role].features
         choice = f"{one['request']}, of {', '.join(wanted)}" if one["key"] else "none: masked for every clip"
         lines.append(f"| {role} | {one['key']} | {one['width']} | {choice} |")
-    return "\n".join(lines)
+    terms = {one["key"]: one.get("licence", "") for one in sets.values()}
+    said = [f"Licence of {key}: {licence}." for key, licence in terms.items() if licence]
+    return "\n".join(lines) + "".join(f"\n\n{line}" for line in said)
 
 
 def _counts(counts: Mapping[str, Counts]) -> str:
