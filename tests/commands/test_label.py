@@ -1,5 +1,7 @@
 """`feat label`: names in file names become labels, are counted, and stay when features are extracted again."""
 
+import subprocess
+import sys
 import wave
 
 import pytest
@@ -63,3 +65,14 @@ def test_a_pattern_that_no_clip_matches_is_an_error(tmp_path):
     run("extract", folder, "-x", "egemaps", "-o", tmp_path / "features")
     said = run("label", tmp_path / "features", "--pattern", "{speaker}_{emotion}.wav", status=1)
     assert "none of 1 clip, such as 'a.wav' matches '{speaker}_{emotion}.wav'" in said
+
+
+def test_labels_are_kept_when_the_reader_of_the_output_stops(tmp_path):
+    """As `feat label ... | head -1` does."""
+    folder = sounds(tmp_path / "in", *(f"{number:02d}W1.wav" for number in range(4)))
+    store = tmp_path / "features"
+    run("extract", folder, "-x", "egemaps", "-o", store)
+    code = "import sys; from featzoo.cli import feat; sys.stdout.close(); feat()"
+    words = ("label", store, "--pattern", "{speaker:2}{emotion:1}{}.wav")
+    subprocess.run([sys.executable, "-c", code, *map(str, words)], check=False, capture_output=True)
+    assert FeatureStore(store).clips()["03W1.wav"].categories == {"speaker": "03", "emotion": "W"}

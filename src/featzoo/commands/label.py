@@ -44,12 +44,11 @@ def label(place: Path | None, pattern: str, tables: tuple[str, ...], store: Path
     if not labelled:
         example = f", such as '{others[0]}'" if others else ""
         raise InvalidClips(f"none of {count(len(clips), 'clip')}{example} matches '{pattern}'")
+    # Before anything is printed: a reader such as `head` may close the pipe.
+    if not dry_run:
+        opened.record(labelled, {record.clip.path: record.media for record in records.values() if record.clip.path})
     named = {clip.id for clip in labelled}
     echo(f"{len(named)} of {count(len(clips), 'clip')} match: {', '.join(found.fields)}")
     if others:
         echo(f"no match: {len(others)} ({some(others)})", fg="yellow")
     print_categories([clip for clip in clips if clip.id not in named] + labelled)
-    if dry_run:
-        return
-    media = {record.clip.path: record.media for record in records.values() if record.clip.path}
-    opened.record(labelled, media)

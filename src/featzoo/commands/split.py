@@ -64,10 +64,11 @@ def split(
     if before and not (overwrite or dry_run):
         held = ", ".join(f"{name} {before[name]}" for name in SPLITS if before[name])
         raise FeatzooError(f"{count(before.total(), 'clip')} already in a split ({held}): --overwrite replaces them")
-    _print(made)
-    print_categories(list(made.values()))
+    # Before anything is printed: a reader such as `head` may close the pipe.
     if not dry_run:
         opened.record(made.values(), {one.clip.path: one.media for one in records.values() if one.clip.path})
+    _print(made)
+    print_categories(list(made.values()))
 
 
 def _print(made: Mapping[str, Clip]) -> None:

@@ -107,3 +107,11 @@ def test_what_cannot_be_split_is_refused():
 def test_a_rule_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=r"must be|needs folds"):
         SplitRule(**wrong)
+
+
+@pytest.mark.parametrize("rule", [{"by": "clip"}, {"by": "clip", "folds": 3}, {"folds": "leave-one-out"}])
+def test_clips_without_labels_are_refused_with_the_way_to_give_them(rule):
+    bare = {name: Clip(name) for name in corpus()}
+    split = fold_names if "folds" in rule else with_splits
+    with pytest.raises(InvalidOption, match="no clip has a label: .*labels.csv.*`feat label`"):
+        split(bare, recipe(**rule))

@@ -141,7 +141,7 @@ def test_clips_without_a_label_are_left_out_and_counted(parts):
         (lambda c, s: c.__setitem__(slice(None), [relabel(x, {"sentiments": 0.0}) for x in c]),
          InvalidOption, "learns 'sentiment'.*did you mean 'sentiments'"),
         (lambda c, s: c.__setitem__(slice(None), [relabel(x, {}) for x in c]),
-         MissingFeatures, "none of the 6 train clips can be used: 6 lack a label"),
+         InvalidOption, "learns 'sentiment', but no clip has a label: .*labels.csv.*`feat label`"),
         (lambda c, s: c.__setitem__(slice(None), [dataclasses.replace(x, split=None) for x in c]),
          MissingFeatures, "no train clip .clips: without a split: 12.*column `split`"),
         (lambda c, s: s.__setitem__("ids", {"test/00": s["ids"]["test/00"]}),

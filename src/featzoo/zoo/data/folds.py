@@ -63,9 +63,10 @@ def fold_names(clips: Clips, recipe: Recipe) -> list[str]:
     """The name of each fold: that of its only group, or its number.
 
     Raises:
-        InvalidOption: If there are too few groups.
+        InvalidOption: If no clip has the label, or there are too few groups.
         InvalidClips: If a labelled clip has no group.
     """
+    check_labels(recipe, clips)
     recipe = with_groups(recipe, clips)
     folds = _folds(_members(clips, recipe), clips, recipe)
     return [fold[0] if len(fold) == 1 else str(number) for number, fold in enumerate(folds, start=1)]
