@@ -113,5 +113,5 @@ def test_a_rule_that_makes_no_sense_is_refused(wrong):
 def test_clips_without_labels_are_refused_with_the_way_to_give_them(rule):
     bare = {name: Clip(name) for name in corpus()}
     split = fold_names if "folds" in rule else with_splits
-    with pytest.raises(InvalidOption, match="no clip has a label: .*labels.csv.*`feat label`"):
+    with pytest.raises(InvalidOption, match=r"no clip has a label: .*labels\.csv.*`feat label`"):
         split(bare, recipe(**rule))
