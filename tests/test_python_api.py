@@ -19,7 +19,7 @@ def test_every_public_name_is_documented_and_listed():
     for name in featzoo.__all__:
         assert f"`{name}`" in table or f"`{name}(" in table, name
         assert getattr(featzoo, name).__doc__ or name in ("UNKEYED", "Inputs", "Outputs"), name
-    assert set(featzoo.__all__) <= set(dir(featzoo))
+    assert set(featzoo.__all__) == {name for name in dir(featzoo) if not name.startswith("__")}
 
 
 def test_the_code_of_the_page_runs(examples, tmp_path):
@@ -38,6 +38,10 @@ def test_features_are_extracted_and_read_with_plain_strings(examples, tmp_path):
     store = featzoo.extract(str(examples), "motion-energy", store=str(tmp_path / "f"), jobs=1)
     found = store["motion-energy"]
     assert len(found) == len(list(examples.glob("*.mp4")))
+    with pytest.raises(
+        featzoo.FeatzooError, match=r"no 'xyz' in .*: there are clip01.mp4, .* and more"
+    ):
+        found["xyz"]
     frame = found.to_pandas(pool="mean")
     assert list(frame.index) == list(found)
     labels = {name for clip in store.clips().values() for name in clip.labels}

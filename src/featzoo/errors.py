@@ -118,11 +118,12 @@ def unknown(name: str, kind: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"no '{name}' among {kind}{suggestion(name, known)}")
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`: did you mean 'x'?`, or the whole list if no name is similar."""
+def suggestion(name: str, known: Iterable[str], most: int = 60) -> str:
+    """`: did you mean 'x'?`, or the first of what there is, `most` names, if none is similar."""
     choices = sorted(known)
     lower = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     if near:
         return f": did you mean '{lower[near[0]]}'?"
-    return f": there are {', '.join(choices)}" if choices else ": none exist"
+    more = " and more" if len(choices) > most else ""
+    return f": there are {', '.join(choices[:most])}{more}" if choices else ": none exist"

@@ -225,7 +225,7 @@ class FeatureSet:
         unread = len(self.index.bad) + len(self.index.newer)
         if unread:
             return f"{self.key} has no '{clip_id}', but {unread} of its shards cannot be read"
-        return f"no '{clip_id}' in {self.key}{suggestion(clip_id, self.ids()[:1000])}"
+        return f"no '{clip_id}' in {self.key}{suggestion(clip_id, self.ids()[:1000], most=3)}"
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Store clips durably: when this returns, they survive a crash.
