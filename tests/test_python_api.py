@@ -38,9 +38,7 @@ def test_features_are_extracted_and_read_with_plain_strings(examples, tmp_path):
     store = featzoo.extract(str(examples), "motion-energy", store=str(tmp_path / "f"), jobs=1)
     found = store["motion-energy"]
     assert len(found) == len(list(examples.glob("*.mp4")))
-    with pytest.raises(
-        featzoo.FeatzooError, match=r"no 'xyz' in .*: there are clip01.mp4, .* and more"
-    ):
+    with pytest.raises(featzoo.FeatzooError, match=r"no 'xyz' in .*: there are clip01.mp4, .* and more"):
         found["xyz"]
     frame = found.to_pandas(pool="mean")
     assert list(frame.index) == list(found)

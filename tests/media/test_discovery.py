@@ -60,6 +60,25 @@ def test_a_transcript_by_itself_is_a_text(tmp_path):
         find_clips(tmp_path / "broken.json")
 
 
+def test_a_folder_without_media_is_one_of_texts(tmp_path):
+    for name in ("a.txt", "deep/b.srt", "c.txt", "notes.json", "labels.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(SRT if name.endswith("srt") else "one two")
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00")  # half a letter of UTF-16
+    (tmp_path / "labels.csv").write_text("id,split,sentiment\na,train,1.5\ndeep/b,test,-1\n")
+    found = find_clips(tmp_path)
+    assert [(clip.id, clip.path, clip.text, clip.split) for clip in found.clips] == [
+        ("a.txt", None, "one two", "train"), ("c.txt", None, "", None), ("deep/b.srt", None, "one two three", "test"),
+    ]  # fmt: skip
+    assert "c.txt" in found.clips[1].problem
+    assert found.left_aside == ["notes.json"]
+    assert found.remarks[0] == "no media: each of 3 transcripts is a clip"
+    touch(tmp_path, "x.mp4")
+    (tmp_path / "labels.csv").unlink()
+    (clip,) = find_clips(tmp_path).clips
+    assert clip.id == "x.mp4"
+
+
 def test_transcripts_beside_and_changed_ones_read_again(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     (tmp_path / "a.srt").write_text(SRT)

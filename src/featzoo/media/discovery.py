@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from featzoo.errors import InvalidClips
+from featzoo.errors import ClipError, InvalidClips
 from featzoo.media.clip import Clip
 from featzoo.media.labels import COLUMNS, MMSA_COLUMNS, account, described, match
 from featzoo.media.tables import Row, Table, read_table
@@ -29,6 +29,8 @@ VIDEOS = {
 }  # fmt: skip
 MEDIA = IMAGES | SOUNDS | VIDEOS
 TEXTS = {suffix.lower() for suffix in SUFFIXES}
+# A folder without media is not searched for recognisers' JSON: most of such files are something else.
+ALONE = TEXTS - {".json"}
 
 
 class Found(NamedTuple):
@@ -50,8 +52,8 @@ def find_clips(*sources: Path, encoding: str | None = None) -> Found:
 
     A folder is scanned at all depths; ids are paths relative to it, so equal stems never collide. A
     transcript beside a file and a `labels.csv` in the folder are read. A folder with `label.csv` and
-    `Raw/<video>/<clip>.*` is MMSA-FET's layout. A transcript by itself is a clip without media. With
-    several sources, ids start with the source's name.
+    `Raw/<video>/<clip>.*` is MMSA-FET's layout. A transcript by itself is a clip without media, and so
+    is each in a folder that has no media at all. With several sources, ids start with the source's name.
 
     Args:
         sources: Folders, tables, media files and transcripts.
@@ -75,7 +77,9 @@ def find_clips(*sources: Path, encoding: str | None = None) -> Found:
             raise InvalidClips(f"two clips are called '{clip.id}': {seen[clip.id].path} and {clip.path}")
         seen[clip.id] = clip
     if not clips:
-        raise InvalidClips(f"no clip in {', '.join(map(str, sources))}: no sound, video or image file")
+        raise InvalidClips(
+            f"no clip in {', '.join(map(str, sources))}: no sound, video or image file, and no transcript"
+        )
     return Found(clips, aside, remarks)
 
 
@@ -105,19 +109,34 @@ def _scan(folder: Path, encoding: str | None) -> Found:
             clip, transcript = _with_transcript(Clip(path.relative_to(folder).as_posix(), path), neighbours, encoding)
             clips.append(clip)
             used |= {transcript} if transcript else set()
+    remarks = []
+    if not clips:
+        texts = [path for path in files if path.suffix.lower() in ALONE and path not in odd]
+        clips = [_transcript(path.relative_to(folder).as_posix(), path, encoding) for path in texts]
+        remarks = [f"no media: each of {count(len(texts), 'transcript')} is a clip"] if texts else []
+        used |= set(texts)
     rest = [p for p in files if p.suffix.lower() not in MEDIA and p not in used and p not in odd]
     aside = [path.relative_to(folder).as_posix() for path in rest]
     # An id is text, and such a name is bytes that no encoding explains.
     aside += [f"{_readable(path.relative_to(folder))} (its name is not Unicode: rename it)" for path in odd]
     if not (folder / "labels.csv").is_file():
-        return Found(clips, aside, [])
+        return Found(clips, aside, remarks)
     table = read_table(folder / "labels.csv", COLUMNS, ("id",), encoding)
     rows, others = match(clips, table)
     clips = [described(clip, rows[clip.id], table) if clip.id in rows else clip for clip in clips]
-    remarks = account(table, COLUMNS, f"{len(rows)} of {len(clips)} clips")
+    remarks += account(table, COLUMNS, f"{len(rows)} of {len(clips)} clips")
     if others:
         remarks.append(f"{table.path.name}: no clip here for {count(len(others), 'row')} ({some(others)}): left out")
     return Found(clips, aside, remarks)
+
+
+def _transcript(name: str, path: Path, encoding: str | None) -> Clip:
+    """A clip without media; one whose transcript cannot be read fails for what reads words, with the reason."""
+    try:
+        text = load_transcript(path, encoding)
+    except ClipError as error:
+        return Clip(name, problem=str(error))
+    return Clip(name, words=text.words, remarks=text.notes)
 
 
 def _is_file(path: Path) -> bool:
