@@ -111,9 +111,11 @@ def hint_for_missing_features(recipe: str, store: Path) -> Iterator[None]:
     except MissingFeatures as error:
         if error.roles:
             place = "" if store == Path("features") else f" --store {store}"
-            without = " ".join(f"--without {role}" for role in error.roles)
-            error.hint = (
-                f"extract them: feat extract FOLDER --for {recipe}{place}\n"
-                f"or go without: zoo train {recipe}{place} {without}"
-            )
+            error.hint = f"extract them: feat extract FOLDER --for {recipe}{place}"
+            from featzoo.zoo.recipe import find_recipe
+
+            # Many heads cannot go without text, and none without all inputs.
+            if "text" not in error.roles and set(find_recipe(recipe).inputs) - set(error.roles):
+                without = " ".join(f"--without {role}" for role in error.roles)
+                error.hint += f"\nor go without: zoo train {recipe}{place} {without}"
         raise
