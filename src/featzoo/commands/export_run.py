@@ -30,7 +30,7 @@ def export_run(run: Path, path: Path, trust: bool) -> None:
     RunFolder.open_finished(run, trust)
     from featzoo.zoo.runs.onnx_export import export_onnx
 
-    click.echo("exporting: a head of many layers, such as mult, takes minutes", err=True)
+    echo("exporting: a head of many layers, such as mult, takes minutes", err=True)
     made = export_onnx(run, path, trust)
     for name, shape in made.inputs.items():
         echo(f"{name}: ({', '.join(map(str, shape))})")
