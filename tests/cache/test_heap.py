@@ -69,3 +69,16 @@ def test_the_bit_with_which_hdf5_never_returns(tmp_path):
     copy.write_bytes(raw)
     with pytest.raises(DamagedShard, match="is damaged"):
         read_header(copy)
+
+
+def test_texts_that_share_a_long_one_are_refused(tmp_path):
+    """A stranger needs 16 bytes for each further copy in memory."""
+    path = tmp_path / "shared.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("texts", data=["x" * 100_000, *"abcd"], dtype=h5py.string_dtype())
+    place, count = place_of(path)
+    raw = bytearray(path.read_bytes())
+    for number in range(1, count):
+        raw[place + 16 * number : place + 16 * number + 16] = raw[place : place + 16]
+    with pytest.raises(ValueError, match="together longer than the file"):
+        heap_texts(io.BytesIO(raw), place, count)

@@ -25,16 +25,20 @@ def heap_texts(file: BinaryIO, place: int, count: int) -> list[str]:
         count: Its number of texts.
 
     Raises:
-        ValueError: If the dataset or a heap is damaged.
+        ValueError: If the dataset or a heap is damaged, or texts share bytes: many could point to the same long one.
     """
     heaps: dict[int, dict[int, bytes]] = {}
-    found = []
+    found, taken, most = [], 0, 2 * file.seek(0, 2)  # each byte once in a heap, once in a text
     for length, address, number in REFERENCE.iter_unpack(_read(file, place, REFERENCE.size * count)):
         if not length:
             found.append("")
             continue
         if address not in heaps:
             heaps[address] = _objects(file, address)
+            taken += sum(map(len, heaps[address].values()))
+        taken += length
+        if taken > most:
+            raise ValueError("its texts are together longer than the file")
         held = heaps[address].get(number, b"")
         if len(held) < length:
             raise ValueError("a text is longer than what the heap holds of it")
@@ -63,8 +67,7 @@ def _objects(file: BinaryIO, place: int) -> dict[int, bytes]:
 
 
 def _read(file: BinaryIO, place: int, size: int) -> bytes:
-    file.seek(0, 2)
-    if not 0 <= place <= file.tell() - size or size < 0:
+    if size < 0 or not 0 <= place <= file.seek(0, 2) - size:
         raise ValueError("it is truncated")
     file.seek(place)
     return file.read(size)

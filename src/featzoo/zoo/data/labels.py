@@ -74,7 +74,7 @@ def check_labels(recipe: Recipe, clips: Clips) -> None:
     numbers = {name for clip in clips.values() for name in clip.labels}
     names = {name for clip in clips.values() for name in clip.categories}
     target = recipe.target
-    if clips and not (numbers or names):
+    if not (numbers or names):
         raise InvalidOption(
             f"recipe {recipe.name} learns '{target.columns[0]}', but no clip has a label: extract them again with a "
             "labels.csv in their folder, or let `feat label` read the labels from the names of the files"
