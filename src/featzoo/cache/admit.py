@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from featzoo.cache.heap import heap_texts
+from featzoo.cache.heap import texts_without_hdf5
 from featzoo.cache.shard import VanishedShard
 from featzoo.errors import DamagedShard
 
@@ -88,13 +88,10 @@ def texts(file: h5py.File, name: str, ndim: int = 1) -> list[str]:
     """The strings of a dataset: UTF-8 of fixed length or, in format 1, of variable length."""
     found = admit(file, name, "SO", ndim)
     if found.dtype.kind == "O":
-        made = file.id.get_create_plist()
-        if made.get_sizes() != (8, 8) or made.get_userblock() or ndim != 1:
+        held = texts_without_hdf5(found)
+        if held is None or ndim != 1:
             raise ValueError(f"{name} has texts of an unsupported form")
-        if not found.size:
-            return []
-        with Path(file.filename).open("rb") as raw:
-            return heap_texts(raw, found.id.get_offset(), found.size)
+        return held
     return [value.decode() for value in found[:].tolist()]
 
 

@@ -7,7 +7,10 @@ https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "Disk Forma
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import BinaryIO
+
+import h5py
 
 # What a dataset holds of each text: its length, the address of a heap, and the number of the object there.
 REFERENCE = struct.Struct("<IQI")
@@ -16,13 +19,33 @@ HEAP = struct.Struct("<4sB3xQ")
 OBJECT = struct.Struct("<HH4xQ")
 
 
-def heap_texts(file: BinaryIO, place: int, count: int) -> list[str]:
+def texts_without_hdf5(dataset: h5py.Dataset, errors: str = "strict") -> list[str] | None:
+    """The texts of a dataset of variable-length strings in C order; None for one that only HDF5 can read.
+
+    Args:
+        dataset: Of a file on disk.
+        errors: What becomes of bytes that are not UTF-8, as in `bytes.decode`.
+
+    Raises:
+        ValueError: As `heap_texts`.
+    """
+    made, place = dataset.file.id.get_create_plist(), dataset.id.get_offset()
+    if not dataset.size:
+        return []
+    if made.get_sizes() != (8, 8) or made.get_userblock() or place is None:
+        return None
+    with Path(dataset.file.filename).open("rb") as raw:
+        return heap_texts(raw, place, dataset.size, errors)
+
+
+def heap_texts(file: BinaryIO, place: int, count: int, errors: str = "strict") -> list[str]:
     """The texts of a contiguous dataset of variable-length strings.
 
     Args:
         file: The HDF5 file, with addresses of 8 bytes and no user block.
         place: Where in it the dataset begins.
         count: Its number of texts.
+        errors: What becomes of bytes that are not UTF-8, as in `bytes.decode`.
 
     Raises:
         ValueError: If the dataset or a heap is damaged, or texts share bytes: many could point to the same long one.
@@ -42,7 +65,7 @@ def heap_texts(file: BinaryIO, place: int, count: int) -> list[str]:
         held = heaps[address].get(number, b"")
         if len(held) < length:
             raise ValueError("a text is longer than what the heap holds of it")
-        found.append(held[:length].decode())
+        found.append(held[:length].decode("utf-8", errors))
     return found
 
 

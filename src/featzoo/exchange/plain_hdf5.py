@@ -9,6 +9,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
+from featzoo.cache.heap import texts_without_hdf5
 from featzoo.sequence import Array
 
 # Filters that h5py itself applies, and the most by which they compress (deflate).
@@ -75,11 +76,18 @@ def read_texts(parent: h5py.Group, name: str) -> list[str]:
     """A group's own array of text or numbers as strings, in C order.
 
     Raises:
-        ValueError: As `array_in`, or if its texts are together much longer than the file.
+        ValueError: As `array_in`, or if its texts are damaged or together much longer than the file.
     """
     found, size = array_in(parent, name), parent.file.id.get_filesize()
     if found.dtype.kind != "O":
         return [_text(value) for value in np.ravel(found[()]).tolist()]
+    # HDF5 itself never returns from some damaged texts.
+    try:
+        held = texts_without_hdf5(found, "replace")
+    except ValueError as error:
+        raise ValueError(f"its '{name}' is damaged: {error}") from None
+    if held is not None:
+        return held
     if found.ndim == 0:
         return [_text(found[()])]
     limit, texts, total = LEAST_TEXT_BYTES + TEXT_BYTES_PER_FILE_BYTE * size, list[str](), 0
