@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from fusion import ROWS, VARIANTS, Corpus, Row, encoded, head_predictions, linear_predictions, record, recorded
+from fusion import ROWS, VARIANTS, Corpus, Row, encoded, head_predictions, linear_predictions, record, recorded, width
 
 from featzoo.cache.store import FeatureStore
 from featzoo.sequence import Array
 from featzoo.zoo.metrics.tables import text_table
-from featzoo.zoo.runs.linear_floor import stack_of
+from featzoo.zoo.runs.linear_floor import fitted, rotated, stack_of
 
 STRENGTHS = (0.3, 0.6, 0.9)
 SIGNALS = ("sound", "both", "interacting", "order", "missing")
@@ -38,7 +38,10 @@ TRAINING = {
 }  # fmt: skip
 TABLE = {"text alone": Row("lf-dnn", read=("text",)), **ROWS}
 STACK = "linear stack of text alone and sound"
-FLOORS = ("constant", "ridge, text length", "ridge, text", "linear stack", STACK)
+PRODUCTS = "ridge, text times sound"
+KNOWN = "stack or products with the signal's true direction"  # which no head is told: there is little more to gain
+FLOORS = ("constant", "ridge, text length", "ridge, text", "linear stack", PRODUCTS, STACK, KNOWN)
+COMPONENTS = 50  # of the text, in its products with the sound
 
 
 def main() -> None:
@@ -76,22 +79,43 @@ def run(path: Path, corpus: Corpus, parts: dict[str, Array], key: tuple[str, flo
         roles = [role for role in ("audio", "vision") if role in corpus.features]
         for floor, found in linear_predictions(corpus, parts, roles).items():
             record(path, {**place, "row": floor, **scores(found, corpus, parts)})
+        record(path, {**place, "row": PRODUCTS, **scores(products(corpus, parts), corpus, parts)})
         record(path, {**place, "row": name})
         return
     found = head_predictions(corpus, {**TABLE, **VARIANTS}[name], parts, seed, TRAINING)
     seconds = round(time.perf_counter() - began, 1)
     if name == "text alone":
-        record(path, {**place, "row": STACK, **scores(stack(corpus, parts, found), corpus, parts)})
+        roles = [role for role in ("audio", "vision") if role in corpus.features]
+        told = [f"{role}, told" for role in roles]
+        record(path, {**place, "row": STACK, **scores(stack(corpus, parts, found, roles), corpus, parts)})
+        best = products(corpus, parts, told[0]) if signal == "interacting" else stack(corpus, parts, found, told)
+        record(path, {**place, "row": KNOWN, **scores(best, corpus, parts)})
     record(path, {**place, "row": name, **scores(found, corpus, parts), "seconds": seconds})
 
 
-def stack(corpus: Corpus, parts: dict[str, Array], text: dict[str, Array]) -> dict[str, Array]:
-    """The linear stack, fitted on dev, of a head on the text alone and of ridge on the sound and on the picture."""
-    roles = [role for role in ("audio", "vision") if role in corpus.features]
+def stack(corpus: Corpus, parts: dict[str, Array], text: dict[str, Array], roles: Sequence[str]) -> dict[str, Array]:
+    """The linear stack, fitted on dev, of a head on the text alone and of ridge on each of the roles."""
     ridge = linear_predictions(corpus, parts, roles)
     single = [text, *(ridge[f"ridge, {role}"] for role in roles)]
     truth, dev = corpus.targets[parts["valid"]], [each["valid"] for each in single]
     return {part: stack_of(dev, truth, [each[part] for each in single]) for part in ("valid", "test")}
+
+
+def products(corpus: Corpus, parts: dict[str, Array], role: str = "audio") -> dict[str, Array]:
+    """Ridge on the sound's mean, the text's first components, and each component times each column of the sound."""
+    fit = parts["train"]
+    words = rotated(corpus.text[fit]).of(corpus.text)[:, :COMPONENTS]  # (N, C)
+    sound = np.zeros((len(words), width(corpus.features[role])))  # 0 where it is missing
+    for row, steps in enumerate(corpus.features[role]):
+        if steps is not None:
+            sound[row] = steps.mean(axis=0)
+    both = np.einsum("nc,nd->ncd", words, sound).reshape(len(words), -1)
+    columns = np.concatenate([words, sound, both], axis=1)
+    found = fitted(
+        "numbers", 1, {p: columns[rows] for p, rows in parts.items()},
+        {p: corpus.targets[rows][:, None] for p, rows in parts.items()},
+    )  # fmt: skip
+    return {part: predicted[:, 0] for part, predicted in found.items()}
 
 
 def scores(found: dict[str, Array], corpus: Corpus, parts: dict[str, Array]) -> dict[str, float]:
@@ -131,44 +155,69 @@ def made(base: Corpus, signal: str, strength: float, seed: int) -> tuple[Corpus,
     if signal == "interacting":
         told = rng.choice([-1.0, 1.0], size=len(told))
         targets = targets * told
-    audio: list[Array | None] = list(signals(told, strength, rng, STEPS if signal == "order" else 1))
+    features = signals("audio", told, strength, rng, STEPS if signal == "order" else 1)
     if signal == "missing":
-        audio = [None if lost else each for each, lost in zip(audio, rng.random(len(audio)) < 0.5, strict=True)]
-    features: dict[str, Sequence[Array | None]] = {"audio": audio}
+        lost = rng.random(len(told)) < 0.5
+        features = {
+            role: [None if gone else each for each, gone in zip(arrays, lost, strict=True)]
+            for role, arrays in features.items()
+        }
     if signal == "both":
-        features["vision"] = list(signals(told, strength, rng, 1))
+        features |= signals("vision", told, strength, rng, 1)
     return replace(base, targets=targets, features=features), parts
 
 
-def signals(told: Array, strength: float, rng: np.random.Generator, steps: int) -> Array:
-    """(N, steps, WIDTH) noise, of which one direction tells a value: by its mean or, of several steps, by its slope."""
+def signals(
+    role: str, told: Array, strength: float, rng: np.random.Generator, steps: int
+) -> dict[str, Sequence[Array | None]]:
+    """The role: (N, steps, WIDTH) noise, of which one direction tells a value: by its mean or, of several steps, slope.
+
+    And `<role>, told`: (N, 1, 1), this value.
+    """
     value = strength * told + np.sqrt(1 - strength**2) * rng.normal(size=len(told))  # (N,)
     direction = rng.normal(size=WIDTH)
     direction /= np.linalg.norm(direction)
     noise = rng.normal(size=(len(told), steps, WIDTH))
     noise -= noise @ np.outer(direction, direction)
     shape = np.linspace(-1, 1, steps) * np.sqrt(3) if steps > 1 else np.ones(1)
-    return np.float32(noise + value[:, None, None] * shape[:, None] * direction)
+    made = (noise + value[:, None, None] * shape[:, None] * direction).astype(np.float32)
+    return {role: list(made), f"{role}, told": list(value[:, None, None])}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Test MAE, mean over seeds: a row for each head, a column for each signal and strength."""
-    cells = sorted({(SIGNALS.index(each["signal"]), each["strength"]) for each in results})
-    known = {each["row"] for each in results if "test_mae" in each}
+    """Test MAE, mean over seeds: a row for each head, a column for each signal and strength.
+
+    And of each head its MAE less the lower one of the text alone and of its linear stack with the signals; `*` if it is
+    below both in every seed.
+    """
+    scored = {(e["row"], e["signal"], e["strength"], e["seed"]): e for e in results if "test_mae" in e}
+    cells = sorted({key[1:3] for key in scored}, key=lambda cell: (SIGNALS.index(cell[0]), cell[1]))
+    known = {key[0] for key in scored}
     order = [*FLOORS, *sorted(known - {*FLOORS, *TABLE, *VARIANTS}), *TABLE, *VARIANTS]
-    rows = [["test MAE", *(f"{SIGNALS[signal]} {strength:g}" for signal, strength in cells), "seeds", "dev"]]
+    means = [["test MAE", *(f"{signal} {strength:g}" for signal, strength in cells), "seeds", "dev"]]
+    gains = [["less the better floor", *means[0][1:-2]]]
     for name in (name for name in order if name in known):
-        line, seeds, dev = [name], set(), []
-        for signal, strength in cells:
-            held = [
-                each for each in results
-                if (each["row"], each["signal"], each["strength"]) == (name, SIGNALS[signal], strength)
-            ]  # fmt: skip
-            line.append(f"{np.mean([each['test_mae'] for each in held]):.3f}" if held else "-")
-            seeds.add(len(held))
-            dev += [each["valid_mae"] for each in held]
-        rows.append([*line, "-".join(map(str, sorted({min(seeds), max(seeds)}))), f"{np.mean(dev):.3f}"])
-    return text_table(rows)
+        held = {cell: {k[3]: e for k, e in scored.items() if k[:3] == (name, *cell)} for cell in cells}
+        counts = sorted({len(seeds) for seeds in held.values()})
+        dev = np.mean([each["valid_mae"] for seeds in held.values() for each in seeds.values()])
+        shown = [f"{np.mean([e['test_mae'] for e in seeds.values()]):.3f}" if seeds else "-" for seeds in held.values()]
+        means.append([name, *shown, "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))), f"{dev:.3f}"])
+        if name in (*TABLE, *VARIANTS) and name != "text alone":
+            gains.append([name, *(gain(scored, name, cell, list(seeds)) for cell, seeds in held.items())])
+    return f"{text_table(means)}\n\n{text_table(gains)}"
+
+
+def gain(scored: Mapping[tuple[Any, ...], dict[str, Any]], name: str, cell: tuple[Any, ...], seeds: list[int]) -> str:
+    """The mean over seeds of a head's MAE less the better floor's."""
+    floors = ("text alone", STACK)
+    seeds = [seed for seed in seeds if all((floor, *cell, seed) in scored for floor in floors)]
+    if not seeds:
+        return "-"
+    less = [
+        scored[name, *cell, seed]["test_mae"] - min(scored[floor, *cell, seed]["test_mae"] for floor in floors)
+        for seed in seeds
+    ]
+    return f"{np.mean(less):+.3f}{'*' if max(less) < 0 else ''}"
 
 
 if __name__ == "__main__":
