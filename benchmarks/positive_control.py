@@ -74,9 +74,9 @@ def run(path: Path, corpus: Corpus, parts: dict[str, Array], key: tuple[str, flo
     """Record a head's scores on a cell, or those of the floors."""
     signal, strength, seed = key
     place = {"signal": signal, "strength": strength, "seed": seed}
+    roles = [role for role in ("audio", "vision") if role in corpus.features]
     began = time.perf_counter()
     if name == "floors":
-        roles = [role for role in ("audio", "vision") if role in corpus.features]
         for floor, found in linear_predictions(corpus, parts, roles).items():
             record(path, {**place, "row": floor, **scores(found, corpus, parts)})
         record(path, {**place, "row": PRODUCTS, **scores(products(corpus, parts), corpus, parts)})
@@ -85,7 +85,6 @@ def run(path: Path, corpus: Corpus, parts: dict[str, Array], key: tuple[str, flo
     found = head_predictions(corpus, {**TABLE, **VARIANTS}[name], parts, seed, TRAINING)
     seconds = round(time.perf_counter() - began, 1)
     if name == "text alone":
-        roles = [role for role in ("audio", "vision") if role in corpus.features]
         told = [f"{role}, told" for role in roles]
         record(path, {**place, "row": STACK, **scores(stack(corpus, parts, found, roles), corpus, parts)})
         best = products(corpus, parts, told[0]) if signal == "interacting" else stack(corpus, parts, found, told)
@@ -201,7 +200,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         counts = sorted({len(seeds) for seeds in held.values()})
         dev = np.mean([each["valid_mae"] for seeds in held.values() for each in seeds.values()])
         shown = [f"{np.mean([e['test_mae'] for e in seeds.values()]):.3f}" if seeds else "-" for seeds in held.values()]
-        means.append([name, *shown, "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))), f"{dev:.3f}"])
+        means.append([name, *shown, "-".join(map(str, sorted({counts[0], counts[-1]}))), f"{dev:.3f}"])
         if name in (*TABLE, *VARIANTS) and name != "text alone":
             gains.append([name, *(gain(scored, name, cell, list(seeds)) for cell, seeds in held.items())])
     return f"{text_table(means)}\n\n{text_table(gains)}"

@@ -141,6 +141,7 @@ def test_a_column_that_repeats_a_value_takes_no_memory(tmp_path, command):
     with parquet.ParquetWriter(tmp_path / "x.parquet", table.schema, compression="zstd") as file:
         for _ in range(200):
             file.write_table(table)
-    peak, said = peak_memory(command, tmp_path / "x.parquet", "-o", tmp_path / "s")
+    status = 3 if command == "extract" else 1
+    peak, said = peak_memory(command, tmp_path / "x.parquet", "-o", tmp_path / "s", status=status)
     assert peak < 600
     assert "values in a column" in said
