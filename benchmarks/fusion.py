@@ -34,8 +34,11 @@ SMALL_VOCABULARY = 8
 MOST_TOKENS, BATCH = 256, 32  # of a text, and texts that are encoded at once
 
 # Options of PSA-MF that are not in the paper; chosen on dev, see docs/reference/results-fusion.md.
-BALANCED = {"unimodal": 0.5, "additive": True, "weights": [1.0, 0.0, 0.1, 0.09]}
+BALANCED = {
+    "unimodal": 0.5, "additive": True, "products": 8, "stacked": True, "weights": [1.0, 0.0, 0.1, 0.09],
+}  # fmt: skip
 AVERAGED = {"average": 0.95}  # over about an epoch
+LONGER = {"epochs": 25, "patience": 12}  # the products are learnt after the text
 PSA_MF = {"frozen_layers": 0, "align_layer": -2, "pooling": "mean", "wide": 512}
 WHOLE = {"frozen_layers": 1, "pooling": "mean"}
 ENCODED = ("almt", "dlf", "mmim", "misa", "psa-mf", "self-mm")  # their text is an encoder's
@@ -68,23 +71,33 @@ ROWS = {
     "DLF": Row("dlf", {"frozen_layers": 1}),
     "PSA-MF as published": Row("psa-mf", PSA_MF, "text"),
     "PSA-MF, L1 alone": Row("psa-mf", {**PSA_MF, "weights": [1.0, 0.0, 0.0, 0.0]}, "text"),
-    "PSA-MF, balanced": Row("psa-mf", {**PSA_MF, **BALANCED}, "text", training=AVERAGED),
+    "PSA-MF, balanced": Row("psa-mf", {**PSA_MF, **BALANCED}, "text", training={**AVERAGED, **LONGER}),
 }
 
 # What the balanced options do one by one, for the choice on dev.
-VARIANTS = {"text alone, averaged weights": Row("lf-dnn", read=("text",), training=AVERAGED)} | {
-    f"PSA-MF, {name}": Row("psa-mf", {**PSA_MF, **options}, "text")
-    for name, options in {
-        "balanced, last weights": BALANCED,
-        "unimodal": {"unimodal": 0.5},
-        "unimodal, no L_ccl": {"unimodal": 0.5, "weights": [1.0, 0.0, 0.1, 0.09]},
-        "unimodal, modulated": {"unimodal": 0.5, "modulation": 0.3},
-        "unimodal, text dropout": {"unimodal": 0.5, "text_dropout": 0.2},
-        "additive": {"additive": True},
-        "additive, L1 alone": {"additive": True, "weights": [1.0, 0.0, 0.0, 0.0]},
-        "unimodal, additive": {"unimodal": 0.5, "additive": True},
-    }.items()
-}
+VARIANTS = (
+    {"text alone, averaged weights": Row("lf-dnn", read=("text",), training=AVERAGED)}
+    | {
+        f"PSA-MF, balanced, {name}": Row("psa-mf", {**PSA_MF, **BALANCED, **options}, "text", training=training)
+        for name, options, training in (
+            ("no products", {"products": 0}, {**AVERAGED, **LONGER}),
+            ("no stack", {"stacked": False}, {**AVERAGED, **LONGER}),
+            ("last weights", {}, LONGER),
+        )
+    }
+    | {
+        f"PSA-MF, {name}": Row("psa-mf", {**PSA_MF, **options}, "text")
+        for name, options in {
+            "unimodal": {"unimodal": 0.5},
+            "unimodal, no L_ccl": {"unimodal": 0.5, "weights": [1.0, 0.0, 0.1, 0.09]},
+            "unimodal, modulated": {"unimodal": 0.5, "modulation": 0.3},
+            "unimodal, text dropout": {"unimodal": 0.5, "text_dropout": 0.2},
+            "additive": {"additive": True},
+            "additive, L1 alone": {"additive": True, "weights": [1.0, 0.0, 0.0, 0.0]},
+            "unimodal, additive": {"unimodal": 0.5, "additive": True},
+        }.items()
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from featzoo.config import build
 from featzoo.errors import InvalidOption, suggestion
 from featzoo.plugins import HEADS, find, parse
+from featzoo.sequence import Array
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.objective import Objective
 
@@ -83,6 +84,7 @@ class Head(nn.Module):
             are not part of the model, but a resumed training needs them.
         keeps_batches: Whether batches are made of clips of like length although `distil` has shortened them all.
         measured: Roles whose statistics over the train split `measure` gets before training.
+        fits_dev: The output that `fit_dev` gets after every epoch; empty if the head fits nothing on dev.
         specs: The argument `inputs`.
         saved_assets: The argument `assets`.
     """
@@ -94,6 +96,7 @@ class Head(nn.Module):
     by_loss: tuple[str, ...] = ()
     keeps_batches: ClassVar[bool] = False
     measured: tuple[str, ...] = ()
+    fits_dev: str = ""
 
     def __init__(
         self,
@@ -146,6 +149,9 @@ class Head(nn.Module):
 
     def measure(self, role: str, mean: Tensor, std: Tensor) -> None:
         """Called before training for each role of `measured`, with its (D,) train means and standard deviations."""
+
+    def fit_dev(self, output: Array, labels: Array) -> None:
+        """Called after every epoch, before its score, with the output `fits_dev` on dev and dev's (N, K) labels."""
 
     def begin(self, stage: str) -> None:
         """Called before each of `stages`: choose the part to train. A new head is in its last stage."""

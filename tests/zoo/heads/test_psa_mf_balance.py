@@ -8,12 +8,16 @@ import pytest
 import torch
 
 from featzoo.errors import InvalidOption
-from featzoo.zoo.head import make_head
-from featzoo.zoo.heads.psa_mf_balance import factors, running, scaled_gradient
+from featzoo.zoo.head import Padded, make_head
+from featzoo.zoo.heads.psa_mf_balance import Products, factors, running, scaled_gradient
+from featzoo.zoo.objective import Objective
 from zoo.heads.test_psa_mf import LENGTHS, specs, split
 
 SMALL = {"hidden": 8, "wide": 12}
-ALL = {"unimodal": 0.5, "modulation": 0.3, "additive": True, "text_dropout": 0.4, "ccl_ramp": 4}
+ALL = {
+    "unimodal": 0.5, "modulation": 0.3, "additive": True, "products": 3, "stacked": True, "text_dropout": 0.4,
+    "ccl_ramp": 4,
+}  # fmt: skip
 FULL = {role: [n or 1 for n in steps] for role, steps in LENGTHS.items()}
 
 
@@ -74,6 +78,68 @@ def test_the_linear_part_adds_the_means_of_every_modality(tiny_bert):
     assert torch.allclose(gap[:, 0], torch.tensor(expected).float(), atol=1e-4)
 
 
+def test_products_are_those_of_the_text_with_each_other_modality(tiny_bert):
+    plain, full = make(tiny_bert).eval(), make(tiny_bert, products=2).eval()
+    whole = split({**FULL, "audio": [2, 0, 3, 1]})
+    inputs = whole.batch([0, 1, 2, 3]).inputs
+    seen = {}
+    full.products.text["audio"].register_forward_hook(lambda unit, given, out: seen.update(text=given[0]))
+    with torch.no_grad():
+        full.products.out["audio"].weight.copy_(torch.tensor([[1.0, -2.0]]))
+        gap = full(inputs)["prediction"] - plain(inputs)["prediction"]
+        words = full.products.text["audio"](seen["text"])
+        sound = full.products.other["audio"]
+        for row, array in enumerate(whole.features["audio"]):
+            told = words[row] * sound(torch.tensor(array).float().mean(dim=0)) if row != 1 else torch.zeros(2)
+            assert float(gap[row]) == pytest.approx(float(told @ torch.tensor([1.0, -2.0])), abs=1e-5)
+
+
+def test_a_sign_that_the_sound_tells_can_be_learnt_by_products_alone():
+    torch.manual_seed(0)
+    words, sound = torch.randn(256, 1, 6), torch.randn(256, 1, 4)
+    truth = words[:, 0, :1] * sound[:, 0, :1].sign()  # no sum of a function of each explains any of it
+    mask = torch.ones(256, 1, dtype=torch.bool)
+    steps = {"text": Padded(words, mask, mask[:, :, None]), "audio": Padded(sound, mask, mask[:, :, None])}
+    unit = Products({"text": 6, "audio": 4}, 2, 1)
+    assert not unit(steps).any()
+    optimizer = torch.optim.Adam(unit.parameters(), lr=0.02)
+    for _ in range(300):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(unit(steps), truth).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert float(torch.nn.functional.mse_loss(unit(steps), truth)) < 0.5 * float(truth.var())
+
+
+def test_the_stack_is_of_all_predictions_and_only_outside_training(tiny_bert):
+    head = make(tiny_bert, unimodal=0.5, additive=True, stacked=True).eval()
+    batch = split().batch([0, 1, 2, 3])
+    weights = torch.tensor([0.5, 0.2, 0.1, -0.3, 0.4])
+    with torch.no_grad():
+        first = head(batch.inputs)
+        assert torch.equal(first["prediction"], first["predictions"][:, 0])  # before the fit
+        head.stack.weight.copy_(weights[:, None])
+        head.stack.shift.fill_(0.7)
+        stacked = head(batch.inputs)
+        named = ["prediction", "beside", "own_text", "own_vision", "own_audio"]
+        assert head.modalities == ("text", "vision", "audio")
+        parts = {**first, "beside": first["predictions"][:, 1]}
+        expected = sum(w * parts[name] for w, name in zip(weights, named, strict=True)) + 0.7
+        assert torch.allclose(stacked["prediction"], expected, atol=1e-6)
+        losses = head.losses(stacked, batch.targets, "main")
+        error = (parts["beside"] - batch.targets).abs().mean()
+        assert float(losses["l_beside"]) == pytest.approx(0.5 * float(error), abs=1e-6)
+        head.train()
+        outputs = head(batch.inputs)
+        assert torch.equal(outputs["prediction"], outputs["predictions"][:, 0])
+
+
+def test_classes_are_not_stacked(tiny_bert):
+    options = {**SMALL, "unimodal": 0.5, "additive": True, "stacked": True}
+    with pytest.raises(InvalidOption, match="set it to false for classes"):
+        make_head("psa-mf", options, specs(tiny_bert), 3, objective=Objective("class"))
+
+
 def test_the_weight_of_l_ccl_rises_over_the_first_steps(tiny_bert):
     head = make(tiny_bert, ccl_ramp=4).eval()
     batch = split(FULL).batch([0, 1, 2, 3])
@@ -121,6 +187,9 @@ def test_parts_have_their_own_rates_if_they_are_given(tiny_bert):
     [
         ({"modulation": 0.5}, "set unimodal above 0"),
         ({"unimodal": -1.0}, "must not be negative"),
+        ({"products": -1}, "must not be negative"),
+        ({"stacked": True}, "needs unimodal above 0"),
+        ({"stacked": True, "unimodal": 0.5}, "additive or products"),
         ({"text_dropout": 1.0}, "text_dropout must be in"),
     ],
 )

@@ -15,12 +15,13 @@ from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import Head, Padded, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.dev_stack import stack_weights
 from featzoo.zoo.recipe import Training, find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.evaluation import evaluate, output_of
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.schedule import Schedule
 from zoo.conftest import SMALL, fill, make_clips, sets_for
@@ -74,6 +75,21 @@ def test_the_best_dev_epoch_is_kept_and_loaded(splits):
     assert float(np.abs(pred - dev.targets).mean()) == result.best.dev_mae
     assert set(result.epochs[0].losses) == {"l1", "l_ccl", "l_ps", "l_clm", "total"}
     assert set(result.epochs[0].dev_losses) == set(result.epochs[0].losses)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_what_a_head_fits_on_dev_is_that_of_the_best_epoch(splits, average):
+    recipe, first, dev = splits
+    options = {**recipe.options, "unimodal": 0.5, "additive": True, "stacked": True}
+    recipe = dataclasses.replace(recipe, options=options)
+    head, result = fit((recipe, first, dev), epochs=4, patience=0, average=average)
+    device = torch.device("cpu")
+    _, predicted = evaluate(head, dev, recipe.training.batch_size, device, "main")
+    assert float(np.abs(predicted - dev.targets).mean()) == result.best.dev_mae
+    parts = output_of(head, dev, recipe.training.batch_size, device, "predictions")[:, :, 0]
+    mean, weight, centre = stack_weights(parts, dev.targets[:, 0])
+    np.testing.assert_allclose(head.stack.weight[:, 0], weight, rtol=1e-5)  # float32
+    np.testing.assert_allclose(predicted[:, 0], (parts - mean) @ weight + centre, atol=1e-5)
 
 
 def test_total_is_the_sum_of_the_terms(splits):

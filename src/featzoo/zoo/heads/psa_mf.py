@@ -54,7 +54,8 @@ class PsaMf(BalancedHead):
           features, `of = "previous"` and `"next"`), their mean makes one more pseudo token for the fusion layers.
         - Texts are truncated by the recipe (`max_steps`), not at 50 tokens.
         - Layers can be frozen (`frozen_layers`); they are then in evaluation mode.
-        - Not in the paper, and off by default: `unimodal`, `modulation`, `additive`, `text_dropout`, `ccl_ramp`.
+        - Not in the paper, and off by default: `unimodal`, `modulation`, `additive`, `products`, `stacked`,
+          `text_dropout`, `ccl_ramp`.
         - The recipe `psa-mf.official` sets every option as in the released code: with its weights it gives
           that code's prediction and loss terms. It does not repeat the choice of the epoch by test
           loss, the unused third BERT, dropout inside the frozen personality encoder while training, and
@@ -166,9 +167,10 @@ class PsaMf(BalancedHead):
         else:
             given_summary = [summary[m] * there[:, i, None] for i, m in enumerate(MODALITIES)]
             outputs["prediction"] = self.out(torch.cat([*given_summary, main], dim=-1))  # (B, K)
-        if self.options.additive:
-            outputs["prediction"] = outputs["prediction"] + self.additive({**inputs, "text": _kept(last, text.mask)})
-        return outputs
+        read = {"text": _kept(last, text.mask), **{m: inputs[m] for m in MODALITIES}}
+        beside = self.beside(read)
+        outputs["prediction"] = outputs["prediction"] + beside
+        return self.stacked(outputs, beside) if self.options.stacked else outputs
 
     def distil(self, inputs: Inputs) -> Inputs | None:
         """The text after its frozen layers, and the state that is aligned if it is one before."""

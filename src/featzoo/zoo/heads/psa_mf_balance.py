@@ -1,4 +1,4 @@
-"""Options of PSA-MF, not in the paper, with which it uses every modality: own predictions, balanced gradients."""
+"""Options of PSA-MF, not in the paper, with which it uses every modality: own predictions, products, a stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from featzoo.errors import InvalidOption
+from featzoo.sequence import Array
 from featzoo.zoo.head import Head, Inputs, Outputs, Padded
+from featzoo.zoo.nn.dev_stack import DevStack
 from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.losses import masked_mean
 from featzoo.zoo.objective import Objective
@@ -67,6 +70,42 @@ class Additive(nn.Module):
         return torch.stack([unit(means[modality]) for modality, unit in self.out.items()]).sum(dim=0)  # (B, K)
 
 
+class Products(nn.Module):
+    """A linear prediction from products of the text's mean over time with each other modality's, which starts at 0.
+
+    Each modality's mean is mapped to `rank` numbers, which are multiplied with the text's own; so a sound may change
+    what the words mean, such as their sign.
+
+    Args:
+        widths: Modality to the width of a step; `text` among them.
+        rank: Number of products with each modality.
+        targets: K.
+
+    Reference:
+        The two-modality case of Liu, Shen, Lakshminarasimhan, Liang, Zadeh, Morency: Efficient Low-rank Multimodal
+        Fusion with Modality-Specific Factors, ACL 2018, equation 6.
+    """
+
+    def __init__(self, widths: Mapping[str, int], rank: int, targets: int) -> None:
+        super().__init__()
+        others = [modality for modality in widths if modality != "text"]
+        self.text = nn.ModuleDict({modality: nn.Linear(widths["text"], rank) for modality in others})
+        self.other = nn.ModuleDict({modality: nn.Linear(widths[modality], rank) for modality in others})
+        self.out = nn.ModuleDict({modality: nn.Linear(rank, targets, bias=False) for modality in others})
+        for unit in self.out.values():
+            nn.init.zeros_(cast(nn.Linear, unit).weight)
+
+    def forward(self, steps: Mapping[str, Padded]) -> Tensor:
+        """Modality to its steps, to (B, K); a clip without a modality has no products with it."""
+        means = {m: masked_average(each.values, each.mask) for m, each in steps.items() if m in (*self.other, "text")}
+        there = {m: steps[m].mask.any(dim=1, keepdim=True) for m in means}  # (B, 1)
+        found = [
+            unit(self.text[m](means["text"]) * self.other[m](means[m])).where(there[m] & there["text"], 0.0)
+            for m, unit in self.out.items()
+        ]
+        return torch.stack(found).sum(dim=0)  # (B, K)
+
+
 class BalancedHead(Head):
     """The part of PSA-MF that these options switch on; `options` has their fields."""
 
@@ -83,6 +122,30 @@ class BalancedHead(Head):
             self.unimodal = Unimodal(vectors, targets)
         if self.options.additive:
             self.additive = Additive(steps, targets)
+        if self.options.products:
+            self.products = Products(steps, self.options.products, targets)
+        if self.options.stacked:
+            if self.objective.kind != "numbers":
+                raise InvalidOption("stacked = true adds up predictions of numbers: set it to false for classes")
+            self.stack = DevStack(2 + len(vectors), targets)
+            self.fits_dev = "predictions"
+
+    def beside(self, steps: Mapping[str, Padded]) -> Tensor | float:
+        """What the linear part and the products add to the prediction: (B, K), or 0 without them."""
+        linear = self.additive(steps) if self.options.additive else 0.0
+        return linear + (self.products(steps) if self.options.products else 0.0)
+
+    def stacked(self, outputs: Outputs, beside: Tensor | float) -> Outputs:
+        """The outputs with all predictions (B, P, K) in `predictions`, and outside training their stack."""
+        own = [outputs[f"own_{modality}"] for modality in self.modalities]
+        beside = torch.as_tensor(beside).expand_as(outputs["prediction"])
+        together = torch.stack([outputs["prediction"], beside, *own], dim=1)  # (B, P, K)
+        shown = outputs["prediction"] if self.training else self.stack(together)
+        return {**outputs, "prediction": shown, "predictions": together}
+
+    def fit_dev(self, output: Array, labels: Array) -> None:
+        """Fit the weights of the stack."""
+        self.stack.fit(output, labels)
 
     def prepare(self, targets: Tensor) -> None:
         """Start the counts that training keeps."""
@@ -117,6 +180,9 @@ class BalancedHead(Head):
         errors = self.unimodal.errors(outputs, targets, self.objective)
         if self.training and self.options.modulation:
             self.memory |= running(self.memory, errors)
+        if self.options.stacked:
+            beside = self.objective.each(outputs["predictions"][:, 1], targets)
+            errors = {**errors, "beside": masked_mean(beside, None)}
         return {f"l_{modality}": self.options.unimodal * error for modality, error in errors.items()}
 
 

@@ -35,6 +35,12 @@ class Options:
             Not in the paper.
         additive: Whether a linear model of each modality's mean over time (of the text, its state after layer N) is
             added to the prediction; it starts at 0. Not in the paper.
+        products: Number of products of the text's mean with each other modality's, on which a linear model is added to
+            the prediction; it starts at 0. 0 has none. Not in the paper.
+        stacked: Whether the prediction is a linear stack of the head's own, of the linear part with the products (which
+            then has an auxiliary loss too), and of those that `unimodal` trains. Its weights are fitted on dev after
+            every epoch, so dev's scores are a little optimistic. For numbers, not for classes. Needs `unimodal`. Not in
+            the paper.
         ccl_ramp: Number of training steps over which the weight of L_ccl rises from 0. Not in the paper.
         frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             The output of those before the fusion layers is computed once before training and kept.
@@ -59,6 +65,8 @@ class Options:
     unimodal: float = 0.0
     modulation: float = 0.0
     additive: bool = False
+    products: int = 0
+    stacked: bool = False
     ccl_ramp: int = 0
     clip: Literal["official", "standard"] = "official"
     ccl_weight: Literal["half_distance", "literal"] = "half_distance"
@@ -80,7 +88,9 @@ class Options:
         for name in ("dropout", "modality_dropout", "text_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
-        if min(self.unimodal, self.modulation, self.ccl_ramp) < 0:
-            raise ValueError("unimodal, modulation and ccl_ramp must not be negative")
+        if min(self.unimodal, self.modulation, self.products, self.ccl_ramp) < 0:
+            raise ValueError("unimodal, modulation, products and ccl_ramp must not be negative")
+        if self.stacked and not (self.unimodal and (self.additive or self.products)):
+            raise ValueError("stacked = true needs unimodal above 0, and additive or products")
         if self.modulation and not self.unimodal:
             raise ValueError(f"modulation = {self.modulation} compares unimodal predictions: set unimodal above 0")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from featzoo.sequence import Array
+from featzoo.zoo.nn.dev_stack import stack_weights
 from featzoo.zoo.target import Kind
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))  # of ridge, for standardised columns
@@ -155,11 +156,6 @@ def stacked(kind: Kind, found: Mapping[str, Mapping[str, Array]], dev: Array) ->
 
 def stack_of(dev: Sequence[Array], truth: Array, test: Sequence[Array]) -> Array:
     """One target's stack: the (M,) test predictions of a ridge regression of P predictors on N dev clips."""
-    rows = ~np.isnan(truth)
-    x, y = np.stack(dev, axis=1)[rows], truth[rows]  # (N, P), (N,)
-    mean, centre = x.mean(axis=0), y.mean()
-    gap = x - mean
-    squares = gap.T @ gap + 1e-3 * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no predictor varies
-    weight = np.linalg.lstsq(squares, gap.T @ (y - centre), rcond=None)[0]  # (P,)
+    mean, weight, centre = stack_weights(np.stack(dev, axis=1), truth)
     stacked: Array = (np.stack(test, axis=1) - mean) @ weight + centre
     return stacked

@@ -43,6 +43,18 @@ def evaluate(
     return {**losses, "total": sum(losses.values())}, predictions
 
 
+@torch.no_grad()
+def output_of(head: Head, split: Split, batch_size: int, device: torch.device, name: str) -> Array:
+    """One output of a head on a split, float64 (N, ...) in the split's order; in 32 bit, without dropout."""
+    head.eval()
+    with float32_products(device):
+        found = [(rows, head(batch.to(device).inputs)[name]) for rows, batch in split.batches(batch_size)]
+    together = torch.cat([each for _, each in found]).cpu().double().numpy()
+    ordered: Array = np.empty_like(together)
+    ordered[np.concatenate([rows for rows, _ in found])] = together
+    return ordered
+
+
 def evaluation_batch(batch_size: int, device: torch.device) -> int:
     """The batch size of a final evaluation, for which a GPU has more room than in training."""
     return batch_size * settings_for(facts_of(device)).evaluation

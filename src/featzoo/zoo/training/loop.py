@@ -26,7 +26,7 @@ from featzoo.zoo.nn.split_encoder import set_up_encoders
 from featzoo.zoo.recipe import Training
 from featzoo.zoo.training.checkpoint import Checkpoint, Epoch, Progress, Trained, of_first
 from featzoo.zoo.training.epoch_choice import Criterion, EpochScore, by_error, by_loss, mean_error
-from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.evaluation import evaluate, output_of
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.one_epoch import one_epoch
 from featzoo.zoo.training.parameter_groups import without_decay_of_vectors
@@ -168,6 +168,7 @@ class _Training:
         with _memory_errors(own, self.accelerator.device), float32_products(self.accelerator.device, tf32=tf32):
             losses, gradients = one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
         with at.average.in_place():
+            self._fit_dev(stage)
             # One score for all processes, because digits, and so the epoch to stop at, can differ between devices.
             dev_losses, prediction = of_first(
                 evaluate(self.head, stage.dev, own.batch_size, self.accelerator.device, stage.name)
@@ -191,6 +192,13 @@ class _Training:
                 at.best_rank, at.best_number, self.result.best = score.rank, at.number, epoch
                 self.result.weights = {k: v.detach().cpu().clone() for k, v in self.head.state_dict().items()}
             self.on_epoch(epoch)
+
+    def _fit_dev(self, stage: _Stage) -> None:
+        """What the head fits on dev, if anything; the same in all processes."""
+        name = self.head.fits_dev
+        if name:
+            size, device = stage.settings.batch_size, self.accelerator.device
+            self.head.fit_dev(of_first(output_of(self.head, stage.dev, size, device, name)), self.dev.labels)
 
     def _score(self, stage: str, prediction: Array, error: float, loss: float) -> EpochScore:
         if not math.isfinite(error):

@@ -1,0 +1,63 @@
+"""A linear stack of several predictions, whose weights are fitted on dev."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from featzoo.sequence import Array
+
+RIDGE = 1e-3  # penalty, as a share of the predictions' variance
+
+
+def stack_weights(predicted: Array, truth: Array) -> tuple[Array, Array, float]:
+    """Ridge regression of one target from P predictions of it.
+
+    Args:
+        predicted: (N, P).
+        truth: (N,); NaN where not known.
+
+    Returns:
+        The mean of each prediction (P,), the weights (P,) and the mean of the target.
+    """
+    rows = ~np.isnan(truth)
+    x, y = predicted[rows], truth[rows]
+    mean, centre = x.mean(axis=0), float(y.mean())
+    gap = x - mean
+    squares = gap.T @ gap + RIDGE * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
+    weight: Array = np.linalg.lstsq(squares, gap.T @ (y - centre), rcond=None)[0]
+    return mean, weight, centre
+
+
+class DevStack(nn.Module):
+    """The stack; until `fit` is called it is the first prediction.
+
+    Args:
+        parts: P, the number of predictions.
+        targets: K.
+
+    Reference:
+        Wolpert: Stacked generalization, Neural Networks 5, 1992.
+    """
+
+    weight: Tensor
+    shift: Tensor
+
+    def __init__(self, parts: int, targets: int) -> None:
+        super().__init__()
+        first = torch.zeros(parts, targets)
+        first[0] = 1.0
+        self.register_buffer("weight", first)
+        self.register_buffer("shift", torch.zeros(targets))
+
+    def forward(self, predictions: Tensor) -> Tensor:
+        """(B, P, K) predictions to (B, K)."""
+        return torch.einsum("bpk,pk->bk", predictions, self.weight) + self.shift
+
+    def fit(self, predictions: Array, truth: Array) -> None:
+        """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known."""
+        for k in range(truth.shape[1]):
+            mean, weight, centre = stack_weights(predictions[:, :, k].astype(np.float64), truth[:, k])
+            self.weight[:, k] = torch.from_numpy(weight)
+            self.shift[k] = centre - float(mean @ weight)

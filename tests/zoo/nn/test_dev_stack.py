@@ -1,0 +1,51 @@
+"""The stack of predictions that is fitted on dev."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.linear_model import Ridge
+
+from featzoo.zoo.nn.dev_stack import RIDGE, DevStack, stack_weights
+
+
+def drawn(n: int, parts: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(n, targets))
+    return truth[:, None] + rng.normal(size=(n, parts, targets)) * np.arange(1, parts + 1)[:, None], truth
+
+
+def test_weights_equal_scikit_learns_ridge():
+    predictions, truth = drawn(40, 3, 1)
+    x, y = predictions[:, :, 0], truth[:, 0].copy()
+    y[5] = np.nan
+    known = ~np.isnan(y)
+    x_known = x[known]
+    penalty = RIDGE * len(x_known) * (x_known - x_known.mean(axis=0)).var()
+    model = Ridge(alpha=penalty).fit(x_known, y[known])
+    mean, weight, centre = stack_weights(x, y)
+    np.testing.assert_allclose(weight, model.coef_, rtol=1e-8)
+    np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), rtol=1e-8)
+
+
+def test_it_is_the_first_prediction_until_it_is_fitted():
+    predictions, truth = drawn(30, 3, 2)
+    stack = DevStack(3, 2)
+    given = torch.tensor(predictions).float()
+    assert torch.equal(stack(given), given[:, 0])
+    stack.fit(predictions, truth)
+    for k in range(2):
+        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k])
+        np.testing.assert_allclose(stack(given)[:, k], (predictions[:, :, k] - mean) @ weight + centre, atol=1e-5)
+    assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
+
+
+def test_predictions_that_never_vary_have_no_weight():
+    predictions, truth = drawn(30, 3, 1)
+    predictions[:, 1] = 4.0
+    stack = DevStack(3, 1)
+    stack.fit(predictions, truth)
+    assert abs(float(stack.weight[1, 0])) < 1e-9
+    constant = np.full((30, 3, 1), 2.0)
+    stack.fit(constant, truth)
+    np.testing.assert_allclose(stack(torch.tensor(constant).float()), truth.mean(), atol=1e-6)
