@@ -99,6 +99,7 @@ check-data: $(VENV)/.test
 	$(BIN)/python benchmarks/mosi.py
 	$(BIN)/python benchmarks/mosi_leak.py
 	$(BIN)/python benchmarks/released_code.py
+	$(BIN)/python benchmarks/released_baselines.py
 
 # The documentation as a site in build/site; a warning is an error.
 docs: $(VENV)/.demo

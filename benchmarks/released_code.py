@@ -19,7 +19,8 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -31,6 +32,8 @@ from featzoo.weights.imports import transformers_module
 from featzoo.zoo.head import Head, Padded, make_head
 from featzoo.zoo.input_spec import InputSpec
 
+Terms = dict[str, tuple[Tensor, Tensor]]  # what is compared, theirs and ours
+Compare = Callable[[Path, Path], Terms]
 BAR = 1e-6
 CLIPS, STEPS, TEXT, AUDIO, VISION = 6, 50, 16, 5, 20
 LABELS = torch.tensor([1.0, -2.0, 1.0, 0.4, -2.0, 3.0])[:, None].double()
@@ -95,7 +98,7 @@ def head_like(name: str, options: Mapping[str, object], folder: Path) -> Head:
     transformers = transformers_module()
     config = transformers.BertConfig(
         vocab_size=30, hidden_size=TEXT, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=STEPS,
+        max_position_embeddings=STEPS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
     )  # fmt: skip
     transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     specs = {"text": InputSpec(1, True, str(folder)), "audio": InputSpec(AUDIO), "vision": InputSpec(VISION)}
@@ -137,7 +140,7 @@ def dlf_terms(given: Mapping[str, Tensor], margin: nn.Module) -> dict[str, Tenso
     return found
 
 
-def compared(name: str, code: Path, folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
+def compared(name: str, code: Path, folder: Path) -> Terms:
     """The prediction and each loss term, of the released code and of the head with its weights.
 
     Raises:
@@ -145,9 +148,9 @@ def compared(name: str, code: Path, folder: Path) -> dict[str, tuple[Tensor, Ten
     """
     margin = None
     if name == "almt":
-        released, head, pairs = released_almt(code), head_like(name, {"steps": STEPS}, folder), almt_pairs
+        released, head, pairs = released_almt(code / "ALMT"), head_like(name, {"steps": STEPS}, folder), almt_pairs
     else:
-        (released, margin), head, pairs = released_dlf(code), head_like(name, {"kernel": 1}, folder), dlf_pairs
+        (released, margin), head, pairs = released_dlf(code / "DLF"), head_like(name, {"kernel": 1}, folder), dlf_pairs
     count = copied(pairs(head, varied(released)))
     own = sum(p.numel() for key, p in head.named_parameters() if not key.startswith("encoder."))
     if count != own:
@@ -164,26 +167,32 @@ def compared(name: str, code: Path, folder: Path) -> dict[str, tuple[Tensor, Ten
     return {"prediction": (theirs, outputs["prediction"])} | {k: (v, terms[k]) for k, v in expected.items()}
 
 
-def main() -> None:
-    """Print each difference and a verdict."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def checked(about: str | None, heads: Mapping[str, tuple[str, Compare]]) -> None:
+    """Print each head's differences and verdicts, and exit with 1 if one misses.
+
+    Args:
+        about: The help.
+        heads: Head to the folder of its released code, and to what compares them (the folder of all released code, and
+            one to write in).
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     given = os.environ.get("FEATZOO_RELEASED_CODE", "../shared/released")
     parser.add_argument("--code", type=Path, default=Path(given))
     options, missed = parser.parse_args(), False
-    for name in ("almt", "dlf"):
-        code = options.code / name.upper()
-        if not code.is_dir():
-            print(f"{name}: no released code at {code}: not checked (python benchmarks/released_code.py --help)")
+    for name, (code, compare) in heads.items():
+        if not (options.code / code).is_dir():
+            print(f"{name}: no released code at {options.code / code}: not checked (python {sys.argv[0]} --help)")
             continue
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            for what, (theirs, mine) in compared(name, code, Path(folder)).items():
+            for what, (theirs, mine) in compare(options.code, Path(folder)).items():
                 apart = float((theirs - mine).abs().max() / theirs.abs().max())
-                missed |= not apart <= BAR
-                print(f"{name}: {what:<10} {float(theirs.abs().max()):12.6f}  relative difference {apart:.1e}  "
-                      f"{'PASS' if apart <= BAR else 'MISS'}")  # fmt: skip
+                equal = apart <= BAR and bool(theirs.ndim == 0 or theirs.std() > 0)  # equal constants say nothing
+                missed |= not equal
+                print(f"{name}: {what:<18} {float(theirs.abs().max()):12.6f}  relative difference {apart:.1e}  "
+                      f"{'PASS' if equal else 'MISS'}")  # fmt: skip
     raise SystemExit(int(missed))
 
 
 if __name__ == "__main__":
-    main()
+    checked(__doc__, {name: (name.upper(), partial(compared, name)) for name in ("almt", "dlf")})
