@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import Ridge
 
-from featzoo.zoo.nn.dev_stack import RIDGE, DevStack, stack_weights
+from featzoo.zoo.nn.dev_stack import SMALL, STRONGER, DevStack, stack_weights
 
 
 def drawn(n: int, parts: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def test_weights_equal_scikit_learns_ridge():
     y[5] = np.nan
     known = ~np.isnan(y)
     x_known = x[known]
-    penalty = RIDGE * len(x_known) * (x_known - x_known.mean(axis=0)).var()
+    penalty = SMALL * len(x_known) * (x_known - x_known.mean(axis=0)).var()
     model = Ridge(alpha=penalty).fit(x_known, y[known])
     mean, weight, centre = stack_weights(x, y)
     np.testing.assert_allclose(weight, model.coef_, rtol=1e-8)
@@ -35,7 +35,7 @@ def test_it_is_the_first_prediction_until_it_is_fitted():
     assert torch.equal(stack(given), given[:, 0])
     stack.fit(predictions, truth)
     for k in range(2):
-        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k])
+        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], STRONGER)
         np.testing.assert_allclose(stack(given)[:, k], (predictions[:, :, k] - mean) @ weight + centre, atol=1e-5)
     assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
 

@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from featzoo.sequence import Array
 
-RIDGE = 1e-3  # penalty, as a share of the predictions' variance
+SMALL, STRONGER = 1e-3, 0.03  # penalties, as shares of the predictions' variance
 
 
-def stack_weights(predicted: Array, truth: Array) -> tuple[Array, Array, float]:
+def stack_weights(predicted: Array, truth: Array, penalty: float = SMALL) -> tuple[Array, Array, float]:
     """Ridge regression of one target from P predictions of it.
 
     Args:
         predicted: (N, P).
         truth: (N,); NaN where not known.
+        penalty: Share of the predictions' variance.
 
     Returns:
         The mean of each prediction (P,), the weights (P,) and the mean of the target.
@@ -25,13 +26,15 @@ def stack_weights(predicted: Array, truth: Array) -> tuple[Array, Array, float]:
     x, y = predicted[rows], truth[rows]
     mean, centre = x.mean(axis=0), float(y.mean())
     gap = x - mean
-    squares = gap.T @ gap + RIDGE * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
+    squares = gap.T @ gap + penalty * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
     weight: Array = np.linalg.lstsq(squares, gap.T @ (y - centre), rcond=None)[0]
     return mean, weight, centre
 
 
 class DevStack(nn.Module):
     """The stack; until `fit` is called it is the first prediction.
+
+    Its predictions are those of one network and much alike, so its penalty is stronger than that of separate models.
 
     Args:
         parts: P, the number of predictions.
@@ -58,6 +61,6 @@ class DevStack(nn.Module):
     def fit(self, predictions: Array, truth: Array) -> None:
         """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known."""
         for k in range(truth.shape[1]):
-            mean, weight, centre = stack_weights(predictions[:, :, k].astype(np.float64), truth[:, k])
+            mean, weight, centre = stack_weights(predictions[:, :, k].astype(np.float64), truth[:, k], STRONGER)
             self.weight[:, k] = torch.from_numpy(weight)
             self.shift[k] = centre - float(mean @ weight)
