@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fusion import BALANCED, PSA_MF, ROWS, Corpus, Row, encoded, head_predictions, record, recorded, refitted_ridge
+from fusion import ROWS, Corpus, Row, encoded, head_predictions, record, recorded, refitted_ridge
 
 from featzoo.cache.store import FeatureStore
 from featzoo.sequence import Array
@@ -41,11 +41,11 @@ SETS = {
     "motion": "hazumi-motion",
     "physiology": "hazumi-physiology",
 }
-BEST = {**PSA_MF, **BALANCED}
+PSA_MF = ROWS["PSA-MF, balanced"]
 PERSONALITY = {
-    "PSA-MF, balanced, without personality": Row("psa-mf", BEST, ""),
-    "PSA-MF, balanced, the text's vector": Row("psa-mf", BEST, "text"),
-    "PSA-MF, balanced, true Big Five": Row("psa-mf", BEST, "personality"),
+    "PSA-MF, balanced, without personality": PSA_MF._replace(personality=""),
+    "PSA-MF, balanced, the text's vector": PSA_MF,
+    "PSA-MF, balanced, true Big Five": PSA_MF._replace(personality="personality"),
 }
 TEXT = "text alone"
 TABLE = {
