@@ -15,6 +15,7 @@ from featzoo.errors import FeatzooError, InvalidOption
 from featzoo.extraction.driver import extract_all
 from featzoo.extractors.contract import make_extractor
 from featzoo.media.discovery import find_clips
+from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.predict import predict
 from featzoo.zoo.runs.run import train_recipe
@@ -112,6 +113,11 @@ def test_imported_features_cannot_be_extracted(trained, tmp_path):
 def test_no_run(tmp_path):
     with pytest.raises(FeatzooError, match="is not a run folder"):
         RunFolder.open(tmp_path).extractors()
+
+
+def test_a_head_in_place_of_its_run():
+    with pytest.raises(InvalidOption, match="needs a run's folder or name, .* got PsaMf"):
+        predict(object.__new__(PsaMf), CLIPS)
 
 
 def test_extract_for_a_run(trained, tmp_path):

@@ -61,7 +61,7 @@ def predict(
 
     Raises:
         UntrustedRun: If a run names such classes, and `trust` is not given.
-        InvalidOption: If the windows are too short, or are to be kept.
+        InvalidOption: If the windows are too short, or are to be kept, or `run` is none, such as a head.
         FeatzooError: If a run is unfinished, runs differ in targets, features cannot be made, or there is no clip.
     """
     folders = open_runs(run, trust)
@@ -80,7 +80,12 @@ def open_runs(run: str | Path | Sequence[str | Path], trust: bool = False) -> li
 
     Raises:
         FeatzooError: If there is none, one is not finished, or they predict different targets.
+        InvalidOption: If `run` is none, such as a head.
     """
+    if not isinstance(run, str | Path | Sequence):
+        raise InvalidOption(
+            f"predict needs a run's folder or name, which says what features its head reads; got {type(run).__name__}"
+        )
     names = [run] if isinstance(run, str | Path) else run
     paths = list(dict.fromkeys(path for name in names for path in finished_in(name)))
     if not paths:
