@@ -81,7 +81,7 @@ VARIANTS = (
         f"PSA-MF, balanced, {name}": Row("psa-mf", {**PSA_MF, **BALANCED, **options}, "text", training=training)
         for name, options, training in (
             ("no products", {"products": 0}, {**AVERAGED, **LONGER}),
-            ("no stack", {"stacked": False}, {**AVERAGED, **LONGER}),
+            ("no stack", {"stacked": False, "products": 0}, {**AVERAGED, **LONGER}),
             ("last weights", {}, LONGER),
         )
     }

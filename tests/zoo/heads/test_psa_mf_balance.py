@@ -79,19 +79,24 @@ def test_the_linear_part_adds_the_means_of_every_modality(tiny_bert):
 
 
 def test_products_are_those_of_the_text_with_each_other_modality(tiny_bert):
-    plain, full = make(tiny_bert).eval(), make(tiny_bert, products=2).eval()
+    head = make(tiny_bert, unimodal=0.5, stacked=True, products=2).eval()
     whole = split({**FULL, "audio": [2, 0, 3, 1]})
-    inputs = whole.batch([0, 1, 2, 3]).inputs
+    batch = whole.batch([0, 1, 2, 3])
     seen = {}
-    full.products.text["audio"].register_forward_hook(lambda unit, given, out: seen.update(text=given[0]))
+    head.products.text["audio"].register_forward_hook(lambda unit, given, out: seen.update(text=given[0]))
     with torch.no_grad():
-        full.products.out["audio"].weight.copy_(torch.tensor([[1.0, -2.0]]))
-        gap = full(inputs)["prediction"] - plain(inputs)["prediction"]
-        words = full.products.text["audio"](seen["text"])
-        sound = full.products.other["audio"]
+        head.products.out["audio"].weight.copy_(torch.tensor([[1.0, -2.0]]))
+        outputs = head(batch.inputs)
+        words = head.products.text["audio"](seen["text"])
         for row, array in enumerate(whole.features["audio"]):
-            told = words[row] * sound(torch.tensor(array).float().mean(dim=0)) if row != 1 else torch.zeros(2)
-            assert float(gap[row]) == pytest.approx(float(told @ torch.tensor([1.0, -2.0])), abs=1e-5)
+            expected = torch.zeros(2)
+            if array is not None:
+                expected = words[row] * head.products.other["audio"](torch.tensor(array).mean(dim=0))
+            found = float(outputs["own_products"][row])
+            assert found == pytest.approx(float(expected @ torch.tensor([1.0, -2.0])), abs=1e-5)
+        error = (outputs["own_products"] - batch.targets).abs().mean()
+        losses = head.losses(outputs, batch.targets, "main")
+    assert float(losses["l_products"]) == pytest.approx(0.5 * float(error), abs=1e-6)
 
 
 def test_a_sign_that_the_sound_tells_can_be_learnt_by_products_alone():
@@ -112,25 +117,19 @@ def test_a_sign_that_the_sound_tells_can_be_learnt_by_products_alone():
 
 
 def test_the_stack_is_of_all_predictions_and_only_outside_training(tiny_bert):
-    head = make(tiny_bert, unimodal=0.5, additive=True, stacked=True).eval()
-    batch = split().batch([0, 1, 2, 3])
-    weights = torch.tensor([0.5, 0.2, 0.1, -0.3, 0.4])
+    head = make(tiny_bert, unimodal=0.5, products=2, stacked=True).eval()
+    inputs = split().batch([0, 1, 2, 3]).inputs
+    weights = torch.tensor([0.5, 0.1, -0.3, 0.4, 0.2])
     with torch.no_grad():
-        first = head(batch.inputs)
-        assert torch.equal(first["prediction"], first["predictions"][:, 0])  # before the fit
+        first = head(inputs)
+        parts = [first["predictions"][:, 0], *(first[f"own_{m}"] for m in ("text", "vision", "audio", "products"))]
+        assert torch.equal(first["prediction"], parts[0])  # before the fit
         head.stack.weight.copy_(weights[:, None])
         head.stack.shift.fill_(0.7)
-        stacked = head(batch.inputs)
-        named = ["prediction", "beside", "own_text", "own_vision", "own_audio"]
-        assert head.modalities == ("text", "vision", "audio")
-        parts = {**first, "beside": first["predictions"][:, 1]}
-        expected = sum(w * parts[name] for w, name in zip(weights, named, strict=True)) + 0.7
-        assert torch.allclose(stacked["prediction"], expected, atol=1e-6)
-        losses = head.losses(stacked, batch.targets, "main")
-        error = (parts["beside"] - batch.targets).abs().mean()
-        assert float(losses["l_beside"]) == pytest.approx(0.5 * float(error), abs=1e-6)
+        expected = sum(weight * part for weight, part in zip(weights, parts, strict=True)) + 0.7
+        assert torch.allclose(head(inputs)["prediction"], expected, atol=1e-6)
         head.train()
-        outputs = head(batch.inputs)
+        outputs = head(inputs)
         assert torch.equal(outputs["prediction"], outputs["predictions"][:, 0])
 
 
@@ -188,8 +187,8 @@ def test_parts_have_their_own_rates_if_they_are_given(tiny_bert):
         ({"modulation": 0.5}, "set unimodal above 0"),
         ({"unimodal": -1.0}, "must not be negative"),
         ({"products": -1}, "must not be negative"),
-        ({"stacked": True}, "needs unimodal above 0"),
-        ({"stacked": True, "unimodal": 0.5}, "additive or products"),
+        ({"stacked": True}, "set unimodal above 0"),
+        ({"products": 2}, "set stacked to true"),
         ({"text_dropout": 1.0}, "text_dropout must be in"),
     ],
 )

@@ -28,6 +28,14 @@ def test_weights_equal_scikit_learns_ridge():
     np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), rtol=1e-8)
 
 
+def test_a_penalty_draws_to_the_weights_at_the_start():
+    predictions, truth = drawn(40, 3, 1)
+    x, y, start = predictions[:, :, 0], truth[:, 0], np.array([1.0, 0.0, -0.5])
+    model = Ridge(alpha=0.3 * len(x) * (x - x.mean(axis=0)).var()).fit(x, y - x @ start)
+    np.testing.assert_allclose(stack_weights(x, y, 0.3, start)[1], start + model.coef_, rtol=1e-8)
+    np.testing.assert_allclose(stack_weights(x, y, 1e9, start)[1], start, atol=1e-6)
+
+
 def test_it_is_the_first_prediction_until_it_is_fitted():
     predictions, truth = drawn(30, 3, 2)
     stack = DevStack(3, 2)
@@ -35,12 +43,12 @@ def test_it_is_the_first_prediction_until_it_is_fitted():
     assert torch.equal(stack(given), given[:, 0])
     stack.fit(predictions, truth)
     for k in range(2):
-        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], STRONGER)
+        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], STRONGER, np.eye(3)[0])
         np.testing.assert_allclose(stack(given)[:, k], (predictions[:, :, k] - mean) @ weight + centre, atol=1e-5)
     assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
 
 
-def test_predictions_that_never_vary_have_no_weight():
+def test_a_prediction_that_never_varies_has_no_weight():
     predictions, truth = drawn(30, 3, 1)
     predictions[:, 1] = 4.0
     stack = DevStack(3, 1)

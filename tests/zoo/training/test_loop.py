@@ -87,7 +87,7 @@ def test_what_a_head_fits_on_dev_is_that_of_the_best_epoch(splits, average):
     _, predicted = evaluate(head, dev, recipe.training.batch_size, device, "main")
     assert float(np.abs(predicted - dev.targets).mean()) == result.best.dev_mae
     parts = output_of(head, dev, recipe.training.batch_size, device, "predictions")[:, :, 0]
-    mean, weight, centre = stack_weights(parts, dev.targets[:, 0], STRONGER)
+    mean, weight, centre = stack_weights(parts, dev.targets[:, 0], STRONGER, np.eye(4)[0])
     np.testing.assert_allclose(head.stack.weight[:, 0], weight, rtol=1e-5)  # float32
     np.testing.assert_allclose(predicted[:, 0], (parts - mean) @ weight + centre, atol=1e-5)
 

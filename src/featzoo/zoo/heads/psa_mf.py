@@ -168,9 +168,7 @@ class PsaMf(BalancedHead):
             given_summary = [summary[m] * there[:, i, None] for i, m in enumerate(MODALITIES)]
             outputs["prediction"] = self.out(torch.cat([*given_summary, main], dim=-1))  # (B, K)
         read = {"text": _kept(last, text.mask), **{m: inputs[m] for m in MODALITIES}}
-        beside = self.beside(read)
-        outputs["prediction"] = outputs["prediction"] + beside
-        return self.stacked(outputs, beside) if self.options.stacked else outputs
+        return self.read_beside(outputs, read)
 
     def distil(self, inputs: Inputs) -> Inputs | None:
         """The text after its frozen layers, and the state that is aligned if it is one before."""

@@ -127,21 +127,27 @@ class BalancedHead(Head):
         if self.options.stacked:
             if self.objective.kind != "numbers":
                 raise InvalidOption("stacked = true adds up predictions of numbers: set it to false for classes")
-            self.stack = DevStack(2 + len(vectors), targets)
+            self.stack = DevStack(1 + len(vectors) + bool(self.options.products), targets)
             self.fits_dev = "predictions"
 
-    def beside(self, steps: Mapping[str, Padded]) -> Tensor | float:
-        """What the linear part and the products add to the prediction: (B, K), or 0 without them."""
-        linear = self.additive(steps) if self.options.additive else 0.0
-        return linear + (self.products(steps) if self.options.products else 0.0)
+    def read_beside(self, outputs: Outputs, steps: Mapping[str, Padded]) -> Outputs:
+        """The outputs with the linear part added to the prediction, and with all predictions and their stack.
 
-    def stacked(self, outputs: Outputs, beside: Tensor | float) -> Outputs:
-        """The outputs with all predictions (B, P, K) in `predictions`, and outside training their stack."""
-        own = [outputs[f"own_{modality}"] for modality in self.modalities]
-        beside = torch.as_tensor(beside).expand_as(outputs["prediction"])
-        together = torch.stack([outputs["prediction"], beside, *own], dim=1)  # (B, P, K)
-        shown = outputs["prediction"] if self.training else self.stack(together)
-        return {**outputs, "prediction": shown, "predictions": together}
+        Args:
+            outputs: Those so far.
+            steps: Modality to its steps; of the text, its states after layer N.
+        """
+        if self.options.additive:
+            outputs["prediction"] = outputs["prediction"] + self.additive(steps)
+        if not self.options.stacked:
+            return outputs
+        if self.options.products:
+            outputs["own_products"] = self.products(steps)
+        own = [value for name, value in outputs.items() if name.startswith("own_")]
+        outputs["predictions"] = torch.stack([outputs["prediction"], *own], dim=1)  # (B, P, K)
+        if not self.training:
+            outputs["prediction"] = self.stack(outputs["predictions"])
+        return outputs
 
     def fit_dev(self, output: Array, labels: Array) -> None:
         """Fit the weights of the stack."""
@@ -180,9 +186,8 @@ class BalancedHead(Head):
         errors = self.unimodal.errors(outputs, targets, self.objective)
         if self.training and self.options.modulation:
             self.memory |= running(self.memory, errors)
-        if self.options.stacked:
-            beside = self.objective.each(outputs["predictions"][:, 1], targets)
-            errors = {**errors, "beside": masked_mean(beside, None)}
+        if self.options.products:
+            errors["products"] = masked_mean(self.objective.each(outputs["own_products"], targets), None)
         return {f"l_{modality}": self.options.unimodal * error for modality, error in errors.items()}
 
 

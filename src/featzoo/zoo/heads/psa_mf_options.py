@@ -35,12 +35,11 @@ class Options:
             Not in the paper.
         additive: Whether a linear model of each modality's mean over time (of the text, its state after layer N) is
             added to the prediction; it starts at 0. Not in the paper.
-        products: Number of products of the text's mean with each other modality's, on which a linear model is added to
-            the prediction; it starts at 0. 0 has none. Not in the paper.
-        stacked: Whether the prediction is a linear stack of the head's own, of the linear part with the products (which
-            then has an auxiliary loss too), and of those that `unimodal` trains. Its weights are fitted on dev after
-            every epoch, so dev's scores are a little optimistic. For numbers, not for classes. Needs `unimodal`. Not in
-            the paper.
+        products: Number of products of the text's mean with each other modality's, from which a linear model makes a
+            prediction of its own, with an auxiliary loss. Needs `stacked`. 0 has none. Not in the paper.
+        stacked: Whether the prediction is a linear stack of the head's own, of those that `unimodal` trains, and of
+            that from products. Its weights are fitted on dev after every epoch, so dev's scores are a little
+            optimistic. For numbers, not for classes. Needs `unimodal`. Not in the paper.
         ccl_ramp: Number of training steps over which the weight of L_ccl rises from 0. Not in the paper.
         frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.
             The output of those before the fusion layers is computed once before training and kept.
@@ -90,7 +89,9 @@ class Options:
                 raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
         if min(self.unimodal, self.modulation, self.products, self.ccl_ramp) < 0:
             raise ValueError("unimodal, modulation, products and ccl_ramp must not be negative")
-        if self.stacked and not (self.unimodal and (self.additive or self.products)):
-            raise ValueError("stacked = true needs unimodal above 0, and additive or products")
+        if self.stacked and not self.unimodal:
+            raise ValueError("stacked = true adds up unimodal predictions: set unimodal above 0")
+        if self.products and not self.stacked:
+            raise ValueError(f"products = {self.products} make a prediction for the stack: set stacked to true")
         if self.modulation and not self.unimodal:
             raise ValueError(f"modulation = {self.modulation} compares unimodal predictions: set unimodal above 0")

@@ -8,16 +8,19 @@ from torch import Tensor, nn
 
 from featzoo.sequence import Array
 
-SMALL, STRONGER = 1e-3, 0.03  # penalties, as shares of the predictions' variance
+SMALL, STRONGER = 1e-3, 0.1  # penalties, as shares of the predictions' variance
 
 
-def stack_weights(predicted: Array, truth: Array, penalty: float = SMALL) -> tuple[Array, Array, float]:
+def stack_weights(
+    predicted: Array, truth: Array, penalty: float = SMALL, start: Array | None = None
+) -> tuple[Array, Array, float]:
     """Ridge regression of one target from P predictions of it.
 
     Args:
         predicted: (N, P).
         truth: (N,); NaN where not known.
         penalty: Share of the predictions' variance.
+        start: The (P,) weights to which the penalty draws; 0 if None.
 
     Returns:
         The mean of each prediction (P,), the weights (P,) and the mean of the target.
@@ -27,14 +30,16 @@ def stack_weights(predicted: Array, truth: Array, penalty: float = SMALL) -> tup
     mean, centre = x.mean(axis=0), float(y.mean())
     gap = x - mean
     squares = gap.T @ gap + penalty * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
-    weight: Array = np.linalg.lstsq(squares, gap.T @ (y - centre), rcond=None)[0]
+    start = np.zeros(x.shape[1]) if start is None else start
+    rest = y - centre - gap @ start
+    weight: Array = start + np.linalg.lstsq(squares, gap.T @ rest, rcond=None)[0]
     return mean, weight, centre
 
 
 class DevStack(nn.Module):
     """The stack; until `fit` is called it is the first prediction.
 
-    Its predictions are those of one network and much alike, so its penalty is stronger than that of separate models.
+    The penalty draws its weights to those of the first prediction alone, the head's own.
 
     Args:
         parts: P, the number of predictions.
@@ -60,7 +65,9 @@ class DevStack(nn.Module):
 
     def fit(self, predictions: Array, truth: Array) -> None:
         """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known."""
+        start = np.eye(len(self.weight))[0]
         for k in range(truth.shape[1]):
-            mean, weight, centre = stack_weights(predictions[:, :, k].astype(np.float64), truth[:, k], STRONGER)
+            given = predictions[:, :, k].astype(np.float64)
+            mean, weight, centre = stack_weights(given, truth[:, k], STRONGER, start)
             self.weight[:, k] = torch.from_numpy(weight)
             self.shift[k] = centre - float(mean @ weight)
