@@ -99,6 +99,16 @@ def test_products_are_those_of_the_text_with_each_other_modality(tiny_bert):
     assert float(losses["l_products"]) == pytest.approx(0.5 * float(error), abs=1e-6)
 
 
+def test_the_loss_of_products_does_not_reach_the_encoder(tiny_bert):
+    head = make(tiny_bert, unimodal=0.5, stacked=True, products=2).train()
+    for unit in head.products.out.values():
+        torch.nn.init.ones_(unit.weight)
+    batch = split(FULL).batch([0, 1, 2, 3])
+    head.losses(head(batch.inputs), batch.targets, "main")["l_products"].backward()
+    reached = {name.split(".")[0] for name, p in head.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == {"products"}
+
+
 def test_a_sign_that_the_sound_tells_can_be_learnt_by_products_alone():
     torch.manual_seed(0)
     words, sound = torch.randn(256, 1, 6), torch.randn(256, 1, 4)

@@ -142,7 +142,9 @@ class BalancedHead(Head):
         if not self.options.stacked:
             return outputs
         if self.options.products:
-            outputs["own_products"] = self.products(steps)
+            # It reads an encoder that learns for the prediction: its own gradient made that worse.
+            read = {m: each._replace(values=each.values.detach()) for m, each in steps.items()}
+            outputs["own_products"] = self.products(read)
         own = [value for name, value in outputs.items() if name.startswith("own_")]
         outputs["predictions"] = torch.stack([outputs["prediction"], *own], dim=1)  # (B, P, K)
         if not self.training:
