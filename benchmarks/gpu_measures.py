@@ -59,7 +59,7 @@ def training(sizes: Sizes) -> list[Row]:
                     detail=seconds),
                 Row("b", f"PSA-MF, {name}-sized: share of the encoder's own speed", alone / mine, 0.6, detail=share),
             ]  # fmt: skip
-        recipe = find_recipe("psa-mf")
+        recipe = find_recipe("psa-mf.published")
         test = first_clips(split, min(len(split), sizes.evaluated))
         head = make_head("psa-mf", recipe.options, split.specs, 1).to(device)
         stage, size = head.stages[-1], evaluation_batch(sizes.batch, torch.device(device))

@@ -41,16 +41,16 @@ SETS = {
     "motion": "hazumi-motion",
     "physiology": "hazumi-physiology",
 }
-PSA_MF = ROWS["PSA-MF, balanced"]
+PSA_MF = ROWS["PSA-MF"]
 PERSONALITY = {
-    "PSA-MF, balanced, without personality": PSA_MF._replace(personality=""),
-    "PSA-MF, balanced, the text's vector": PSA_MF,
-    "PSA-MF, balanced, true Big Five": PSA_MF._replace(personality="personality"),
+    "PSA-MF, without personality": PSA_MF._replace(personality=""),
+    "PSA-MF, the text's vector": PSA_MF,
+    "PSA-MF, true Big Five": PSA_MF._replace(personality="personality"),
 }
 TEXT = "text alone"
 TABLE = {
     TEXT: Row("lf-dnn", read=("text",)),
-    **{name: row for name, row in ROWS.items() if name != "PSA-MF, balanced"},
+    **{name: row for name, row in ROWS.items() if name != "PSA-MF"},
     **PERSONALITY,
 }
 FLOORS = ("constant", *(f"ridge, {name}" for name in ("text length", "text", *SETS, "together")), "linear stack")

@@ -5,7 +5,7 @@ The epoch is chosen on the dev split; nothing is chosen on test.
 
 Without picture: the visual features in circulation carry test labels (see src/featzoo/exchange/corpora/mosi.py).
 
-    python benchmarks/mosi.py [--data ../shared/data/mosi] [--seeds 1111]
+    python benchmarks/mosi.py [--data ../shared/data/mosi] [--seeds 1111] [--recipe psa-mf.published]
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main() -> None:
     data = Path(os.environ.get("FEATZOO_TEST_DATA", "../shared/data")) / "mosi"
     parser.add_argument("--data", type=Path, default=data)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1111])
+    parser.add_argument("--recipe", default="psa-mf")
     options = parser.parse_args()
     if not options.data.is_dir():
         print(f"no CMU-MOSI at {options.data}: nothing was checked")
@@ -45,7 +46,7 @@ def main() -> None:
         for seed in options.seeds:
             started = time.perf_counter()
             changes = {"training.seed": seed, "inputs.vision.features": []}
-            run = train_recipe("psa-mf", store, Path(name) / "runs", changes, "cpu")
+            run = train_recipe(options.recipe, store, Path(name) / "runs", changes, "cpu")
             seconds = time.perf_counter() - started
             test = run.metrics["test"]
             print(

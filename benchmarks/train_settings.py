@@ -46,7 +46,7 @@ def measured(model: str, clips: int, batch: int, name: str) -> dict[str, float]:
         changes[HALF] = layers // 2
     if name.endswith("not kept"):
         PsaMf.distil = lambda self, inputs: None  # type: ignore[method-assign]
-    recipe = find_recipe("psa-mf", changes)
+    recipe = find_recipe("psa-mf.published", changes)
     split, _ = mosi_shaped(clips, model)
     seed_everything(0)
     head = make_head("psa-mf", recipe.options, split.specs, 1)

@@ -74,6 +74,8 @@ def small_store(tmp_path_factory, tiny_bert):
     return path
 
 
+# The loss terms of the recipe psa-mf.
+TERMS = ("l1", "l_ccl", "l_ps", "l_clm", "l_text", "l_vision", "l_audio", "l_products")
 SMALL = {
     "training.epochs": 2, "training.batch_size": 8, "options.hidden": 8, "options.wide": 12,
     "training.learning_rates": {"main": 1e-3, "encoder": 1e-3},

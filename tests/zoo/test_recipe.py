@@ -147,7 +147,9 @@ def test_stages_have_their_own_settings_and_fall_back_on_the_recipes():
         find_recipe("siamese", {"training.end": 1.5})
 
 
-@pytest.mark.parametrize(("corpus", "base"), [("psa-mf.mosei", "psa-mf"), ("psa-mf.official-mosei", "psa-mf.official")])
+@pytest.mark.parametrize(
+    ("corpus", "base"), [("psa-mf.mosei", "psa-mf.published"), ("psa-mf.official-mosei", "psa-mf.official")]
+)
 def test_the_recipes_for_mosei_have_the_released_rates_and_read_what_those_for_mosi_do(corpus, base):
     """Batch 128, rates 1e-4 and 1e-5: config.py of HensonXie/PSA-MF, commit 83423f9."""
     found, mosi = find_recipe(corpus), find_recipe(base)

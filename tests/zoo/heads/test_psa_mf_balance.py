@@ -144,9 +144,13 @@ def test_the_stack_is_of_all_predictions_and_only_outside_training(tiny_bert):
 
 
 def test_classes_are_not_stacked(tiny_bert):
-    options = {**SMALL, "unimodal": 0.5, "additive": True, "stacked": True}
-    with pytest.raises(InvalidOption, match="set it to false for classes"):
-        make_head("psa-mf", options, specs(tiny_bert), 3, objective=Objective("class"))
+    options = {**SMALL, "unimodal": 0.5, "products": 2, "stacked": True}
+    head = make_head("psa-mf", options, specs(tiny_bert), 3, objective=Objective("class"))
+    assert not head.fits_dev
+    assert {name.split(".")[0] for name in head.state_dict()}.isdisjoint({"stack", "products"})
+    batch = split().batch([0, 1, 2, 3])
+    terms = head.losses(head(batch.inputs), torch.tensor([[0], [2], [1], [0]]), "main")
+    assert "l_products" not in terms
 
 
 def test_the_weight_of_l_ccl_rises_over_the_first_steps(tiny_bert):
@@ -182,8 +186,8 @@ def test_texts_are_left_out_in_training_alone_and_every_step_stays_finite(tiny_b
 
 
 def test_parts_have_their_own_rates_if_they_are_given(tiny_bert):
-    head = make(tiny_bert, additive=True)
-    rates = {"main": 1e-3, "encoder": 1e-4, "audio": 2e-3, "additive": 5e-3}
+    head = make(tiny_bert, additive=True, unimodal=0.5, products=2, stacked=True)
+    rates = {"main": 1e-3, "encoder": 1e-4, "audio": 2e-3, "additive": 5e-3, "products": 3e-3}
     found = {group["name"]: group for group in head.parameter_groups("main", rates)}
     assert {name: group["lr"] for name, group in found.items()} == rates
     known = [id(p) for group in found.values() for p in group["params"]]

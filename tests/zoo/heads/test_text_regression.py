@@ -87,12 +87,12 @@ def test_psa_mf_aligns_with_the_trained_encoder(trained, random_bert):
         "training.epochs": 1, "options.hidden": 8, "options.wide": 12,
         "inputs.audio.features": [], "inputs.vision.features": [],
     }  # fmt: skip
-    made = train_recipe("psa-mf", path, run.path.parent, changes, "cpu")
+    made = train_recipe("psa-mf.published", path, run.path.parent, changes, "cpu")
     assert made.used["personality"].startswith("bert.personality-")
 
 
 def test_text_alone_reads_and_trains_as_psa_mf_does():
     assert find_recipe("personality-bert").target.columns == TRAITS
-    ours, fused = find_recipe("text-alone"), find_recipe("psa-mf")
+    ours, fused = find_recipe("text-alone"), find_recipe("psa-mf.published")
     assert ours.inputs["text"] == fused.inputs["text"]
     assert ours.training == fused.training

@@ -48,6 +48,14 @@ def test_it_is_the_first_prediction_until_it_is_fitted():
     assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
 
 
+def test_predictions_that_diverged_change_nothing():
+    predictions, truth = drawn(30, 3, 1)
+    predictions[4, 2] = np.nan
+    stack = DevStack(3, 1)
+    stack.fit(predictions, truth)
+    assert stack.weight[:, 0].tolist() == [1.0, 0.0, 0.0]
+
+
 def test_a_prediction_that_never_varies_has_no_weight():
     predictions, truth = drawn(30, 3, 1)
     predictions[:, 1] = 4.0

@@ -102,7 +102,16 @@ def test_psa_mf_learns_classes(store, tmp_path):
     changes = {key: value for key, value in CHANGES.items() if key.startswith("target.")} | SMALL
     run = train_recipe("psa-mf", store, tmp_path, changes, "cpu")
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    assert set(json.loads(lines[0])["losses"]) == {"ce", "l_ccl", "l_ps", "l_clm", "total"}
+    assert set(json.loads(lines[0])["losses"]) == {
+        "ce",
+        "l_ccl",
+        "l_ps",
+        "l_clm",
+        "l_text",
+        "l_vision",
+        "l_audio",
+        "total",
+    }
     assert evaluate_run(run.path, device="cpu").metrics == pytest.approx(run.metrics["test"], rel=0, abs=0, nan_ok=True)
 
 

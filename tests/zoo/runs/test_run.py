@@ -23,7 +23,7 @@ from featzoo.zoo.runs import evaluate
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
-from zoo.conftest import SMALL, fill, make_clips, read_json, sets_for
+from zoo.conftest import SMALL, TERMS, fill, make_clips, read_json, sets_for
 
 
 def test_the_folder_holds_everything(small_run):
@@ -50,7 +50,7 @@ def test_what_is_recorded(small_run, small_store):
     assert small_run.used["audio"] in (path / "recipe.toml").read_text()
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
-    assert set(lines[0]["losses"]) == {"l1", "l_ccl", "l_ps", "l_clm", "total"}
+    assert set(lines[0]["losses"]) == {*TERMS, "total"}
     environment = read_json(path / "environment.json")
     assert environment["store"] == str(small_store.resolve())
     assert environment["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]

@@ -18,14 +18,14 @@ ONE = SMALL | {"training.epochs": 1}
 
 
 def test_variants_are_the_recipes_own():
-    recipe = find_recipe("psa-mf")
+    recipe = find_recipe("psa-mf.published")
     made = variants(recipe, ONE)
     assert list(made)[:6] == [
         "full model", "w/o personality", "w/o pre-fusion", "w/o enhanced fusion", "w/o L_ps", "w/o L_clm",
     ]  # fmt: skip
     assert made["w/o personality"] == ONE | {"inputs.personality.features": []}
     for name, changes in made.items():
-        assert find_recipe("psa-mf", changes), name
+        assert find_recipe("psa-mf.published", changes), name
     with pytest.raises(FeatzooError, match="lists no ablations"):
         variants(find_recipe("psa-mf.official"), {})
 
@@ -42,7 +42,7 @@ def test_trials_are_kept_and_not_repeated(small_store, tmp_path):
     values = [t.metrics["test"]["mae"] for t in first[:2]]
     assert values[0] != values[1]
     assert spread(first[:2], "test", "mae") == pytest.approx((np.mean(values), np.std(values, ddof=1)))
-    rows = table(find_recipe("psa-mf"), first, "test", ["mae"])
+    rows = table(find_recipe("psa-mf.published"), first, "test", ["mae"])
     assert rows[0] == ["variant", "runs", "mae", "published"]
     assert rows[1] == ["full model", "2", f"{np.mean(values):.4f} +-{np.std(values, ddof=1):.4f}", "0.6860"]
     assert rows[2][3] == "0.7240"

@@ -263,12 +263,12 @@ class PsaMf(BalancedHead):
     def parameter_groups(self, stage: str, lr: Mapping[str, float]) -> list[dict[str, Any]]:
         """`encoder` (with what makes the pseudo tokens, and their contrastive units) and `main`, the rest.
 
-        `audio` and `vision` (their LSTMs) and `additive` have their own rates if `lr` has these names.
+        `audio` and `vision` (their LSTMs), `additive` and `products` have their own rates if `lr` has these names.
         """
         named = {"encoder": self._encoder_side()}
         named |= {m: [*self.recurrent[m].parameters(), *self.summary[m].parameters()] for m in MODALITIES if m in lr}
-        if "additive" in lr and self.options.additive:
-            named["additive"] = list(self.additive.parameters())
+        own = {name: getattr(self, name, None) for name in ("additive", "products") if name in lr}
+        named |= {name: list(unit.parameters()) for name, unit in own.items() if unit is not None}
         learning = {name: [p for p in params if p.requires_grad] for name, params in named.items()}
         known = {id(p) for params in learning.values() for p in params}
         main = [p for p in self.parameters() if p.requires_grad and id(p) not in known]

@@ -8,7 +8,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from featzoo.errors import InvalidOption
 from featzoo.sequence import Array
 from featzoo.zoo.head import Head, Inputs, Outputs, Padded
 from featzoo.zoo.nn.dev_stack import DevStack
@@ -122,13 +121,11 @@ class BalancedHead(Head):
             self.unimodal = Unimodal(vectors, targets)
         if self.options.additive:
             self.additive = Additive(steps, targets)
-        if self.options.products:
-            self.products = Products(steps, self.options.products, targets)
-        if self.options.stacked:
-            if self.objective.kind != "numbers":
-                raise InvalidOption("stacked = true adds up predictions of numbers: set it to false for classes")
-            self.stack = DevStack(1 + len(vectors) + bool(self.options.products), targets)
+        if self.options.stacked and self.objective.of_numbers:
             self.fits_dev = "predictions"
+            self.stack = DevStack(1 + len(vectors) + bool(self.options.products), targets)
+            if self.options.products:
+                self.products = Products(steps, self.options.products, targets)
 
     def read_beside(self, outputs: Outputs, steps: Mapping[str, Padded]) -> Outputs:
         """The outputs with the linear part added to the prediction, and with all predictions and their stack.
@@ -139,7 +136,7 @@ class BalancedHead(Head):
         """
         if self.options.additive:
             outputs["prediction"] = outputs["prediction"] + self.additive(steps)
-        if not self.options.stacked:
+        if not self.fits_dev:
             return outputs
         if self.options.products:
             # It reads an encoder that learns for the prediction: its own gradient made that worse.
@@ -188,7 +185,7 @@ class BalancedHead(Head):
         errors = self.unimodal.errors(outputs, targets, self.objective)
         if self.training and self.options.modulation:
             self.memory |= running(self.memory, errors)
-        if self.options.products:
+        if "own_products" in outputs:
             errors["products"] = masked_mean(self.objective.each(outputs["own_products"], targets), None)
         return {f"l_{modality}": self.options.unimodal * error for modality, error in errors.items()}
 

@@ -64,7 +64,12 @@ class DevStack(nn.Module):
         return torch.einsum("bpk,pk->bk", predictions, self.weight) + self.shift
 
     def fit(self, predictions: Array, truth: Array) -> None:
-        """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known."""
+        """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known.
+
+        They stay as they are if a prediction is not finite, because the training has then diverged and will say so.
+        """
+        if not np.isfinite(predictions).all():
+            return
         start = np.eye(len(self.weight))[0]
         for k in range(truth.shape[1]):
             given = predictions[:, :, k].astype(np.float64)
