@@ -125,7 +125,8 @@ class BalancedHead(Head):
             self.fits_dev = "predictions"
             self.stack = DevStack(1 + len(vectors) + bool(self.options.products), targets)
             if self.options.products:
-                self.products = Products(steps, self.options.products, targets)
+                with torch.random.fork_rng():  # so that a seed draws the same in training as without it
+                    self.products = Products(steps, self.options.products, targets)
 
     def read_beside(self, outputs: Outputs, steps: Mapping[str, Padded]) -> Outputs:
         """The outputs with the linear part added to the prediction, and with all predictions and their stack.
