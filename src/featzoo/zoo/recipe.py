@@ -89,7 +89,8 @@ class Training:
         clip: Maximum norm of gradients; 0 does not clip them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
         average: Dev and test are predicted with a running average of the weights, of which each step keeps this share
-            (0.99 is about the last 100 steps); 0 uses the weights themselves.
+            (0.99 is about the last 100 steps); `epoch` averages about the last epoch, whatever its number of steps; 0 uses
+            the weights themselves.
         group_by_length: Batch clips of similar length (in shuffled pools), which reduces padding.
         checkpoint_seconds: Seconds between the checkpoints from which a run can be resumed.
         device_cache: Keep train and dev on the device and pad there, without copying in the loop. `auto` does so on
@@ -115,7 +116,7 @@ class Training:
     warmup: float = 0.0
     clip: float = 1.0
     patience: int = 10
-    average: float = 0.0
+    average: float | Literal["epoch"] = 0.0
     group_by_length: bool = True
     device_cache: bool | Literal["auto"] = "auto"
     gradient_checkpointing: bool = False
@@ -128,7 +129,7 @@ class Training:
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.epochs < 1:
             raise ValueError(f"batch_size and epochs must be at least 1; got {self.batch_size} and {self.epochs}")
-        for name in ("average", "warmup"):
+        for name in ("warmup",) if self.average == "epoch" else ("average", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}")
         if not 0 <= self.end <= 1:

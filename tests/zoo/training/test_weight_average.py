@@ -10,7 +10,7 @@ from torch import nn
 from featzoo.errors import InvalidOption
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.run import train_recipe
-from featzoo.zoo.training.weight_average import WeightAverage
+from featzoo.zoo.training.weight_average import WeightAverage, decay_of
 from zoo.conftest import SMALL
 
 
@@ -26,6 +26,12 @@ def test_it_is_the_exponential_average_and_the_head_gets_its_own_weights_back():
     with average.in_place():
         np.testing.assert_allclose(head.weight.detach().numpy(), expected, rtol=1e-5)  # float32, six steps
     np.testing.assert_array_equal(head.weight.detach().numpy(), weights)
+
+
+def test_over_an_epoch_a_step_keeps_all_but_its_share():
+    assert decay_of(0.98, 4) == 0.98
+    assert decay_of("epoch", 80) == pytest.approx(79 / 80)
+    assert decay_of("epoch", 1) == 0  # one step an epoch: nothing to average
 
 
 def test_without_a_decay_it_is_the_head_itself():

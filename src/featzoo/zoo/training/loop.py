@@ -31,7 +31,7 @@ from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.one_epoch import one_epoch
 from featzoo.zoo.training.parameter_groups import without_decay_of_vectors
 from featzoo.zoo.training.schedule import Schedule
-from featzoo.zoo.training.weight_average import WeightAverage
+from featzoo.zoo.training.weight_average import WeightAverage, decay_of
 
 
 def train(
@@ -153,7 +153,7 @@ class _Training:
         # The loop applies mixed precision, not the head, because evaluation is in 32 bit.
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         schedule = Schedule(optimizer, own, self.steps[name] * own.epochs)
-        average = WeightAverage(head, own.average)
+        average = WeightAverage(head, decay_of(own.average, self.steps[name]))
         progress = Progress(index, head, optimizer, schedule, self.order, self.result, average)
         if saved:
             progress.restore(saved)

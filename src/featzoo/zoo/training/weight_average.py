@@ -10,6 +10,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
+def decay_of(average: float | str, steps: int) -> float:
+    """The share that each step keeps: as given, or for `epoch` such that the average is over an epoch of `steps`."""
+    return 1 - 1 / steps if isinstance(average, str) else average
+
+
 class WeightAverage:
     """An exponential moving average of weights over training steps.
 
