@@ -89,8 +89,8 @@ class Training:
         clip: Maximum norm of gradients; 0 does not clip them.
         patience: Stop after this many epochs without a better dev MAE; 0 never stops.
         average: Dev and test are predicted with a running average of the weights, of which each step keeps this share
-            (0.99 is about the last 100 steps); `epoch` averages about the last epoch, whatever its number of steps; 0 uses
-            the weights themselves.
+            (0.99 is about the last 100 steps); `epoch` averages about the last epoch, whatever its number of steps; 0
+            uses the weights themselves.
         group_by_length: Batch clips of similar length (in shuffled pools), which reduces padding.
         checkpoint_seconds: Seconds between the checkpoints from which a run can be resumed.
         device_cache: Keep train and dev on the device and pad there, without copying in the loop. `auto` does so on
