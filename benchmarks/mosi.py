@@ -50,7 +50,7 @@ def main() -> None:
             seconds = time.perf_counter() - started
             test = run.metrics["test"]
             print(
-                f"seed {seed}: test MAE {test['mae']:.4f} (bar {MAE}), Acc-2 non0 {test['acc2_non0']:.4f} "
+                f"seed {seed}: dev MAE {run.metrics['valid']['mae']:.4f}, test MAE {test['mae']:.4f} (bar {MAE}), Acc-2 non0 {test['acc2_non0']:.4f} "
                 f"(bar {ACC2}), {seconds:.0f} s (bar {SECONDS:.0f} s)"
             )
     for what, (mae, acc2) in BASELINES.items():
