@@ -48,9 +48,10 @@ def main() -> None:
             changes = {"training.seed": seed, "inputs.vision.features": []}
             run = train_recipe(options.recipe, store, Path(name) / "runs", changes, "cpu")
             seconds = time.perf_counter() - started
-            test = run.metrics["test"]
+            test, dev = run.metrics["test"], run.metrics["valid"]
             print(
-                f"seed {seed}: dev MAE {run.metrics['valid']['mae']:.4f}, test MAE {test['mae']:.4f} (bar {MAE}), Acc-2 non0 {test['acc2_non0']:.4f} "
+                f"seed {seed}: dev MAE {dev['mae']:.4f}, test MAE {test['mae']:.4f} (bar {MAE}), "
+                f"Acc-2 non0 {test['acc2_non0']:.4f} "
                 f"(bar {ACC2}), {seconds:.0f} s (bar {SECONDS:.0f} s)"
             )
     for what, (mae, acc2) in BASELINES.items():
