@@ -205,19 +205,19 @@ def mmim(code: Path, folder: Path) -> Terms:
     steps = {m: inputs[m].values.transpose(0, 1) for m in ("audio", "vision")}
     count = {m: inputs[m].mask.sum(1) for m in ("audio", "vision")}
     none = torch.zeros(())
-    likelihood, nce, prediction, _, _ = theirs(
+    likelihood, contrast, prediction, _, _ = theirs(
         none, steps["vision"], steps["audio"], count["vision"], count["audio"], none, none, none
     )
     outputs = head(inputs)
-    text, own_nce, own_likelihood = head.encoder(inputs["text"]), torch.zeros(()), torch.zeros(())
+    text, own_contrast, own_likelihood = head.encoder(inputs["text"]), torch.zeros(()), torch.zeros(())
     for m in ("text", "audio", "vision"):
         scores = outputs[f"scores_{m}"]  # rows: what z predicts
-        own_nce = own_nce - (scores.diagonal() - scores.logsumexp(dim=0)).mean()
+        own_contrast = own_contrast - (scores.diagonal() - scores.logsumexp(dim=0)).mean()
     for m in ("audio", "vision"):
         mean, log_variance = head.guess[m](text)
         squared = (mean - outputs[f"vector_{m}"]).square() / 2 / log_variance.exp()
         own_likelihood = own_likelihood - squared.sum(dim=1).mean()
-    return {"prediction": (prediction, outputs["prediction"]), "cosines": (nce, own_nce),
+    return {"prediction": (prediction, outputs["prediction"]), "cosines": (contrast, own_contrast),
             "q": (likelihood, own_likelihood)}  # fmt: skip
 
 
