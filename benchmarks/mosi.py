@@ -51,8 +51,7 @@ def main() -> None:
             test, dev = run.metrics["test"], run.metrics["valid"]
             print(
                 f"seed {seed}: dev MAE {dev['mae']:.4f}, test MAE {test['mae']:.4f} (bar {MAE}), "
-                f"Acc-2 non0 {test['acc2_non0']:.4f} "
-                f"(bar {ACC2}), {seconds:.0f} s (bar {SECONDS:.0f} s)"
+                f"Acc-2 non0 {test['acc2_non0']:.4f} (bar {ACC2}), {seconds:.0f} s (bar {SECONDS:.0f} s)"
             )
     for what, (mae, acc2) in BASELINES.items():
         print(f"{what}: test MAE {mae}" + (f", Acc-2 non0 {acc2}" if acc2 else ""))

@@ -125,7 +125,8 @@ class BalancedHead(Head):
             self.fits_dev = "predictions"
             self.stack = DevStack(1 + len(vectors) + bool(self.options.products), targets)
             if self.options.products:
-                with torch.random.fork_rng():  # so that a seed draws the same in training as without it
+                # So that a seed draws the same in training as without it. Heads are made on the CPU.
+                with torch.random.fork_rng(devices=[]):
                     self.products = Products(steps, self.options.products, targets)
 
     def read_beside(self, outputs: Outputs, steps: Mapping[str, Padded]) -> Outputs:

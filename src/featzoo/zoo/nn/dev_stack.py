@@ -74,5 +74,5 @@ class DevStack(nn.Module):
         for k in range(truth.shape[1]):
             given = predictions[:, :, k].astype(np.float64)
             mean, weight, centre = stack_weights(given, truth[:, k], STRONGER, start)
-            self.weight[:, k] = torch.from_numpy(weight)
+            self.weight[:, k].copy_(torch.from_numpy(weight))
             self.shift[k] = centre - float(mean @ weight)
