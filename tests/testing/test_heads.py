@@ -107,6 +107,8 @@ def test_every_registered_head_keeps_the_contract(name, random_bert):
         ("text-regression", {"frozen_layers": 2}),
         ("text-classification", {"window": 4, "frozen_layers": 1}),
         ("siamese", {"until": "joint"}),
+        ("siamese", {"until": "joint", "embed_steps": True}),
+        ("siamese", {"until": "joint-baseline"}),
         ("clad", {"teacher": "self", "label_loss": "weighted-bce"}),
     ],
     ids=str,

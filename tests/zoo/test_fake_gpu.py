@@ -79,6 +79,8 @@ OTHERS = [
     ("text-regression", {"frozen_layers": 2}),
     ("text-classification", {"frozen_layers": 1, "loss": "balanced-bce"}),
     ("siamese", {"until": "joint", "cross_modal": False}),
+    ("siamese", {"until": "joint", "embed_steps": True}),
+    ("siamese", {"until": "joint-baseline"}),
     ("clad", {"teacher": "self", "label_loss": "weighted-bce", "attention": "batch_relation"}),
 ]
 

@@ -234,6 +234,41 @@ def test_in_the_joint_stage_every_parameter_learns_from_all_losses():
     assert {id(p) for p in head.siamese.parameters()} <= still
 
 
+def test_joint_baseline_trains_the_networks_and_m1_without_embeddings():
+    whole = small_split()
+    head = small_head(whole, until="joint-baseline").train()
+    assert head.stages == ("joint",)
+    assert {name.split(".")[0] for name, _ in head.named_parameters()} == {"networks", "m1", "baseline"}
+    batch = whole.batch(range(12))
+    outputs = head(batch.inputs)
+    terms = head.losses(outputs, batch.targets, "joint")
+    assert set(terms) == {"l_mae", "l_mse", "l_bell"}
+    sum(terms.values()).backward()
+    assert all(parameter.grad is not None for parameter in head.parameters())
+
+
+def test_an_embedding_of_steps_is_the_mean_of_s_over_them():
+    """PyTorch's GRU and S, word by word; S of a sound's only row is that of its vector; nothing for what is missing."""
+    whole = small_split()
+    head = small_head(whole, until="joint", embed_steps=True, mask_words=True).eval()
+    inputs = whole.batch(range(12)).inputs
+    found = head(inputs)
+    text = inputs["text"]
+    for row in range(12):
+        count = int(text.mask[row].sum())
+        if not count:
+            assert not found["embedding_text"][row].any()
+            continue
+        states = head.networks["text"].gru(text.values[row : row + 1, :count])[0][0]  # (T, Q)
+        mean = torch.stack([head.siamese(state) for state in states]).mean(dim=0)
+        torch.testing.assert_close(found["embedding_text"][row], mean, atol=1e-6, rtol=1e-5)
+    pooled = small_head(whole, until="joint", mask_words=True).eval()
+    pooled.load_state_dict(head.state_dict())
+    torch.testing.assert_close(found["embedding_audio"], pooled(inputs)["embedding_audio"])
+    assert not torch.allclose(found["embedding_text"], pooled(inputs)["embedding_text"], atol=1e-3)
+    assert 0 < text.mask.any(dim=1).sum() < 12
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -242,6 +277,7 @@ def test_in_the_joint_stage_every_parameter_learns_from_all_losses():
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
         ({"alpha": 0.0}, "alpha and beta"),
         ({"embedding": 0}, "at least 1"),
+        ({"embed_steps": True}, "embed_steps needs until = joint"),
         ({"frame_width": 200}, "options.backbone = none"),
         ({"anchors": "hard"}, "anchors"),
     ],

@@ -15,6 +15,7 @@ from featzoo.zoo.heads.siamese.networks import AudioNetwork, FeatureNetwork, Fra
 from featzoo.zoo.heads.siamese.options import Options
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.nn.across_processes import gathered
+from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.losses import absolute_error, squared_error
 
 MODALITIES = ("audio", "vision", "text")
@@ -28,7 +29,7 @@ class Siamese(Head):
     with a linear layer), `baseline` (M1 on the three vectors), `siamese` (one network S, shared by the
     modalities, by the multi-similarity loss on four classes for each trait), `full` (M2 on M1's output and the
     embeddings). A modality that the recipe leaves out has no stage and no part. With `until = "joint"` there is one
-    stage, `joint`, which trains everything.
+    stage, `joint`, which trains everything; with `joint-baseline` too, without embeddings and M2.
 
     Reference:
         Fodor, Saboundji, Lorincz, arXiv 2405.03846: figure 1, sections 3 and 4; equations 1 to 8. No code was
@@ -49,8 +50,9 @@ class Siamese(Head):
         - The maps to the traits start at the train mean. Each part keeps the weights of its epoch with the lowest dev
           MAE; S, which does not change predictions, those with the lowest dev loss.
         - Word vectors of any set; the extractor determines the tokens and the treatment of unknown words.
-        - `joint` is not in the paper. Neither are targets that are classes: their cross entropy replaces the errors and
-          Bell, the multi-similarity loss compares the classes themselves, and every clip is an anchor.
+        - `joint`, `joint-baseline` and `embed_steps` are not in the paper. Neither are targets that are classes: their
+          cross entropy replaces the errors and Bell, the multi-similarity loss compares the classes themselves, and
+          every clip is an anchor.
         - A missing modality gives a zero vector and a zero embedding, and its row is in no pair. The paper's clips have
           all three.
     """
@@ -79,14 +81,16 @@ class Siamese(Head):
         self.register_buffer("mean", torch.zeros(targets))
         self.register_buffer("std", torch.ones(targets))
         self.networks = nn.ModuleDict({m: _network(m, inputs[m], options) for m in self.given})
-        self.stages = ("joint",) if options.until == "joint" else self.given
-        if options.until != "joint":
+        joint = options.until.startswith("joint")
+        self.stages = ("joint",) if joint else self.given
+        if not joint:
             self.alone = nn.ModuleDict({m: nn.Linear(q, targets) for m in self.given})
         if options.until != "unimodal":
             self.m1 = dense(count * q, 2 * options.fused, options.fused)
+        if options.until in ("baseline", "full", "joint-baseline"):
+            self.baseline = nn.Linear(options.fused, targets)
         if options.until in ("baseline", "full"):
             self.stages = (*self.stages, "baseline")
-            self.baseline = nn.Linear(options.fused, targets)
         if options.until == "full":
             self.stages = (*self.stages, "siamese", "full")
         if options.until in ("full", "joint"):
@@ -121,6 +125,8 @@ class Siamese(Head):
             return [self.networks[stage], self.alone[stage]]
         if stage == "baseline":
             return [self.m1, self.baseline]
+        if stage == "joint" and self.options.until == "joint-baseline":
+            return [self.networks, self.m1, self.baseline]
         if stage == "joint":
             return [self.networks, self.m1, self.siamese, self.m2, self.full]
         return [self.siamese] if stage == "siamese" else [self.m2, self.full]
@@ -149,7 +155,7 @@ class Siamese(Head):
             return None
         found = {}
         for m in self.given:
-            hidden, there = self._vector(inputs, m)
+            hidden, there, _, _ = self._vector(inputs, m)
             mask = there[:, None]  # (B, 1)
             found[m + HIDDEN] = Padded(hidden[:, None], mask, mask[:, :, None].expand(-1, 1, hidden.shape[1]))
         return found
@@ -159,12 +165,12 @@ class Siamese(Head):
         if self.stage in self.given:
             return {"prediction": self.alone[self.stage](self._vector(inputs, self.stage)[0])}
         vectors = {m: self._vector(inputs, m) for m in self.given}
-        fused = self.m1(torch.cat([hidden for hidden, _ in vectors.values()], dim=1))  # (B, O)
-        if self.stage == "baseline":
+        fused = self.m1(torch.cat([hidden for hidden, *_ in vectors.values()], dim=1))  # (B, O)
+        if self.stage == "baseline" or self.options.until == "joint-baseline":
             return {"prediction": self.baseline(fused)}
         outputs: Outputs = {}
-        for m, (hidden, there) in vectors.items():
-            outputs |= {f"embedding_{m}": self.siamese(hidden) * there[:, None], f"there_{m}": there}
+        for m, (_, there, steps, mask) in vectors.items():
+            outputs |= {f"embedding_{m}": masked_average(self.siamese(steps), mask), f"there_{m}": there}
         if self.stage == "siamese":
             return {"prediction": self.baseline(fused), **outputs}
         embeddings = [outputs[f"embedding_{m}"] for m in self.given]  # (B, E) each
@@ -173,17 +179,23 @@ class Siamese(Head):
         outputs["prediction"] = self.full(self.m2(torch.cat([fused, *embeddings], dim=1)))  # (B, K)
         return outputs
 
-    def _vector(self, inputs: Inputs, modality: str) -> tuple[Tensor, Tensor]:
-        """A modality's vector (B, Q), 0 if it is missing, and whether it exists (B,)."""
+    def _vector(self, inputs: Inputs, modality: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A modality's vector (B, Q), 0 if missing; whether it exists (B,); what S reads (B, T, Q), its mask (B, T)."""
         if modality + HIDDEN in inputs:
             given = inputs[modality + HIDDEN]
-            return given.values[:, 0], given.mask[:, 0]  # (B, Q), (B,)
+            return given.values[:, 0], given.mask[:, 0], given.values, given.mask
         there = inputs[modality].mask.any(dim=1)  # (B,)
-        return self.networks[modality](inputs[modality]) * there[:, None], there
+        network: Any = self.networks[modality]
+        pooled, steps, mask = network.read(inputs[modality])
+        pooled = pooled * there[:, None]
+        if not self.options.embed_steps:
+            return pooled, there, pooled[:, None], there[:, None]
+        return pooled, there, steps, mask & there[:, None]
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
         """l_ms in the stage `siamese`; l_mae, l_mse and l_bell, or ce of classes, in every other; all in `joint`."""
-        apart = {"l_ms": self._multi_similarity(outputs, targets)} if stage in ("siamese", "joint") else {}
+        embedded = stage in ("siamese", "joint") and self.options.until != "joint-baseline"
+        apart = {"l_ms": self._multi_similarity(outputs, targets)} if embedded else {}
         if stage == "siamese":
             return apart
         prediction = outputs["prediction"]

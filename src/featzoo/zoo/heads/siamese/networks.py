@@ -43,9 +43,12 @@ class AudioNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
+        return self.read(given)[0]
+
+    def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
+        """The clip's vector (B, Q), that of each row (B, T, Q), and which rows count (B, T)."""
         values = given.values.clamp(0.0, 1.0) if self.limits else given.values
-        out: Tensor = self.dense(masked_average(values, given.mask))  # (B, Q)
-        return out
+        return self.dense(masked_average(values, given.mask)), self.dense(values), given.mask
 
 
 class FrameNetwork(nn.Module):
@@ -72,7 +75,14 @@ class FrameNetwork(nn.Module):
         self.dense = dense(self.depth, outputs)
 
     def forward(self, given: Padded) -> Tensor:
-        """(B, T, height * width * 3) in 0 to 255 to (B, Q); only true frames enter the batch norm."""
+        """(B, T, height * width * 3) in 0 to 255 to (B, Q)."""
+        return self.read(given)[0]
+
+    def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
+        """The clip's vector (B, Q), that of each frame (B, T, Q), and which frames count (B, T).
+
+        Only true frames enter the batch norm.
+        """
         clips, steps, _ = given.values.shape
         frames = given.values.view(clips, steps, self.height, self.width, 3) / 255  # (B, T, H, W, 3)
         frames = augment(random_crop(frames, self.crop)) if self.training else centre_crop(frames, self.crop)
@@ -82,8 +92,7 @@ class FrameNetwork(nn.Module):
         seen = given.values.new_zeros(clips, steps, self.depth)  # (B, T, 2048)
         if len(true):
             seen = seen.index_put(at, self.backbone(2 * true - 1).to(seen.dtype))
-        out: Tensor = self.dense(self.dropout(masked_average(seen, given.mask)))  # (B, Q)
-        return out
+        return self.dense(self.dropout(masked_average(seen, given.mask))), self.dense(seen), given.mask
 
 
 class FeatureNetwork(nn.Module):
@@ -102,8 +111,12 @@ class FeatureNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
-        out: Tensor = self.dense(self.dropout(masked_average(given.values, given.mask)))  # (B, Q)
-        return out
+        return self.read(given)[0]
+
+    def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
+        """The clip's vector (B, Q), that of each row (B, T, Q), and which rows count (B, T)."""
+        pooled = self.dropout(masked_average(given.values, given.mask))  # (B, D)
+        return self.dense(pooled), self.dense(given.values), given.mask
 
 
 class TextNetwork(nn.Module):
@@ -129,6 +142,10 @@ class TextNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
+        return self.read(given)[0]
+
+    def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
+        """The text's vector (B, Q), the GRU's states (B, T, Q), and which of them count (B, T)."""
         values, mask = given.values, given.mask
         if self.padded_to:
             room = self.padded_to - values.shape[1]
@@ -138,7 +155,7 @@ class TextNetwork(nn.Module):
         score = torch.tanh(self.score(steps)).squeeze(2)  # (B, T)
         # Not -inf, because a softmax over nothing is NaN.
         weight = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)
-        return (weight[:, :, None] * steps).sum(dim=1)  # (B, Q)
+        return (weight[:, :, None] * steps).sum(dim=1), steps, mask
 
 
 def _resnet(name: str) -> Any:

@@ -13,7 +13,7 @@ class Options:
     Attributes:
         until: The last part that is trained: `unimodal` is only one modality's network, `baseline` the fusion M1,
             `full` the cross-modal embeddings and M2. `joint` trains all of `full` at once, in one stage, by the sum
-            of its losses.
+            of its losses, and `joint-baseline` all of `baseline`.
         backbone: Network for frames: a ResNet from scratch on the stored frames, or `none` for stored features.
         frame_height: Rows of a stored frame.
         frame_width: Columns of a stored frame.
@@ -28,6 +28,8 @@ class Options:
         fused: O, width of M1 and M2.
         embedding: E, width of a cross-modal embedding.
         siamese: Width of the Siamese network's two hidden layers.
+        embed_steps: Whether S reads every step of a modality (each row, each frame, the text's GRU after each word) and
+            a clip's embedding is the mean of theirs. Otherwise it reads the pooled vector, which M1 reads too.
         dropout: On word vectors, on images and in the Siamese network.
         bell: Whether the Bell loss is part of the loss.
         anchors: The anchors for each trait: the clips of the outer classes (`extreme`), or `all`.
@@ -42,7 +44,7 @@ class Options:
             their length, and long embeddings would dominate M2's input.
     """
 
-    until: Literal["unimodal", "baseline", "full", "joint"] = "full"
+    until: Literal["unimodal", "baseline", "full", "joint", "joint-baseline"] = "full"
     backbone: Literal["resnet50", "resnet18", "resnet10", "none"] = "resnet50"
     frame_height: int = 140
     frame_width: int = 248
@@ -54,6 +56,7 @@ class Options:
     fused: int = 512
     embedding: int = 128
     siamese: int = 200
+    embed_steps: bool = False
     dropout: float = 0.5
     bell: bool = True
     anchors: Literal["extreme", "all"] = "extreme"
@@ -70,6 +73,8 @@ class Options:
             raise ValueError(f"hidden must be even, half of it for each direction of the text; got {self.hidden}")
         if min(self.fused, self.embedding, self.siamese, self.crop, self.words) < 1:
             raise ValueError("fused, embedding, siamese, crop and words must be at least 1")
+        if self.embed_steps and self.until != "joint":
+            raise ValueError("embed_steps needs until = joint: the other stages keep only one vector of each modality")
         if self.crop > min(self.frame_height, self.frame_width):
             raise ValueError(f"a crop of {self.crop} from frames of {self.frame_height} x {self.frame_width}")
         if not 0 <= self.dropout < 1:
