@@ -47,7 +47,6 @@ def test_the_tables_attribute_is_the_xxh3_of_attributes_and_tables(shard):
         assert file.attrs["tables"] == xxhash.xxh3_64_intdigest(head + b"".join(file[t][:].tobytes() for t in tables))
 
 
-@pytest.mark.skipif(not shutil.which("octave-cli"), reason="needs GNU Octave")
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_rows_in_any_order_of_memory_are_stored_alike(tmp_path, order):
     """praat and spectral give columns that lie one behind the other."""
@@ -61,6 +60,7 @@ def test_rows_in_any_order_of_memory_are_stored_alike(tmp_path, order):
         assert file["checks"][0] == xxhash.xxh3_64_intdigest(head + rows)
 
 
+@pytest.mark.skipif(not shutil.which("octave-cli"), reason="needs GNU Octave")
 def test_octave_loads_a_shard(shard):
     ids = "ids = strtrim(cellstr(s.clip_ids)); printf('%s|', ids{:});"
     rows = "printf('%g ', s.features(:, s.offsets(2)+1:s.offsets(3)))"
