@@ -8,7 +8,8 @@ import pytest
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import InvalidClips, InvalidOption, MissingFeatures
 from featzoo.media.clip import Clip
-from featzoo.zoo.data.feature_choice import choose, describe
+from featzoo.sequence import FeatureSequence
+from featzoo.zoo.data.feature_choice import choose, describe, unfinished
 from featzoo.zoo.data.load import load_split, shorten
 from featzoo.zoo.data.split import statistics_of
 from featzoo.zoo.input_spec import InputSpec
@@ -47,6 +48,25 @@ def test_the_order_of_alternatives_counts(parts):
     store = open_store(parts)
     store.add("covarep", {"train/00": np.zeros((1, 2), np.float32)})
     assert choose(store, find_recipe("psa-mf"))["audio"].request == "covarep"
+
+
+def test_clips_that_an_extraction_has_not_reached_are_told(parts):
+    clips, sets, _ = parts
+    store = open_store(parts)
+    made = store.open_set("covarep", {"extractor": "covarep", "version": 1, "reads": ["audio"], "options": {}})
+    for clip in clips[:4]:
+        rows = sets["audio"][clip.id]
+        steps = np.arange(len(rows), dtype=np.float64)
+        store.write(made.key, clip.id, FeatureSequence(rows, np.stack([steps, steps + 1], axis=1), tuple("abcde")))
+    made.fail(clips[4].id, "", "no-audio", "the file has no sound")
+    chosen = choose(store, find_recipe("psa-mf"))
+    assert unfinished(store, chosen) == [
+        f"audio: {made.key} has neither features nor a failure of 7 of 12 clips (test/00, test/01, test/02 and 4 "
+        "more): its extraction was for other clips, or is not finished"
+    ]
+    for clip in clips[5:]:
+        made.fail(clip.id, "", "no-audio", "the file has no sound")
+    assert unfinished(store, chosen) == []
 
 
 def test_missing_features_name_the_roles_and_their_alternatives(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featzoo.errors import InvalidOption, MissingFeatures, StoreError
+from featzoo.wording import count, some
 from featzoo.zoo.input_spec import InputSpec, holds_token_ids
 from featzoo.zoo.recipe import Recipe
 
@@ -105,6 +106,25 @@ def describe(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
         }
         for role, one in chosen.items()
     }
+
+
+def unfinished(store: FeatureStore, chosen: Mapping[str, Chosen]) -> list[str]:
+    """A line for each extracted set that lacks clips of the store which did not fail either.
+
+    Sets that were imported are as they were published, and are not named.
+    """
+    known, lines = set(store.clip_ids()), []
+    for role, one in chosen.items():
+        if one.features is None or not one.features.reads:
+            continue
+        lacking = known - set(one.features.ids()) - {failure.clip for failure in one.features.failures()}
+        if lacking:
+            of = f"{len(lacking)} of {count(len(known), 'clip')} ({some(sorted(lacking))})"
+            lines.append(
+                f"{role}: {one.key} has neither features nor a failure of {of}: its extraction was for other clips, or "
+                "is not finished"
+            )
+    return lines
 
 
 # The fields of a recorded set that are read, and their types.

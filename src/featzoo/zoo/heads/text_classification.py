@@ -70,8 +70,8 @@ class TextClassification(TextHead):
         - The group's script trains the layers above an encoder that an earlier stage has fine-tuned; here the encoder
           is trained with them, except for frozen layers (`frozen_layers`).
         - Dropout, label smoothing, windows and an encoder reduced to its first layers are ours. The recipe
-        `adam-teacher`
-          reads the mean of the third layer of a frozen encoder, which did best on Essays' validation split.
+          `adam-teacher` reads the mean of the third layer of a frozen encoder, which did best on Essays' validation
+          split.
     """
 
     predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")

@@ -17,7 +17,7 @@ from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError, TrainingStopped
 from featzoo.wording import count, some
 from featzoo.zoo import files
-from featzoo.zoo.data.feature_choice import Chosen, choose, describe
+from featzoo.zoo.data.feature_choice import Chosen, choose, describe, unfinished
 from featzoo.zoo.data.folds import with_groups, with_splits
 from featzoo.zoo.data.labels import with_classes
 from featzoo.zoo.data.load import chooses
@@ -161,7 +161,7 @@ def _train(
     if strict and audit.findings:
         raise FeatzooError(f"the audit found leaks, and strict refuses them: {'; '.join(map(str, audit.findings))}")
     environment = files.environment(str(accelerator.device), store.path)
-    environment["audit"] = audit.lines
+    environment["audit"] = [*audit.lines, *unfinished(store, chosen)]
     environment["precision"] = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     writer = RunWriter(path, recipe, head, splits, describe(chosen), environment)
     first = accelerator.is_main_process

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,26 +23,20 @@ def evaluate(
     """
     head.eval()
     terms: dict[str, list[Tensor]] = {}
-    predicted: list[Tensor] = []
-    order: list[Array] = []
+    predicted: list[tuple[Array, Tensor]] = []
     with float32_products(device):
         for rows, batch in split.batches(batch_size):
             batch = batch.to(device)
             outputs = head(batch.inputs)
             for name, term in head.losses(outputs, batch.targets, stage).items():
                 terms.setdefault(name, []).append(term)
-            predicted.append(head.objective.values(outputs["prediction"]))
-            order.append(rows)
-    # Read together at the end, so that device and host do not wait for each other before.
-    found = torch.cat(predicted).cpu().double().numpy()  # (N, K)
-    predictions = np.empty_like(found)
-    predictions[np.concatenate(order)] = found
+            predicted.append((rows, head.objective.values(outputs["prediction"])))
     means = {name: torch.stack(values).tolist() for name, values in terms.items()}
     losses = {
-        name: sum(mean * len(rows) for mean, rows in zip(values, order, strict=True)) / len(split)
+        name: sum(mean * len(rows) for mean, (rows, _) in zip(values, predicted, strict=True)) / len(split)
         for name, values in means.items()
     }
-    return {**losses, "total": sum(losses.values())}, predictions
+    return {**losses, "total": sum(losses.values())}, _in_order(predicted)
 
 
 @torch.no_grad()
@@ -49,7 +45,13 @@ def output_of(head: Head, split: Split, batch_size: int, device: torch.device, n
     head.eval()
     with float32_products(device):
         found = [(rows, head(batch.to(device).inputs)[name]) for rows, batch in split.batches(batch_size)]
-    together = torch.cat([each for _, each in found]).cpu().double().numpy()
+    return _in_order(found)
+
+
+def _in_order(found: Sequence[tuple[Array, Tensor]]) -> Array:
+    """Values of batches, each with its clips' rows, in the order of the rows: float64 (N, ...)."""
+    # Read together, so that device and host do not wait for each other before.
+    together = torch.cat([values for _, values in found]).cpu().double().numpy()
     ordered: Array = np.empty_like(together)
     ordered[np.concatenate([rows for rows, _ in found])] = together
     return ordered
