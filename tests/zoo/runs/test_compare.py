@@ -114,6 +114,7 @@ def test_clips_of_a_group_are_one_unit_where_there_are_no_speakers():
     assert str(units_of(ids, {"group": ("x", "x", "y")})) == "2 groups"
     assert str(units_of(ids, {"group": ("x", "x", "y"), "speaker": ("p", "q", "r")})) == "3 speakers"
     assert str(units_of(ids, {"group": ("x", "x", "x")})) == "3 clips"
+    assert str(units_of(ids, {"group": ("x", "x", "x"), "speaker": ("p", "p", "p")})) == "3 clips of one speaker"
 
 
 def test_the_table_shows_p_and_the_number_of_swaps(tmp_path, noisy):

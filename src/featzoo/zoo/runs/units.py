@@ -22,10 +22,12 @@ class Units(NamedTuple):
     Attributes:
         numbers: (N,) number of each clip's unit.
         name: speaker, group, session, text or clip.
+        within: What all units belong to, as in `one speaker`; "" if nothing is known of it.
     """
 
     numbers: Array
     name: str
+    within: str = ""
 
     @property
     def total(self) -> int:
@@ -38,7 +40,7 @@ class Units(NamedTuple):
         return self.total >= FEWEST
 
     def __str__(self) -> str:
-        return count(self.total, self.name)
+        return count(self.total, self.name) + (f" of {self.within}" if self.within else "")
 
 
 def units_of(ids: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Units:
@@ -54,4 +56,5 @@ def units_of(ids: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Units:
         names = groups.get(column, ())
         if len(set(names)) > 1:
             return Units(np.unique(list(names), return_inverse=True)[1], column)
-    return Units(rows_of(ids), "text" if languages_of(ids) else "clip")
+    within = "one speaker" if len(set(groups.get("speaker", ()))) == 1 else ""
+    return Units(rows_of(ids), "text" if languages_of(ids) else "clip", within)
