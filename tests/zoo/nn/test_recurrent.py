@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from featzoo.zoo.nn.recurrent import _packed, _padded
+from featzoo.zoo.nn.recurrent import _packed, _padded, run_recurrent
 from zoo.nn.test_layers import ragged
 
 
@@ -33,3 +33,17 @@ def test_an_empty_sequence_is_finite_when_padded():
     steps, last = _padded(rnn, values, mask)
     assert steps.isfinite().all()
     assert last.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_sequences_without_padding_give_what_they_give_beside_a_shorter_one(kind):
+    """Without padding nothing is packed. 1e-6: the order of sums may differ."""
+    torch.manual_seed(0)
+    rnn, values = kind(3, 4, batch_first=True, bidirectional=True), torch.randn(3, 6, 3)
+    mask = torch.ones(3, 6, dtype=torch.bool)
+    shorter = mask.clone()
+    shorter[2, 2:] = False
+    whole, packed = run_recurrent(rnn, values, mask), run_recurrent(rnn, values, shorter)
+    for one, other in zip(whole, packed, strict=True):
+        torch.testing.assert_close(one[:2], other[:2], atol=1e-6, rtol=1e-6)
+        assert not torch.allclose(one[2], other[2], atol=1e-3)

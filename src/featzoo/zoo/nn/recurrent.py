@@ -39,10 +39,12 @@ def _packed(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor
     length = mask.sum(dim=1).clamp(min=1)  # (B,)
     # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
     values = values.to(next(rnn.parameters()).dtype)
-    packed = pack_padded_sequence(values, length, batch_first=True, enforce_sorted=False)
     with torch.autocast("cpu", enabled=False):
-        out, state = rnn(packed)
-    steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
+        if mask.all():  # nothing to leave out: over twice as fast as a packed sequence
+            steps, state = rnn(values)  # (B, T, H)
+        else:
+            out, state = rnn(pack_padded_sequence(values, length, batch_first=True, enforce_sorted=False))
+            steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])
     last = state[0] if isinstance(state, tuple) else state  # (layers * directions, B, H)
     return steps, torch.cat([last[-2], last[-1]], dim=1) if rnn.bidirectional else last[-1]
 
