@@ -12,6 +12,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from featzoo.zoo.nn.onnx_recurrent import exporting, onnx_layer
 
+# Sequences are packed on the CPU if a smaller share of their steps is true; benchmarks/recurrent.py.
+PACKED = 0.4
+
 
 def run_recurrent(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Run a network over the true steps of each sequence.
@@ -28,29 +31,44 @@ def run_recurrent(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[
     padding, absent = ~mask[:, :, None], ~mask.any(dim=1, keepdim=True)  # (B, T, 1), (B, 1)
     # Filled, not multiplied by 0: padding may hold NaN.
     values = values.masked_fill(padding, 0.0)
-    packs = values.device.type == "cpu" and not torch.compiler.is_compiling()  # ONNX has no packed sequences
-    steps, last = (_packed if packs else _padded)(rnn, values, mask)
+    on_cpu = values.device.type == "cpu" and not torch.compiler.is_compiling()  # ONNX has no packed sequences
+    if on_cpu and mask.float().mean() < PACKED:
+        steps, last = _packed(rnn, values, mask)
+    else:
+        steps, last = _padded(rnn, values, mask, on_cpu)
     return steps.masked_fill(padding, 0.0), last.masked_fill(absent, 0.0)
 
 
 def _packed(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """On the CPU: only true steps are computed."""
+    """Only true steps are computed, one by one."""
     # Packing does not allow empty sequences: they get one step, and their results are masked.
     length = mask.sum(dim=1).clamp(min=1)  # (B,)
-    # oneDNN has no half-precision LSTM for many processors: on a CPU it keeps its weights' type under autocast.
-    values = values.to(next(rnn.parameters()).dtype)
     with torch.autocast("cpu", enabled=False):
-        if mask.all():  # nothing to leave out: over twice as fast as a packed sequence
-            steps, state = rnn(values)  # (B, T, H)
-        else:
-            out, state = rnn(pack_padded_sequence(values, length, batch_first=True, enforce_sorted=False))
-            steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])
+        out, state = rnn(pack_padded_sequence(_as_weights(rnn, values), length, batch_first=True, enforce_sorted=False))
+    steps, _ = pad_packed_sequence(out, batch_first=True, total_length=values.shape[1])  # (B, T, H)
     last = state[0] if isinstance(state, tuple) else state  # (layers * directions, B, H)
     return steps, torch.cat([last[-2], last[-1]], dim=1) if rnn.bidirectional else last[-1]
 
 
-def _padded(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """On a GPU: packing would need the lengths on the host, which waits for the device; padding is computed too."""
+def _padded(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor, on_cpu: bool) -> tuple[Tensor, Tensor]:
+    """Padding is computed too, in one call for all steps.
+
+    Packing would need the lengths on the host, which waits for a GPU. On a CPU this is faster too unless most sequences
+    are much shorter than the longest.
+    """
+    if on_cpu:
+        with torch.autocast("cpu", enabled=False):
+            return _in_one_call(rnn, _as_weights(rnn, values), mask)
+    return _in_one_call(rnn, values, mask)
+
+
+def _as_weights(rnn: nn.LSTM | nn.GRU, values: Tensor) -> Tensor:
+    """In the weights' type, which a CPU keeps under autocast: oneDNN has no half-precision LSTM for many processors."""
+    return values.to(next(rnn.parameters()).dtype)
+
+
+def _in_one_call(rnn: nn.LSTM | nn.GRU, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Each layer and direction over all steps; for the way back, each sequence is turned round in its place."""
     length = mask.sum(dim=1, keepdim=True)  # (B, 1)
     step = torch.arange(mask.shape[1], device=mask.device)  # (T,)
     # Each index is used once, so gradients do not depend on the order in which the device adds them.
