@@ -117,12 +117,15 @@ def test_the_baselines_are_registered_with_a_recipe_each():
 @pytest.mark.parametrize("name", [name for name in BASELINES if name != "ef-lstm"])  # all it has is shared
 @pytest.mark.parametrize("lacking", ["audio", "vision"])
 def test_parameters_of_a_missing_modality_do_not_change_the_prediction(name, tiny_bert, lacking):
-    """Whatever the parameters that belong to it are, no prediction changes; with it, they do matter.
+    """Whatever the parameters that read it are, no prediction changes; with it, they do matter.
 
-    LMF's factors are left out: their row for the appended 1 is the constant that stands for a missing modality.
+    Left out are those that stand for what is missing or that read another modality too: LMF's factors, whose row for
+    the appended 1 is a constant; ALMT's learnt tokens, and what reads them; MulT's layers for a source, through which
+    the target passes.
     """
     head = made(name, tiny_bert)
-    own = [p for k, p in head.named_parameters() if lacking in k and not k.startswith("factors")]
+    other = {"almt": ("reduce", "layers"), "lmf": ("factors",), "mult": (f"cross.{lacking}_to_",)}.get(name, ("-",))
+    own = [p for k, p in head.named_parameters() if lacking in k and not k.startswith(other)]
     assert own
     whole = [split(name, tiny_bert, LENGTHS | {lacking: [steps] * 6}) for steps in (0, 2)]
     before = [predict(head, one.batch(range(6)).inputs) for one in whole]
@@ -132,6 +135,19 @@ def test_parameters_of_a_missing_modality_do_not_change_the_prediction(name, tin
     after = [predict(head, one.batch(range(6)).inputs) for one in whole]
     torch.testing.assert_close(after[0], before[0], atol=1e-6, rtol=1e-6)
     assert (after[1] - before[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("left", ["text", "audio", "vision"])
+def test_a_modality_that_is_left_alone_is_read(name, tiny_bert, left):
+    """Clips that differ only in the one modality that they have get different predictions.
+
+    1e-6: TFN multiplies its small vectors; a head that ignores the modality gives 6e-8 or 0.
+    """
+    head = made(name, tiny_bert)
+    lengths = {role: [4 if role == left else 0] * 6 for role in ("text", "audio", "vision")}
+    predicted = predict(head, split(name, tiny_bert, lengths).batch(range(6)).inputs)
+    assert predicted.std() > 1e-6
 
 
 def test_every_parameter_that_learns_has_one_rate(head, name):

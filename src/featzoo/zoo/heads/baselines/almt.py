@@ -70,7 +70,7 @@ class Almt(EncoderHead):
     Differences:
         - Attention leaves padding out; the released code attends to it. Without padding and with its weights, this head
           gives its predictions.
-        - The tokens of a missing modality are zeros, and nothing comes from missing audio or vision.
+        - The tokens of a missing modality are those that the transformer makes of its learnt tokens alone.
         - For classes, their cross entropy replaces the squared error. Any encoder of BERT architecture.
     """
 
@@ -95,13 +95,12 @@ class Almt(EncoderHead):
         """`prediction` (B, K)."""
         text = inputs["text"]
         given = {"text": self.encoder.states(text)[-1]} | {m: inputs[m].values for m in HEARD_AND_SEEN}
-        there = {m: inputs[m].mask.any(dim=1)[:, None, None] for m in MODALITIES}  # (B, 1, 1)
-        tokens = {m: self._tokens(m, given[m], inputs[m].mask) * there[m] for m in MODALITIES}  # (B, N, d)
+        tokens = {m: self._tokens(m, given[m], inputs[m].mask) for m in MODALITIES}  # (B, N, d)
         every = torch.ones(tokens["text"].shape[:2], dtype=torch.bool, device=text.mask.device)  # (B, N)
         levels = self.above(tokens["text"], every)
         hyper = self.hyper.expand(every.shape[0], -1, -1)  # (B, N, d)
         for level, layer in zip(levels, self.layers, strict=True):
-            hyper = layer(level, {m: (tokens[m], there[m]) for m in HEARD_AND_SEEN}, hyper)
+            hyper = layer(level, {m: tokens[m] for m in HEARD_AND_SEEN}, hyper)
         prediction: Tensor = self.out(self.fuse(hyper, levels[-1]))  # (B, K)
         return {"prediction": prediction}
 
@@ -221,21 +220,20 @@ class HyperLayer(nn.Module):
         self.value = nn.ModuleDict({m: nn.Linear(d, wide, bias=False) for m in HEARD_AND_SEEN})
         self.out = nn.Sequential(nn.Linear(wide, d), nn.Dropout(options.dropout))
 
-    def forward(self, text: Tensor, others: Mapping[str, tuple[Tensor, Tensor]], hyper: Tensor) -> Tensor:
+    def forward(self, text: Tensor, others: Mapping[str, Tensor], hyper: Tensor) -> Tensor:
         """The next hyper-modality (B, N, d).
 
         Args:
             text: (B, N, d) the text's tokens at this level.
-            others: Modality to its tokens (B, N, d), and whether a clip has it (B, 1, 1).
+            others: Modality to its tokens (B, N, d).
             hyper: (B, N, d).
         """
         query = self.query(self.norm_text(text))
         answers = []
-        for modality, (tokens, there) in others.items():
+        for modality, tokens in others.items():
             normed = self.norms[modality](tokens)
-            answer = attend(query, self.key[modality](normed), self.value[modality](normed), self.heads)
-            answers.append(answer * there)  # (B, N, wide)
-        heard = torch.stack(answers).sum(dim=0)
+            answers.append(attend(query, self.key[modality](normed), self.value[modality](normed), self.heads))
+        heard = torch.stack(answers).sum(dim=0)  # (B, N, wide)
         found: Tensor = self.norm_hyper(hyper) + self.out(heard)
         return found
 

@@ -72,7 +72,8 @@ class Mult(FeatureHead):
         - Positions count from 0 with Vaswani et al.'s rates; the released code's count from 1 and its rates differ, and
           MMSA's has none (`positions`).
         - The convolution keeps the number of steps (zeros beyond the ends).
-        - The message from a missing source is 0; a missing target is a vector of zeros.
+        - Attention to a missing source gives 0, so that the target goes on as it is; a missing target is a vector of
+          zeros.
     """
 
     options_class: ClassVar[type] = Options
@@ -116,9 +117,8 @@ class Mult(FeatureHead):
         got = []
         for source in MODALITIES:
             if source != target:
-                there = inputs[source].mask  # (B, S)
-                heard = self.cross[f"{source}_to_{target}"](steps[target], steps[source], mask, there)  # (B, T, d)
-                got.append(heard * there.any(dim=1)[:, None, None])
+                cross = self.cross[f"{source}_to_{target}"]
+                got.append(cross(steps[target], steps[source], mask, inputs[source].mask))  # (B, T, d)
         joined = torch.cat(got, dim=2)  # (B, T, 2 d)
         read = self.recall[target](joined, joined, mask, mask)  # (B, T, 2 d)
         at = (mask.sum(dim=1) - 1).clamp(min=0)  # (B,)
