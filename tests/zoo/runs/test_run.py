@@ -18,11 +18,13 @@ from featzoo.cli import zoo
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreError
 from featzoo.zoo import files
 from featzoo.zoo.data.split import Statistics
+from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.recipe import read
 from featzoo.zoo.runs import evaluate
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
+from featzoo.zoo.training import frozen_features
 from zoo.conftest import SMALL, TERMS, fill, make_clips, read_json, sets_for
 
 
@@ -109,6 +111,21 @@ def test_evaluate_gives_the_stored_digits(small_run, split):
     assert found.metrics == found.stored == small_run.metrics[name]
     # nan is not equal to itself: a constant has no correlation.
     assert repr(found.constant) == repr(small_run.constant[name])
+
+
+def test_what_frozen_layers_give_is_not_computed_again_for_the_stored_predictions(small_store, tmp_path, monkeypatch):
+    """Batches that the frozen layers read: those of each split once, and dev's first, whose weights name the result."""
+    read, distil = [], PsaMf.distil
+    monkeypatch.setattr(frozen_features, "_MADE", type(frozen_features._MADE)())
+    monkeypatch.setattr(PsaMf, "distil", lambda head, inputs: read.append(1) or distil(head, inputs))
+    store = tmp_path / "features"
+    shutil.copytree(small_store, store)
+    changes = SMALL | {"options.frozen_layers": 2, "training.batch_size": 4, "training.epochs": 1}
+    run = train_recipe("psa-mf", store, tmp_path / "runs", changes, "cpu")
+    assert len(read) == 24 // 4 + 8 // 4 + 8 // 4 + 1
+    for split in ("valid", "test"):
+        found = evaluate_run(run.path, store, split, "cpu")
+        assert found.metrics == found.stored
 
 
 def test_evaluate_train_has_nothing_stored(small_run):

@@ -21,6 +21,7 @@ from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.units import Units, units_of
 from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
+from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.loop import accelerator_on
 
 
@@ -76,8 +77,10 @@ def evaluate_run(
     accelerator = accelerator_on(device, "fp32")
     head = folder.head().to(accelerator.device)
     with _threads(folder.environment.get("threads") if accelerator.device.type == "cpu" else None):
-        size = evaluation_batch(recipe.training.batch_size, accelerator.device)
-        _, pred = evaluate(head, loaded, size, accelerator.device, head.stages[-1])
+        size, stage = evaluation_batch(recipe.training.batch_size, accelerator.device), head.stages[-1]
+        # In the batches of the end of training, but computed anew.
+        read = for_stage(head, loaded, stage, size, accelerator.device)
+        _, pred = evaluate(head, read, size, accelerator.device, stage)
     values = measure(recipe, train_split, loaded, pred)
     target = recipe.target
     score = measure_of(target.metrics, pred, loaded.targets, target.outputs, train_split.labels, loaded.ids)

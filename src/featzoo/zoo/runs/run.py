@@ -37,6 +37,7 @@ from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
 from featzoo.zoo.training.epoch_choice import criterion_of
 from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
 from featzoo.zoo.training.fitting import fit
+from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.interruption import saves_before_stopping
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.progress import TrainingProgress
@@ -216,21 +217,26 @@ def _fit(
             trained = train(
                 writer.head, splits["train"], chooses(splits["valid"], recipe), recipe.training, accelerator,
                 log.epoch, progress.step, progress.read, checkpoint, criterion_of(recipe.target.metrics),
-                Path(writer.environment["store"]) / FROZEN,
+                _frozen(writer),
             )  # fmt: skip
         log.close()
     return trained
 
 
 def _predict(writer: RunWriter, accelerator: Accelerator) -> dict[str, Array]:
-    """(N, K) predictions of dev and test."""
-    head, device = writer.head, accelerator.device
-    size = evaluation_batch(writer.recipe.training.batch_size, device)
-    return {
-        name: evaluate(head, split, size, device, head.stages[-1])[1]
-        for name, split in writer.splits.items()
-        if name != "train"
-    }
+    """(N, K) predictions of dev and test; what frozen parts give is read from the training, or computed once."""
+    head, device, stage = writer.head, accelerator.device, writer.head.stages[-1]
+    size, kept = evaluation_batch(writer.recipe.training.batch_size, device), _frozen(writer)
+    found = {}
+    for name, split in writer.splits.items():
+        if name != "train":
+            found[name] = evaluate(head, for_stage(head, split, stage, size, device, kept=kept), size, device, stage)[1]
+    return found
+
+
+def _frozen(writer: RunWriter) -> Path:
+    """The store's folder for the outputs of frozen parts."""
+    return Path(writer.environment["store"]) / FROZEN
 
 
 def _announce(

@@ -18,6 +18,7 @@ from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array, Split, Statistics
 from featzoo.zoo.head import Head, Padded
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.dev_stack import DevStack
 from featzoo.zoo.training.kept_parts import KeptParts
 
 IN_MEMORY = 1 << 30  # bytes of one split that stay in memory; the rest goes to temporary files
@@ -209,8 +210,10 @@ def key_of(head: Head, split: Split, batch_size: int, device: torch.device) -> s
     learning = {name for name, parameter in head.named_parameters() if parameter.requires_grad}
     plain = (type(head).__qualname__, head.options, sorted(learning), batch_size, device, torch.get_num_threads())
     digest = hashlib.sha256(repr(plain).encode())
+    # Fitted to the head's predictions after every epoch, so it comes after all that is frozen.
+    stacks = tuple(f"{name}." for name, module in head.named_modules() if isinstance(module, DevStack))
     for name, tensor in head.state_dict().items():
-        if name not in learning:
+        if name not in learning and not name.startswith(stacks):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     for role, array in arrays:
