@@ -269,6 +269,17 @@ def test_an_embedding_of_steps_is_the_mean_of_s_over_them():
     assert 0 < text.mask.any(dim=1).sum() < 12
 
 
+@pytest.mark.parametrize("backbone", ["none", "resnet10"])
+def test_padding_of_embedded_steps_does_not_reach_the_gradient(backbone):
+    whole = small_split()
+    head = small_head(whole, until="joint", embed_steps=True, backbone=backbone).train()
+    batch = whole.batch(range(12))
+    for each in batch.inputs.values():
+        each.values[~each.mask] = torch.nan if each.values.is_floating_point() else 0
+    sum(head.losses(head(batch.inputs), batch.targets, "joint").values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

@@ -186,11 +186,11 @@ class Siamese(Head):
             return given.values[:, 0], given.mask[:, 0], given.values, given.mask
         there = inputs[modality].mask.any(dim=1)  # (B,)
         network: Any = self.networks[modality]
-        pooled, steps, mask = network.read(inputs[modality])
-        pooled = pooled * there[:, None]
         if not self.options.embed_steps:
+            pooled = network(inputs[modality]) * there[:, None]
             return pooled, there, pooled[:, None], there[:, None]
-        return pooled, there, steps, mask & there[:, None]
+        pooled, steps, mask = network.read(inputs[modality])
+        return pooled * there[:, None], there, steps, mask & there[:, None]
 
     def losses(self, outputs: Outputs, targets: Tensor, stage: str) -> dict[str, Tensor]:
         """l_ms in the stage `siamese`; l_mae, l_mse and l_bell, or ce of classes, in every other; all in `joint`."""

@@ -43,12 +43,15 @@ class AudioNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
-        return self.read(given)[0]
+        out: Tensor = self.dense(masked_average(self._limited(given), given.mask))  # (B, Q)
+        return out
 
     def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
         """The clip's vector (B, Q), that of each row (B, T, Q), and which rows count (B, T)."""
-        values = given.values.clamp(0.0, 1.0) if self.limits else given.values
-        return self.dense(masked_average(values, given.mask)), self.dense(values), given.mask
+        return self.forward(given), self.dense(_without_padding(self._limited(given), given.mask)), given.mask
+
+    def _limited(self, given: Padded) -> Tensor:
+        return given.values.clamp(0.0, 1.0) if self.limits else given.values
 
 
 class FrameNetwork(nn.Module):
@@ -76,13 +79,19 @@ class FrameNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, height * width * 3) in 0 to 255 to (B, Q)."""
-        return self.read(given)[0]
+        return self._average(self._seen(given), given.mask)
 
     def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
-        """The clip's vector (B, Q), that of each frame (B, T, Q), and which frames count (B, T).
+        """The clip's vector (B, Q), that of each frame (B, T, Q), and which frames count (B, T)."""
+        seen = self._seen(given)
+        return self._average(seen, given.mask), self.dense(seen), given.mask
 
-        Only true frames enter the batch norm.
-        """
+    def _average(self, seen: Tensor, mask: Tensor) -> Tensor:
+        out: Tensor = self.dense(self.dropout(masked_average(seen, mask)))  # (B, Q)
+        return out
+
+    def _seen(self, given: Padded) -> Tensor:
+        """(B, T, 2048), 0 for padding; only true frames enter the batch norm."""
         clips, steps, _ = given.values.shape
         frames = given.values.view(clips, steps, self.height, self.width, 3) / 255  # (B, T, H, W, 3)
         frames = augment(random_crop(frames, self.crop)) if self.training else centre_crop(frames, self.crop)
@@ -92,7 +101,7 @@ class FrameNetwork(nn.Module):
         seen = given.values.new_zeros(clips, steps, self.depth)  # (B, T, 2048)
         if len(true):
             seen = seen.index_put(at, self.backbone(2 * true - 1).to(seen.dtype))
-        return self.dense(self.dropout(masked_average(seen, given.mask))), self.dense(seen), given.mask
+        return seen
 
 
 class FeatureNetwork(nn.Module):
@@ -111,12 +120,12 @@ class FeatureNetwork(nn.Module):
 
     def forward(self, given: Padded) -> Tensor:
         """(B, T, D) to (B, Q)."""
-        return self.read(given)[0]
+        out: Tensor = self.dense(self.dropout(masked_average(given.values, given.mask)))  # (B, Q)
+        return out
 
     def read(self, given: Padded) -> tuple[Tensor, Tensor, Tensor]:
         """The clip's vector (B, Q), that of each row (B, T, Q), and which rows count (B, T)."""
-        pooled = self.dropout(masked_average(given.values, given.mask))  # (B, D)
-        return self.dense(pooled), self.dense(given.values), given.mask
+        return self.forward(given), self.dense(_without_padding(given.values, given.mask)), given.mask
 
 
 class TextNetwork(nn.Module):
@@ -156,6 +165,11 @@ class TextNetwork(nn.Module):
         # Not -inf, because a softmax over nothing is NaN.
         weight = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(dim=1)  # (B, T)
         return (weight[:, :, None] * steps).sum(dim=1), steps, mask
+
+
+def _without_padding(values: Tensor, mask: Tensor) -> Tensor:
+    """Padding may hold NaN, which would spread to the gradient of a layer's weights."""
+    return values.masked_fill(~mask[:, :, None], 0.0)
 
 
 def _resnet(name: str) -> Any:
