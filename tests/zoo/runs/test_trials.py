@@ -43,7 +43,7 @@ def test_trials_are_kept_and_not_repeated(small_store, tmp_path):
     assert values[0] != values[1]
     assert spread(first[:2], "test", "mae") == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     rows = table(find_recipe("psa-mf.published"), first, "test", ["mae"])
-    assert rows[0] == ["variant", "runs", "mae", "published"]
+    assert rows[0] == ["variant", "runs", "mae", "paper, test"]
     assert rows[1] == ["full model", "2", f"{np.mean(values):.4f} +-{np.std(values, ddof=1):.4f}", "0.6860"]
     assert rows[2][3] == "0.7240"
 

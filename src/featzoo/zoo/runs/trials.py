@@ -212,8 +212,8 @@ def spread(trials: Sequence[Trial], split: str, metric: str) -> tuple[float, flo
 
 
 def table(recipe: Recipe, trials: Sequence[Trial], split: str, metrics: Sequence[str]) -> list[list[str]]:
-    """Rows of text: a header, then each variant's mean +- deviation by metric, the published value beside it."""
-    rows = [["variant", "runs", *(part for metric in metrics for part in (metric, "published"))]]
+    """Rows of text: a header, then each variant's mean +- deviation by metric, the paper's test value beside it."""
+    rows = [["variant", "runs", *(part for metric in metrics for part in (metric, "paper, test"))]]
     for variant in dict.fromkeys(trial.variant for trial in trials):
         those = [trial for trial in trials if trial.variant == variant]
         ablation = recipe.ablations.get(variant)
