@@ -75,6 +75,18 @@ def test_a_run_says_that_two_splits_have_the_same_content(tmp_path, small_store)
     assert line in (run.path / "README.md").read_text()
 
 
+def test_a_run_records_that_an_extraction_has_not_reached_all_clips(tmp_path, small_store):
+    path = tmp_path / "features"
+    shutil.copytree(small_store, path)
+    store = FeatureStore(path)
+    made = store.open_set("covarep", {"extractor": "covarep", "version": 1, "reads": ["audio"], "options": {}})
+    for name in store.clip_ids()[:30]:
+        store.write(made.key, name, store.read("egemaps", name))
+    run = train_recipe("psa-mf", path, tmp_path / "runs", {**SMALL, "training.epochs": 1}, "cpu")
+    said = f"audio: {made.key} has neither features nor a failure of 10 of 40 clips"
+    assert any(line.startswith(said) for line in read_json(run.path / "environment.json")["audit"])
+
+
 def test_the_model_card_tells_what_was_used(small_run):
     text = (small_run.path / "README.md").read_text()
     for part in (

@@ -117,7 +117,9 @@ def unfinished(store: FeatureStore, chosen: Mapping[str, Chosen]) -> list[str]:
     for role, one in chosen.items():
         if one.features is None or not one.features.reads:
             continue
-        lacking = known - set(one.features.ids()) - {failure.clip for failure in one.features.failures()}
+        lacking = known - set(one.features.ids())
+        if lacking:  # else no failure, a small file each, is read
+            lacking -= {failure.clip for failure in one.features.failures()}
         if lacking:
             of = f"{len(lacking)} of {count(len(known), 'clip')} ({some(sorted(lacking))})"
             lines.append(
