@@ -80,14 +80,15 @@ def test_the_linear_part_adds_the_means_of_every_modality(tiny_bert):
 
 def test_products_are_those_of_the_text_with_each_other_modality(tiny_bert):
     head = make(tiny_bert, unimodal=0.5, stacked=True, products=2).eval()
+    head.products.centred.mean.normal_()
     whole = split({**FULL, "audio": [2, 0, 3, 1]})
     batch = whole.batch([0, 1, 2, 3])
     seen = {}
-    head.products.text["audio"].register_forward_hook(lambda unit, given, out: seen.update(text=given[0]))
+    head.products.centred.register_forward_hook(lambda unit, given, out: seen.update(text=given[0]))
     with torch.no_grad():
         head.products.out["audio"].weight.copy_(torch.tensor([[1.0, -2.0]]))
         outputs = head(batch.inputs)
-        words = head.products.text["audio"](seen["text"])
+        words = head.products.text["audio"](seen["text"] - head.products.centred.mean)
         for row, array in enumerate(whole.features["audio"]):
             expected = torch.zeros(2)
             if array is not None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from featzoo.sequence import Array
 from featzoo.zoo.head import Head, Inputs, Outputs, Padded
+from featzoo.zoo.nn.centred import Centred
 from featzoo.zoo.nn.dev_stack import DevStack
 from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.losses import masked_mean
@@ -73,7 +74,9 @@ class Products(nn.Module):
     """A linear prediction from products of the text's mean over time with each other modality's, which starts at 0.
 
     Each modality's mean is mapped to `rank` numbers, which are multiplied with the text's own; so a sound may change
-    what the words mean, such as their sign.
+    what the words mean, such as their sign. The text is centred, because the mean of all texts, which is much larger
+    than their differences, would otherwise make the products those of the sound with a constant. Audio and vision are
+    standardised by train already.
 
     Args:
         widths: Modality to the width of a step; `text` among them.
@@ -88,6 +91,7 @@ class Products(nn.Module):
     def __init__(self, widths: Mapping[str, int], rank: int, targets: int) -> None:
         super().__init__()
         others = [modality for modality in widths if modality != "text"]
+        self.centred = Centred(widths["text"])
         self.text = nn.ModuleDict({modality: nn.Linear(widths["text"], rank) for modality in others})
         self.other = nn.ModuleDict({modality: nn.Linear(widths[modality], rank) for modality in others})
         self.out = nn.ModuleDict({modality: nn.Linear(rank, targets, bias=False) for modality in others})
@@ -98,8 +102,9 @@ class Products(nn.Module):
         """Modality to its steps, to (B, K); a clip without a modality has no products with it."""
         means = {m: masked_average(each.values, each.mask) for m, each in steps.items() if m in (*self.other, "text")}
         there = {m: steps[m].mask.any(dim=1, keepdim=True) for m in means}  # (B, 1)
+        words = self.centred(means["text"], there["text"])
         found = [
-            unit(self.text[m](means["text"]) * self.other[m](means[m])).where(there[m] & there["text"], 0.0)
+            unit(self.text[m](words) * self.other[m](means[m])).where(there[m] & there["text"], 0.0)
             for m, unit in self.out.items()
         ]
         return torch.stack(found).sum(dim=0)  # (B, K)

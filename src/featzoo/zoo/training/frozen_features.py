@@ -18,6 +18,7 @@ from featzoo.errors import FeatzooError
 from featzoo.zoo.data.split import Array, Split, Statistics
 from featzoo.zoo.head import Head, Padded
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.centred import Centred
 from featzoo.zoo.nn.dev_stack import DevStack
 from featzoo.zoo.training.kept_parts import KeptParts
 
@@ -210,10 +211,11 @@ def key_of(head: Head, split: Split, batch_size: int, device: torch.device) -> s
     learning = {name for name, parameter in head.named_parameters() if parameter.requires_grad}
     plain = (type(head).__qualname__, head.options, sorted(learning), batch_size, device, torch.get_num_threads())
     digest = hashlib.sha256(repr(plain).encode())
-    # Fitted to the head's predictions after every epoch, so it comes after all that is frozen.
-    stacks = tuple(f"{name}." for name, module in head.named_modules() if isinstance(module, DevStack))
+    # Numbers that follow what layers in training give, so they come after all that is frozen.
+    followers = (Centred, DevStack)
+    later = tuple(f"{name}." for name, module in head.named_modules() if isinstance(module, followers))
     for name, tensor in head.state_dict().items():
-        if name not in learning and not name.startswith(stacks):
+        if name not in learning and not name.startswith(later):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     for role, array in arrays:
