@@ -77,6 +77,8 @@ class Head(nn.Module):
         options_class: A frozen dataclass with the head's options, each with a default.
         predicts: Kinds of targets that the head can learn, see `Objective.kind`. For `class` and `classes` its
             `prediction` is scores, and `losses` uses `self.objective`.
+        after_frozen: Names of options that change nothing in what `distil` gives. What it gave is used again by
+            trainings that differ in them alone, such as those of `zoo tune`.
         stages: Names of the training stages, in order.
         by_loss: Stages whose best epoch has the lowest dev loss instead of the lowest dev MAE, because they do not
             change predictions.
@@ -92,6 +94,7 @@ class Head(nn.Module):
     roles: ClassVar[Mapping[str, Role]]
     options_class: ClassVar[type] = NoOptions
     predicts: ClassVar[tuple[str, ...]] = ("numbers",)
+    after_frozen: ClassVar[tuple[str, ...]] = ()
     stages: tuple[str, ...] = ("main",)
     by_loss: tuple[str, ...] = ()
     keeps_batches: ClassVar[bool] = False

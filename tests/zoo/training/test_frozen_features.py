@@ -10,8 +10,9 @@ import torch
 from featzoo.cache.store import FeatureStore
 from featzoo.errors import FeatzooError
 from featzoo.zoo.data.load import load_split
-from featzoo.zoo.head import make_head
+from featzoo.zoo.head import find_head, make_head
 from featzoo.zoo.heads.pooled.networks import Mlp
+from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.run import train_recipe
@@ -107,6 +108,59 @@ def test_the_next_seed_reuses_the_frozen_features(small_store, monkeypatch):
     other = for_stage(heads[1], train, "main", 8, CPU)
     assert len(runs) == 10
     assert not np.array_equal(other.features["text"][0], first.features["text"][0])
+
+
+OTHER = {
+    "psa-mf": {
+        "hidden": 12, "heads": 3, "wide": 32, "dropout": 0.4, "modality_dropout": 0.3, "text_dropout": 0.2,
+        "unimodal": 0.5, "modulation": 0.2, "additive": True, "products": 2, "stacked": True, "ccl_ramp": 5,
+        "ccl_weight": "literal", "weights": (1.0, 0.0, 0.2, 0.0),
+    },
+    "text-classification": {"hidden": 9, "dropout": 0.4, "loss": "weighted-bce", "smoothing": 0.2},
+    "text-regression": {"dropout": 0.4, "loss": "l1"},
+    "clad": {
+        "hidden": 9, "dropout": 0.4, "label_loss": "weighted-bce", "attention_temperature": 2.0,
+        "logit_temperature": 3.0,
+    },
+}  # fmt: skip
+
+STACKED = {"unimodal": 0.5, "stacked": True}
+NEEDS = {"modulation": STACKED, "products": STACKED, "stacked": STACKED, "heads": {"hidden": 12}}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_options_after_the_frozen_layers_do_not_read_the_texts_again(small_store, monkeypatch, name):
+    """And they change nothing that is read; an option of the encoder does."""
+    recipe = find_recipe("psa-mf", SMALL)
+    train = load_split(FeatureStore(small_store), recipe, "train")
+    assert set(find_head(name).after_frozen) == OTHER[name].keys()
+
+    def read(options):
+        absent = {r: InputSpec(1, role.ids, given=False) for r, role in find_head(name).roles.items()}
+        specs = {role: train.specs.get(role, each) for role, each in absent.items()}
+        torch.manual_seed(1)
+        head, batches = make_head(name, {"frozen_layers": 2, **options}, specs, 1), []
+        monkeypatch.setattr(head, "distil", lambda inputs, of=head.distil: batches.append(1) or of(inputs))
+        roles = [role for role in specs if role in train.features]
+        chosen = dataclasses.replace(
+            train, features={r: train.features[r] for r in roles}, specs={r: train.specs[r] for r in roles}
+        )
+        return for_stage(head, chosen, "main", 8, CPU).features["text"], len(batches)
+
+    first = read({})
+    assert first[1] == 3
+    for option, value in OTHER[name].items():
+        changed = {**NEEDS.get(option, {}), option: value}
+        again = read(changed)
+        assert again[0] is first[0], option
+        assert again[1] == 1  # one batch, which shows that there is something to keep
+        frozen_features._MADE.clear()
+        made = read(changed)
+        assert made[1] == 3
+        assert all(np.array_equal(*pair) for pair in zip(made[0], first[0], strict=True)), option
+        frozen_features._MADE.clear()
+        first = read({})
+    assert read({"frozen_layers": 1})[1] == 3
 
 
 def test_a_killed_training_reads_on_where_its_frozen_features_end(frozen, monkeypatch, tmp_path):

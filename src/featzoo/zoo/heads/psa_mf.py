@@ -72,6 +72,10 @@ class PsaMf(BalancedHead):
     }
     predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
     options_class: ClassVar[type] = Options
+    after_frozen: ClassVar[tuple[str, ...]] = (
+        "hidden", "heads", "wide", "dropout", "modality_dropout", "text_dropout", "unimodal", "modulation", "additive",
+        "products", "stacked", "ccl_ramp", "ccl_weight", "weights",
+    )  # fmt: skip
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""

@@ -76,6 +76,7 @@ class TextClassification(TextHead):
 
     predicts: ClassVar[tuple[str, ...]] = ("numbers", "class", "classes")
     options_class: ClassVar[type] = Options
+    after_frozen: ClassVar[tuple[str, ...]] = ("hidden", "dropout", "loss", "smoothing")
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""

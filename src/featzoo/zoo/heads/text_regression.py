@@ -51,6 +51,7 @@ class TextRegression(TextHead):
     """
 
     options_class: ClassVar[type] = Options
+    after_frozen: ClassVar[tuple[str, ...]] = ("dropout", "loss")
 
     def build(self, options: Options, inputs: Mapping[str, InputSpec], targets: int) -> None:
         """Make the layers."""

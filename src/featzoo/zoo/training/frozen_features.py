@@ -209,7 +209,9 @@ def key_of(head: Head, split: Split, batch_size: int, device: torch.device) -> s
     if sum(a.nbytes for _, a in arrays if a is not None) > LARGEST:
         return ""
     learning = {name for name, parameter in head.named_parameters() if parameter.requires_grad}
-    plain = (type(head).__qualname__, head.options, sorted(learning), batch_size, device, torch.get_num_threads())
+    read = {f.name: getattr(head.options, f.name) for f in dataclasses.fields(head.options)}
+    options = {name: value for name, value in read.items() if name not in head.after_frozen}
+    plain = (type(head).__qualname__, options, batch_size, device, torch.get_num_threads())
     digest = hashlib.sha256(repr(plain).encode())
     # Numbers that follow what layers in training give, so they come after all that is frozen.
     followers = (Centred, DevStack)

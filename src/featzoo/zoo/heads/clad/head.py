@@ -136,6 +136,9 @@ class Clad(TextHead):
         "english_positions": Role("their positions, for teacher=self with cls_bins", optional=True, for_losses=True),
     }
     options_class: ClassVar[type] = Options
+    after_frozen: ClassVar[tuple[str, ...]] = (
+        "label_loss", "attention_temperature", "logit_temperature", "hidden", "dropout",
+    )  # fmt: skip
     share: Tensor
     teacher_mean: Tensor
     teacher_std: Tensor
