@@ -28,6 +28,7 @@ from featzoo.cache.store import FeatureStore
 from featzoo.exchange.formats.npz import import_npz
 from featzoo.sequence import Array
 from featzoo.zoo.metrics.tables import text_table
+from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.linear_floor import fitted, stack_of
 from featzoo.zoo.runs.run import train_recipe
 
@@ -69,7 +70,7 @@ def run(path: Path, store: Path, strength: float, seed: int, row: str) -> None:
     began = time.perf_counter()
     trained = train_recipe(recipe, store, path.parent / "runs", {**changes, "training.seed": seed}, "cpu")
     seconds = round(time.perf_counter() - began)
-    held = {part: trained.folder.predictions(part) for part in ("valid", "test")}
+    held = {part: RunFolder(trained.path).predictions(part) for part in ("valid", "test")}
     truth = {part: each.truth[:, 0] for part, each in held.items()}
     found = {row: {part: each.pred[:, 0] for part, each in held.items()}}
     if row == TEXT:
