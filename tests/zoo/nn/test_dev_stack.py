@@ -36,18 +36,6 @@ def test_a_penalty_draws_to_the_weights_at_the_start():
     np.testing.assert_allclose(stack_weights(x, y, 1e9, start)[1], start, atol=1e-6)
 
 
-def test_weights_of_at_least_0_equal_scikit_learns():
-    predictions, truth = drawn(40, 4, 1)
-    x, y = predictions[:, :, 0], truth[:, 0]
-    x[:, 3] = x[:, 2] - y  # whose weight would be far below 0
-    assert stack_weights(x, y, 0.1)[1][3] < -0.1
-    mean, weight, centre = stack_weights(x, y, 0.1, positive=True)
-    model = Ridge(alpha=0.1 * len(x) * (x - x.mean(axis=0)).var(), positive=True, tol=1e-12).fit(x, y)
-    np.testing.assert_allclose(weight, model.coef_, atol=1e-6)  # its solver iterates
-    assert weight[3] == 0
-    np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), atol=1e-5)
-
-
 def test_it_is_the_first_prediction_until_it_is_fitted():
     predictions, truth = drawn(30, 3, 2)
     stack = DevStack(3, 2)
@@ -55,7 +43,7 @@ def test_it_is_the_first_prediction_until_it_is_fitted():
     assert torch.equal(stack(given), given[:, 0])
     stack.fit(predictions, truth)
     for k in range(2):
-        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], STRONGER, np.eye(3)[0], positive=True)
+        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], STRONGER, np.eye(3)[0])
         np.testing.assert_allclose(stack(given)[:, k], (predictions[:, :, k] - mean) @ weight + centre, atol=1e-5)
     assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
 

@@ -12,7 +12,7 @@ SMALL, STRONGER = 1e-3, 0.1  # penalties, as shares of the predictions' variance
 
 
 def stack_weights(
-    predicted: Array, truth: Array, penalty: float = SMALL, start: Array | None = None, *, positive: bool = False
+    predicted: Array, truth: Array, penalty: float = SMALL, start: Array | None = None
 ) -> tuple[Array, Array, float]:
     """Ridge regression of one target from P predictions of it.
 
@@ -21,40 +21,32 @@ def stack_weights(
         truth: (N,); NaN where not known.
         penalty: Share of the predictions' variance.
         start: The (P,) weights to which the penalty draws; 0 if None.
-        positive: Whether no weight may be below 0.
 
     Returns:
         The mean of each prediction (P,), the weights (P,) and the mean of the target.
     """
-    known = ~np.isnan(truth)
-    x, y = predicted[known], truth[known]
+    rows = ~np.isnan(truth)
+    x, y = predicted[rows], truth[rows]
     mean, centre = x.mean(axis=0), float(y.mean())
     gap = x - mean
+    squares = gap.T @ gap + penalty * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
     start = np.zeros(x.shape[1]) if start is None else start
-    drawn = np.sqrt(penalty * len(y) * gap.var()) * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
-    # Least squares of the rows, and of P more whose squares are the penalty.
-    rows, values = np.concatenate([gap, drawn]), np.concatenate([y - centre, drawn @ start])
-    if positive:
-        from scipy.optimize import nnls
-
-        return mean, nnls(rows, values)[0], centre
-    weight: Array = start + np.linalg.lstsq(rows.T @ rows, rows.T @ (values - rows @ start), rcond=None)[0]
+    rest = y - centre - gap @ start
+    weight: Array = start + np.linalg.lstsq(squares, gap.T @ rest, rcond=None)[0]
     return mean, weight, centre
 
 
 class DevStack(nn.Module):
     """The stack; until `fit` is called it is the first prediction.
 
-    The penalty draws its weights to those of the first prediction alone, the head's own. None is below 0, because all
-    predict the same: with the few clips of a dev split, a weight below 0 mostly follows their noise.
+    The penalty draws its weights to those of the first prediction alone, the head's own.
 
     Args:
         parts: P, the number of predictions.
         targets: K.
 
     Reference:
-        Wolpert: Stacked generalization, Neural Networks 5, 1992. Weights of at least 0: Breiman: Stacked regressions,
-        Machine Learning 24, 1996.
+        Wolpert: Stacked generalization, Neural Networks 5, 1992.
     """
 
     weight: Tensor
@@ -81,6 +73,6 @@ class DevStack(nn.Module):
         start = np.eye(len(self.weight))[0]
         for k in range(truth.shape[1]):
             given = predictions[:, :, k].astype(np.float64)
-            mean, weight, centre = stack_weights(given, truth[:, k], STRONGER, start, positive=True)
+            mean, weight, centre = stack_weights(given, truth[:, k], STRONGER, start)
             self.weight[:, k].copy_(torch.from_numpy(weight))
             self.shift[k] = centre - float(mean @ weight)
