@@ -35,9 +35,9 @@ class Options:
             Not in the paper.
         additive: Whether a linear model of each modality's mean over time (of the text, its state after layer N) is
             added to the prediction; it starts at 0. Not in the paper.
-        products: Number of products of the text's mean with each other modality's, from which a linear model makes a
-            prediction of its own, with an auxiliary loss that does not reach the encoder. Needs `stacked`. 0 has none.
-            Not in the paper.
+        products: Number of products of the text's mean, less that of all texts, with each other modality's, from which
+            a linear model makes a prediction of its own, with an auxiliary loss that does not reach the encoder. Needs
+            `stacked`. 0 has none. Not in the paper.
         stacked: Whether the prediction is a linear stack of the head's own, of those that `unimodal` trains, and of
             that from products. Its weights are fitted on dev after every epoch, so dev's scores are a little
             optimistic. Only of numbers: classes are predicted without it. Needs `unimodal`. Not in the paper.
