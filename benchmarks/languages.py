@@ -1,16 +1,25 @@
-"""CLAD on real languages: CMU-MOSI's transcripts in English and in Chinese, and whether their sentiment is above 0.
+"""CLAD on real languages: transcripts in English and in Chinese, of CMU-MOSI or IEMOCAP.
+
+CMU-MOSI's label is whether the sentiment is above 0, IEMOCAP's one of four emotions (sessions 1 to 4 train, 5 test).
 
 The encoder's first layers are frozen, and their states computed once; each training tunes the last layers and the head
 `clad`, from the mean over the tokens, and keeps the last epoch: nothing is chosen on dev or test. The teacher of a
 seed is its training with all English labels. A seed also draws the videos whose Chinese texts keep their labels in the
-rows with few labels. Intervals are 95 % bootstraps over the test split's videos and over seeds, paired.
+rows with few labels. Intervals are 95 % bootstraps over the test split's videos (IEMOCAP: dialogues) and over seeds,
+paired.
 
     feat import mosi ../shared/data/mosi -o FOLDER/parallel --languages en,zh
     feat extract -o FOLDER/parallel -x 'bert.multilingual-ids[model=M],bert.multilingual-positions[model=M]'
     python benchmarks/languages.py FOLDER [--seeds 5] [--layers 1] [--seconds 400]
 
+    feat import iemocap ../shared/data/iemocap_text -o FOLDER/iemocap-en --language english
+    feat import iemocap ../shared/data/iemocap_text -o FOLDER/iemocap-zh --language chinese
+    feat extract, as above, for both
+    python benchmarks/languages.py FOLDER --corpus iemocap
+
 M is a multilingual encoder of BERT's architecture, such as multilingual-e5-small. Results are kept in
-FOLDER/languages-LAYERS.jsonl, so a stopped run can be continued; the table shows all that are there.
+FOLDER/languages-LAYERS.jsonl or FOLDER/iemocap-LAYERS.jsonl, so a stopped run can be continued; the table shows all
+that are there.
 """
 
 from __future__ import annotations
@@ -20,7 +29,7 @@ import math
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +42,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import balanced_accuracy_score
 
 from featzoo.cache.store import FeatureStore
+from featzoo.media.clip import Clip
 from featzoo.sequence import Array
 from featzoo.zoo.data.padding import pad
 from featzoo.zoo.data.split import Counts, Split, statistics_of
@@ -97,7 +107,7 @@ class Texts:
         states: N arrays (T, H) before the encoder's last layers.
         means: (N, H) mean of the last states.
         positions: N arrays (T, 1).
-        labels: (N,) 0 or 1.
+        labels: (N,) class numbers.
         splits: N names.
         videos: N names.
         languages: N names.
@@ -118,10 +128,17 @@ class Texts:
     def rows(self, split: str, language: str) -> Array:
         return np.flatnonzero((self.splits == split) & (self.languages == language))
 
+    @property
+    def targets(self) -> Array:
+        """(N, K): the label itself if there are two classes, otherwise a column of 0 and 1 for each class."""
+        classes = int(self.labels.max()) + 1
+        return self.labels[:, None] if classes == 2 else np.eye(classes)[self.labels]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--corpus", choices=CORPORA, default="mosi")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", nargs="+", default=list(TABLE))
     parser.add_argument("--layers", type=int, default=1, help="the encoder's last layers that are tuned")
@@ -129,12 +146,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", FutureWarning)  # of scikit-learn, about attributes that are not read here
-    started, path = time.perf_counter(), options.folder / f"languages-{options.layers}.jsonl"
-    done = {(each["row"], each["seed"]) for each in recorded(path)}
-    texts = parallel(options.folder, options.layers)
+    started, path = time.perf_counter(), options.folder / f"{CORPORA[options.corpus]}-{options.layers}.jsonl"
+    texts = parallel(options.folder, options.corpus, options.layers)
     for seed in range(1111, 1111 + options.seeds):
+        done = {(each["row"], each["seed"]) for each in recorded(path)}
         if ("plain", seed) not in done:
-            plain(path, texts, seed)
+            plain(path, texts, seed, {row for row, _ in done})
         kept: dict[int, Array] = {}
         for name in options.rows:
             if (name, seed) in done or time.perf_counter() - started > options.seconds:
@@ -148,26 +165,66 @@ def main() -> None:
     print(table(recorded(path), texts))
 
 
-def parallel(folder: Path, layers: int) -> Texts:
-    """The texts that have a label, with what all but the last layers made of them, kept in FOLDER/states-LAYERS.npz."""
+class Entry(NamedTuple):
+    """A text with its label, split and video."""
+
+    id: str
+    clip: Clip
+    store: FeatureStore
+    label: int
+    split: str
+
+    def ids(self) -> Array:
+        found: Array = self.store[IDS][self.clip.id].features[:MOST_TOKENS, 0].astype(np.int64)
+        return found
+
+    def positions(self) -> Array:
+        found: Array = self.store[POSITIONS][self.clip.id].features[:MOST_TOKENS].astype(np.float32)
+        return found
+
+
+def mosi(folder: Path) -> Iterator[Entry]:
     store = FeatureStore(folder / "parallel")
-    clips, tokens, where = store.clips(), store[IDS], store[POSITIONS]
-    ids = tuple(sorted(i for i, clip in clips.items() if clip.split and "positive" in clip.labels))
-    kept, upper = folder / f"states-{layers}.npz", folder / f"upper-{layers}"
+    for name, clip in store.clips().items():
+        if clip.split and "positive" in clip.labels:
+            yield Entry(name, clip, store, int(clip.labels["positive"]), clip.split)
+
+
+def iemocap(folder: Path) -> Iterator[Entry]:
+    """The utterances with one of four emotions and words in both languages."""
+    stores = {language: FeatureStore(folder / f"iemocap-{language}") for language in ("en", "zh")}
+    clips = {language: store.clips() for language, store in stores.items()}
+    for name in clips["en"]:
+        if all(each[name].words and "emotion4" in each[name].categories for each in clips.values()):
+            for language, store in stores.items():
+                clip = clips[language][name]
+                split = SESSIONS.get(clip.categories["session"], "train")
+                yield Entry(f"{name}/{language}", clip, store, EMOTIONS.index(clip.categories["emotion4"]), split)
+
+
+CORPORA = {"mosi": "languages", "iemocap": "iemocap"}  # and the name of their files of results
+SESSIONS = {"4": "valid", "5": "test"}
+EMOTIONS = ("anger", "happiness", "neutral", "sadness")
+
+
+def parallel(folder: Path, corpus: str, layers: int) -> Texts:
+    """The texts that have a label, with what all but the last layers made of them, kept in FOLDER."""
+    entries = sorted({"mosi": mosi, "iemocap": iemocap}[corpus](folder), key=lambda entry: entry.id)
+    name = "states" if corpus == "mosi" else f"{corpus}-states"
+    kept, upper = folder / f"{name}-{layers}.npz", folder / f"upper-{layers}"
     if not kept.is_file():
+        tokens = entries[0].store[IDS]
         model = str(tokens.provenance.get("model", "") or tokens.spec.get("model", ""))
-        read = [tokens[i].features[:MOST_TOKENS, 0].astype(np.int64) for i in ids]
-        states, means = encoded(read, model, upper, layers)
+        states, means = encoded([entry.ids() for entry in entries], model, upper, layers)
         np.savez(kept, flat=np.concatenate(states), lengths=np.array([len(each) for each in states]), means=means)
     with np.load(kept) as arrays:
         states = np.split(arrays["flat"], np.cumsum(arrays["lengths"])[:-1])
         means = arrays["means"]
-    chosen = [clips[i] for i in ids]
     return Texts(
-        ids, tuple(clip.text for clip in chosen), states, means,
-        [np.float32(where[i].features[:MOST_TOKENS]) for i in ids],
-        np.array([clip.labels["positive"] for clip in chosen]), np.array([clip.split for clip in chosen]),
-        np.array([clip.categories["group"] for clip in chosen]), np.array([i.rpartition("/")[2] for i in ids]), upper,
+        tuple(entry.id for entry in entries), tuple(entry.clip.text for entry in entries), states, means,
+        [entry.positions() for entry in entries], np.array([entry.label for entry in entries]),
+        np.array([entry.split for entry in entries]), np.array([entry.clip.categories["group"] for entry in entries]),
+        np.array([entry.id.rpartition("/")[2] for entry in entries]), upper,
     )  # fmt: skip
 
 
@@ -202,12 +259,12 @@ def split_of(texts: Texts, rows: Array, kept: Mapping[int, Array], known: Array)
         "text": [texts.states[i] for i in rows], "positions": [texts.positions[i] for i in rows],
         "teacher": [kept.get(int(i)) for i in rows],
     }  # fmt: skip
-    wide = texts.means.shape[1] + 1 + BINS
+    wide = texts.means.shape[1] + texts.targets.shape[1] + BINS
     specs = {
         "text": InputSpec(texts.means.shape[1]), "positions": InputSpec(1, model=str(texts.upper)),
         "teacher": InputSpec(wide, given=bool(kept)),
     }  # fmt: skip
-    targets = np.where(np.isin(rows, known), texts.labels[rows], np.nan)[:, None]
+    targets = np.where(np.isin(rows, known)[:, None], texts.targets[rows], np.nan)
     names = tuple(texts.ids[i] for i in rows)
     return Split("", names, inputs, targets, specs, statistics_of(inputs, {}), Counts(len(rows)))
 
@@ -224,7 +281,9 @@ def trained(texts: Texts, row: Row, seed: int, kept: Mapping[int, Array]) -> tup
     seed_everything(seed)
     options = {**recipe.options, "weights": dict(row.weights), "pooling": "mean", "frozen_layers": 0}
     # The head's text is token ids; what it gets are their states after the frozen layers.
-    head = make_head(recipe.head, options, {**learn.specs, "text": InputSpec(1, True, str(texts.upper))}, 1)
+    head = make_head(
+        recipe.head, options, {**learn.specs, "text": InputSpec(1, True, str(texts.upper))}, texts.targets.shape[1]
+    )
     dev = replace(dev, specs=learn.specs)
     result = train(head, learn, dev, settings, accelerator_on("cpu", "fp32"), criterion=_Last())
     return head, {name: round(float(share), 4) for name, share in (result.epochs[-1].gradients or {}).items()}
@@ -242,17 +301,17 @@ class _Last:
 
 
 def predicted(head: Head, texts: Texts, split: str, language: str) -> Array:
-    """(N,) probabilities."""
+    """(N, K) probabilities."""
     rows = texts.rows(split, language)
     held = split_of(texts, rows, {}, rows)
     held = replace(held, specs={**held.specs, "teacher": head.specs["teacher"]})
-    return evaluate(head, held, 256, torch.device("cpu"), head.stages[-1])[1][:, 0]
+    return evaluate(head, held, 256, torch.device("cpu"), head.stages[-1])[1]
 
 
 def teacher(texts: Texts, seed: int) -> dict[int, Array]:
     """Row of a train text, English or Chinese, to what the training with all English labels makes of the English text.
 
-    As `clad-teacher` gives it: (1, H + 1 + BINS) vector, logit and attention.
+    As `clad-teacher` gives it: (1, H + K + BINS) vector, logits and attention.
     """
     head, _ = trained(texts, TABLE["English"], seed, {})
     head.eval()
@@ -270,9 +329,14 @@ def teacher(texts: Texts, seed: int) -> dict[int, Array]:
     return kept
 
 
-def plain(path: Path, texts: Texts, seed: int) -> None:
-    """Logistic regression on the frozen encoder's means, and on TF-IDF of the letters, its penalty by inner folds."""
+def plain(path: Path, texts: Texts, seed: int, known_rows: set[str]) -> None:
+    """Logistic regression on the frozen encoder's means, and on TF-IDF of the letters, its penalty by inner folds.
+
+    Rows with all labels are the same for every seed, so one is enough.
+    """
     for name, (english, chinese) in PLAIN.items():
+        if {english, chinese} == {0, 1} and f"{name}, TF-IDF, logistic regression" in known_rows:
+            continue
         known = labelled(texts, english, chinese, seed)
         letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), min_df=2, sublinear_tf=True)
         letters.fit([texts.words[i] for i in known])
@@ -280,13 +344,24 @@ def plain(path: Path, texts: Texts, seed: int) -> None:
         for kind, x in columns.items():
             model = LogisticRegressionCV(Cs=np.logspace(-2, 3, 6), cv=5, scoring="balanced_accuracy", max_iter=500)
             model.fit(x[known], texts.labels[known])
-            found = {lang: model.predict_proba(x[texts.rows("test", lang)])[:, 1] for lang in ("en", "zh")}
+            found = {lang: model.predict_proba(x[texts.rows("test", lang)]) for lang in ("en", "zh")}
+            if texts.targets.shape[1] == 1:
+                found = {lang: each[:, 1:] for lang, each in found.items()}
             keep(path, f"{name}, {kind}, logistic regression", seed, found, {})
     record(path, {"row": "plain", "seed": seed})
 
 
 def keep(path: Path, name: str, seed: int, found: Mapping[str, Array], more: Mapping[str, Any]) -> None:
-    record(path, {"row": name, "seed": seed, **{k: [round(float(p), 4) for p in v] for k, v in found.items()}, **more})
+    """Record (N, K) probabilities of each language; of two classes, a number a text."""
+    shown = {k: (v[:, 0] if v.shape[1] == 1 else v).round(4).tolist() for k, v in found.items()}
+    record(path, {"row": name, "seed": seed, **shown, **more})
+
+
+def classes_of(found: Sequence[Any]) -> Array:
+    """(N,) class numbers of recorded probabilities."""
+    each = np.array(found)
+    classes: Array = (each > 0.5).astype(int) if each.ndim == 1 else each.argmax(axis=1)
+    return classes
 
 
 def table(results: Sequence[dict[str, Any]], texts: Texts) -> str:
@@ -315,8 +390,8 @@ def against(name: str) -> list[str]:
     return [base if not base.startswith("English + ") else f"{base}, BCE"]
 
 
-def accuracy(found: Sequence[float], texts: Texts, language: str) -> float:
-    return float(balanced_accuracy_score(texts.labels[texts.rows("test", language)], np.array(found) > 0.5))
+def accuracy(found: Sequence[Any], texts: Texts, language: str) -> float:
+    return float(balanced_accuracy_score(texts.labels[texts.rows("test", language)], classes_of(found)))
 
 
 def interval(run: Mapping[int, Any], base: Mapping[int, Any], texts: Texts, draws: int = 1000) -> tuple[str, str]:
@@ -325,13 +400,13 @@ def interval(run: Mapping[int, Any], base: Mapping[int, Any], texts: Texts, draw
     if not seeds:
         return "", ""
     truth = texts.labels[rows]
-    right = np.array([[(np.array(of[s]["zh"]) > 0.5) == truth for s in seeds] for of in (run, base)])  # (2, S, N)
+    right = np.array([[classes_of(of[s]["zh"]) == truth for s in seeds] for of in (run, base)])  # (2, S, N)
     members = [np.flatnonzero(texts.videos[rows] == video) for video in np.unique(texts.videos[rows])]
-    sums = {y: np.array([[right[:, :, m][:, :, truth[m] == y].sum(axis=2)] for m in members])[:, 0] for y in (0, 1)}
-    sizes = {y: np.array([(truth[m] == y).sum() for m in members]) for y in (0, 1)}  # each video's texts of a class
+    sums = {y: np.array([[right[:, :, m][:, :, truth[m] == y].sum(axis=2)] for m in members])[:, 0] for y in set(truth)}
+    sizes = {y: np.array([(truth[m] == y).sum() for m in members]) for y in set(truth)}  # each video's texts of a class
 
     def difference(videos: Array, drawn: Array) -> float:
-        recall = [sums[y][videos].sum(axis=0)[:, drawn].mean(axis=1) / sizes[y][videos].sum() for y in (0, 1)]
+        recall = [sums[y][videos].sum(axis=0)[:, drawn].mean(axis=1) / sizes[y][videos].sum() for y in sums]
         return float(np.diff(np.mean(recall, axis=0)[::-1])[0])
 
     rng = np.random.default_rng(0)
