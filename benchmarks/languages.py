@@ -59,7 +59,7 @@ from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 IDS, POSITIONS = "bert.multilingual-ids", "bert.multilingual-positions"
 BINS, MOST_TOKENS = 32, 256
-EPOCHS, STEPS = 3, 120  # at least
+EPOCHS = 3  # at least
 RATES = {"main": 1e-3, "encoder": 1e-4}
 SHARES = (0.1,)
 BCE = {"bce": 1.0, "attention": 0.0, "representation": 0.0, "logits": 0.0}
@@ -112,6 +112,7 @@ class Texts:
         videos: N names.
         languages: N names.
         upper: Folder of the encoder's last layers.
+        steps: Training steps of every row, at least: rows with unlabelled texts read more in an epoch.
     """
 
     ids: tuple[str, ...]
@@ -124,6 +125,7 @@ class Texts:
     videos: Array
     languages: Array
     upper: Path
+    steps: int
 
     def rows(self, split: str, language: str) -> Array:
         return np.flatnonzero((self.splits == split) & (self.languages == language))
@@ -203,6 +205,7 @@ def iemocap(folder: Path) -> Iterator[Entry]:
 
 
 CORPORA = {"mosi": "languages", "iemocap": "iemocap"}  # and the name of their files of results
+STEPS = {"mosi": 120, "iemocap": 800}
 SESSIONS = {"4": "valid", "5": "test"}
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 
@@ -224,7 +227,7 @@ def parallel(folder: Path, corpus: str, layers: int) -> Texts:
         tuple(entry.id for entry in entries), tuple(entry.clip.text for entry in entries), states, means,
         [entry.positions() for entry in entries], np.array([entry.label for entry in entries]),
         np.array([entry.split for entry in entries]), np.array([entry.clip.categories["group"] for entry in entries]),
-        np.array([entry.id.rpartition("/")[2] for entry in entries]), upper,
+        np.array([entry.id.rpartition("/")[2] for entry in entries]), upper, STEPS[corpus],
     )  # fmt: skip
 
 
@@ -276,7 +279,7 @@ def trained(texts: Texts, row: Row, seed: int, kept: Mapping[int, Array]) -> tup
     valid = texts.rows("valid", row.read[0])
     learn, dev = split_of(texts, rows, kept, known), split_of(texts, valid, {}, valid)
     recipe = find_recipe("adam")
-    epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(len(rows) / recipe.training.batch_size)))
+    epochs = max(EPOCHS, math.ceil(texts.steps / math.ceil(len(rows) / recipe.training.batch_size)))
     settings = replace(recipe.training, epochs=epochs, learning_rates=RATES, seed=seed)
     seed_everything(seed)
     options = {**recipe.options, "weights": dict(row.weights), "pooling": "mean", "frozen_layers": 0}
