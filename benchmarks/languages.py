@@ -1,6 +1,7 @@
 """CLAD on real languages: transcripts in English and in Chinese, of CMU-MOSI or IEMOCAP.
 
-CMU-MOSI's label is whether the sentiment is above 0, IEMOCAP's one of four emotions (sessions 1 to 4 train, 5 test).
+CMU-MOSI's label is whether the sentiment is above 0, IEMOCAP's one of four emotions (sessions 1 to 3 train, 5
+test).
 
 The encoder's first layers are frozen, and their states computed once; each training tunes the last layers and the head
 `clad`, from the mean over the tokens, and keeps the last epoch: nothing is chosen on dev or test. The teacher of a
