@@ -44,11 +44,26 @@ def test_without_a_decay_it_is_the_head_itself():
 
 
 def test_its_state_goes_into_another():
-    one, other = WeightAverage(nn.Linear(3, 2), 0.5), WeightAverage(nn.Linear(3, 2), 0.5)
+    heads = nn.Linear(3, 2), nn.Linear(3, 2)
+    one, other = (WeightAverage(head, 0.5) for head in heads)
     one.update()
     other.restore(one.state())
     with one.in_place(), other.in_place():
-        assert torch.equal(one.head.weight, other.head.weight)
+        assert torch.equal(heads[0].weight, heads[1].weight)
+
+
+def test_frozen_weights_are_not_averaged():
+    head = nn.Sequential(nn.Linear(3, 2).requires_grad_(False), nn.Linear(2, 1))
+    average = WeightAverage(head, 0.5)
+    average.update()
+    assert sorted(average.state()) == ["1.bias", "1.weight"]
+
+
+def test_before_the_first_step_it_is_the_head_itself():
+    head = nn.Linear(3, 2)
+    average, before = WeightAverage(head, 0.5), head.weight.detach().clone()
+    with average.in_place():
+        assert torch.equal(head.weight, before)
 
 
 def test_the_average_is_kept_and_scored(small_store, tmp_path):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def decay_of(average: float | str, steps: int) -> float:
@@ -16,7 +17,7 @@ def decay_of(average: float | str, steps: int) -> float:
 
 
 class WeightAverage:
-    """An exponential moving average of weights over training steps.
+    """An exponential moving average of weights over training steps. Frozen weights are neither copied nor averaged.
 
     Args:
         head: The head in training.
@@ -27,32 +28,40 @@ class WeightAverage:
     """
 
     def __init__(self, head: nn.Module, decay: float) -> None:
-        self.head = head
-        self.model = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+        self.trained = {name: each for name, each in head.named_parameters() if each.requires_grad} if decay else {}
+        self.mean: dict[str, Tensor] = {}  # empty before the first step
+        self.average = get_ema_multi_avg_fn(decay)
 
     def update(self) -> None:
         """Add the weights after a step."""
-        if self.model:
-            self.model.update_parameters(self.head)
+        if not self.mean:
+            self.mean = _copied(self.trained)
+        else:
+            self.average(list(self.mean.values()), list(self.trained.values()), len(self.mean))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """A context in which the head has the averaged weights."""
-        if not self.model:
-            yield
-            return
-        own = {name: value.detach().clone() for name, value in self.head.state_dict().items()}
-        self.head.load_state_dict(self.model.module.state_dict())
+        own = _copied({name: self.trained[name] for name in self.mean})
+        self._put(self.mean)
         try:
             yield
         finally:
-            self.head.load_state_dict(own)
+            self._put(own)
 
     def state(self) -> dict[str, Any]:
         """Tensors for `restore`."""
-        return self.model.state_dict() if self.model else {}
+        return dict(self.mean)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
-        if self.model:
-            self.model.load_state_dict(state)
+        self.mean = {name: value.to(self.trained[name], copy=True) for name, value in state.items()}
+
+    @torch.no_grad()
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        for name, value in weights.items():
+            self.trained[name].copy_(value)
+
+
+def _copied(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: each.detach().clone() for name, each in weights.items()}
