@@ -20,8 +20,15 @@ CHANGES = SMALL | {
     "training.epochs": 4, "training.checkpoint_seconds": 0, "training.gradient_checkpointing": True,
     "options.frozen_layers": 1,
 }  # fmt: skip
-# The contrastive terms compare the clips of both processes.
+# Terms that compare clips, and what training remembers of earlier ones, are of the clips of both processes.
 STILL = SMALL | {"training.epochs": 3, "options.dropout": 0.0}
+STILL_BASELINE = {"training.epochs": 3, "training.batch_size": 8, "options.dropout": 0.0}
+STILLS = {
+    "psa-mf": STILL | {"options.modulation": 0.5},
+    "misa": STILL_BASELINE | {"options.attention_dropout": 0.0},
+    "mmim": STILL_BASELINE,
+    "self-mm": STILL_BASELINE,
+}
 
 TRAIN = """
 import json, os, signal, sys
@@ -38,8 +45,8 @@ def one_epoch(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*arguments)
 loop.one_epoch = one_epoch
-for folder, changes in trainings.items():
-    train_recipe("psa-mf", Path(store), Path(runs), changes, "cpu", folder=folder)
+for folder, (recipe, changes) in trainings.items():
+    train_recipe(recipe, Path(store), Path(runs), changes, "cpu", folder=folder)
 """
 
 
@@ -81,25 +88,28 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(store, tmp_path_factory):
-    """The folder of three trainings by two processes, of which the third was killed in its third epoch."""
+    """The folder of trainings by two processes, of which the last was killed in its third epoch."""
     folder = tmp_path_factory.mktemp("two")
     (folder / "train.py").write_text(TRAIN)
-    trainings = {"still": STILL, "whole": CHANGES, "killed": CHANGES}
-    done = launch(str(folder / "train.py"), json.dumps([str(store), str(folder), trainings, 3 + 4 + 3]))
+    trainings = {f"still-{recipe}": (recipe, changes) for recipe, changes in STILLS.items()}
+    trainings |= dict.fromkeys(("whole", "killed"), ("psa-mf", CHANGES))
+    epochs = 3 * len(STILLS) + 4 + 3
+    done = launch(str(folder / "train.py"), json.dumps([str(store), str(folder), trainings, epochs]))
     assert done.returncode == 1
     assert "Signal 9" in done.stderr
     return folder
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(trained, store, tmp_path):
+@pytest.mark.parametrize("recipe", STILLS)
+def test_two_processes_train_as_one_does(recipe, trained, store, tmp_path):
     """The same batches, each shared out. Gradients are then sums in another order: Adam, whose steps do not shrink with
     the gradient, turns differences of 1e-7 into some 1e-4 of the weights' steps within 9 steps."""
-    alone = train_recipe("psa-mf", store, tmp_path, STILL, "cpu")
-    two = json.loads((trained / "still" / "metrics.json").read_text())
+    alone = train_recipe(recipe, store, tmp_path, STILLS[recipe], "cpu")
+    two = json.loads((trained / f"still-{recipe}" / "metrics.json").read_text())
     assert two["splits"]["test"]["head"]["mae"] == pytest.approx(alone.metrics["test"]["mae"], rel=1e-4)
     assert two["best_epoch"] == alone.best_epoch
-    ours, theirs = log(trained / "still"), log(alone.path)
+    ours, theirs = log(trained / f"still-{recipe}"), log(alone.path)
     assert len(ours) == len(theirs) == 3
     for one, other in zip(ours, theirs, strict=True):
         assert one["losses"] == pytest.approx(other["losses"], rel=1e-4)
@@ -108,7 +118,8 @@ def test_two_processes_train_as_one_does(trained, store, tmp_path):
 
 @pytest.mark.slow
 def test_there_is_one_run(trained):
-    assert sorted(path.name for path in trained.iterdir()) == ["killed", "still", "train.py", "whole"]
+    stills = [f"still-{recipe}" for recipe in STILLS]
+    assert sorted(path.name for path in trained.iterdir()) == ["killed", *sorted(stills), "train.py", "whole"]
     assert not [path.name for path in (trained / "whole").iterdir() if "resume" in path.name]
     assert [epoch["epoch"] for epoch in log(trained / "whole")] == [1, 2, 3, 4]
     assert json.loads((trained / "whole" / "environment.json").read_text())["processes"] == 2

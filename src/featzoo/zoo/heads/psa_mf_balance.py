@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from featzoo.sequence import Array
 from featzoo.zoo.head import Head, Inputs, Outputs, Padded
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.centred import Centred
 from featzoo.zoo.nn.dev_stack import DevStack
 from featzoo.zoo.nn.layers import masked_average
@@ -191,7 +192,8 @@ class BalancedHead(Head):
             return {}
         errors = self.unimodal.errors(outputs, targets, self.objective)
         if self.training and self.options.modulation:
-            self.memory |= running(self.memory, errors)
+            whole = {m: gathered(error.detach()[None], training=True).mean() for m, error in errors.items()}
+            self.memory |= running(self.memory, whole)
         if "own_products" in outputs:
             errors["products"] = masked_mean(self.objective.each(outputs["own_products"], targets), None)
         return {f"l_{modality}": self.options.unimodal * error for modality, error in errors.items()}
@@ -201,7 +203,7 @@ def running(memory: Mapping[str, Tensor], errors: Mapping[str, Tensor]) -> dict[
     """The running errors after a step; the first step's errors are taken as they are."""
     return {
         f"error_{modality}": torch.where(before > 0, DECAY * before + (1 - DECAY) * error, error)
-        for modality, error in ((m, e.detach()) for m, e in errors.items())
+        for modality, error in errors.items()
         for before in (memory[f"error_{modality}"].to(error.device),)
     }
 

@@ -15,7 +15,7 @@ def gathered(rows: Tensor, training: bool) -> Tensor:
     the terms of all; DistributedDataParallel's mean over processes then gives the gradient of the term itself.
 
     Args:
-        rows: (B, ...), floating point or bool.
+        rows: (B, ...), floating point, integer or bool.
         training: False in evaluation, where every process reads the same clips.
 
     Returns:
@@ -23,8 +23,8 @@ def gathered(rows: Tensor, training: bool) -> Tensor:
     """
     if not (training and dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return rows
-    if not rows.is_floating_point():  # Gloo gathers no bool
-        numbers = rows.to(torch.uint8).contiguous()
+    if not rows.is_floating_point():
+        numbers = (rows.to(torch.uint8) if rows.dtype == torch.bool else rows).contiguous()  # Gloo gathers no bool
         parts = [torch.empty_like(numbers) for _ in range(dist.get_world_size())]
         dist.all_gather(parts, numbers)
         return torch.cat(parts).to(rows.dtype)

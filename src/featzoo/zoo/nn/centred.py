@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from featzoo.zoo.nn.across_processes import gathered
+
 SLOWEST = 0.02  # share of a step in the running mean, once there are enough
 
 
@@ -34,7 +36,11 @@ class Centred(nn.Module):
 
     @torch.no_grad()
     def _follow(self, vectors: Tensor, there: Tensor) -> None:
-        """Move the mean towards that of a batch; not if none of its vectors exists. No device waits for the count."""
+        """Move the mean towards that of a batch, of all processes; not if none of its vectors exists.
+
+        No device waits for the count.
+        """
+        vectors, there = gathered(vectors, training=True), gathered(there, training=True)
         count = there.sum()
         self.steps.add_((count > 0).to(self.steps))
         share = (1 / self.steps.clamp(min=1)).clamp(min=SLOWEST)

@@ -17,6 +17,7 @@ from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_crossmoda
 from featzoo.zoo.heads.baselines.mult import Options as Attending
 from featzoo.zoo.heads.baselines.mult import Transformer
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.losses import absolute_error
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
@@ -201,9 +202,9 @@ class Dlf(EncoderHead):
             name: torch.stack([how(outputs[f"{a}_{m}"], outputs[f"{b}_{m}"], masks[m]) for m in MODALITIES]).sum()
             for name, (a, b, how) in several.items()
         }
-        aligned = torch.cat([outputs[f"aligned_{m}"] for m in MODALITIES])  # (3 B, d)
-        known = torch.cat([masks[m].any(dim=1) for m in MODALITIES])  # (3 B,)
-        found["l_m"] = label_margin(aligned, targets.repeat(3, 1), known)
+        aligned = gathered(torch.cat([outputs[f"aligned_{m}"] for m in MODALITIES]), self.training)  # (3 B, d)
+        known = gathered(torch.cat([masks[m].any(dim=1) for m in MODALITIES]), self.training)  # (3 B,)
+        found["l_m"] = label_margin(aligned, gathered(targets.repeat(3, 1), self.training), known)
         terms = errors | {name: found[name] for name in ("l_r", "l_s", "l_m", "l_o")}
         return {name: weight * terms[name] for name, weight in zip(terms, self.options.weights, strict=True)}
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from featzoo.zoo.head import Inputs, Outputs, Padded, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, check_options, present
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.layers import MaskedLSTM
 from featzoo.zoo.nn.losses import central_moment_discrepancy, orthogonality, squared_error
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
@@ -126,13 +127,15 @@ class Misa(EncoderHead):
         task, sim, diff, recon = self.options.weights
         there = {m: outputs[f"there_{m}"] for m in MODALITIES}
         pairs = list(combinations(MODALITIES, 2))
-        shared = {m: outputs[f"shared_{m}"] for m in MODALITIES}  # (B, d)
-        private = {m: outputs[f"private_{m}"] for m in MODALITIES}  # (B, d)
+        # Moments and correlations are those of the whole batch.
+        shared = {m: gathered(outputs[f"shared_{m}"], self.training) for m in MODALITIES}  # (B, d)
+        private = {m: gathered(outputs[f"private_{m}"], self.training) for m in MODALITIES}  # (B, d)
+        known = {m: gathered(there[m], self.training) for m in MODALITIES}
         similar = [
-            central_moment_discrepancy(shared[a], shared[b], self.options.moments, there[a], there[b]) for a, b in pairs
+            central_moment_discrepancy(shared[a], shared[b], self.options.moments, known[a], known[b]) for a, b in pairs
         ]
-        different = [orthogonality(private[m], shared[m], there[m]) for m in MODALITIES]
-        different += [orthogonality(private[a], private[b], there[a] & there[b]) for a, b in pairs]
+        different = [orthogonality(private[m], shared[m], known[m]) for m in MODALITIES]
+        different += [orthogonality(private[a], private[b], known[a] & known[b]) for a, b in pairs]
         rebuilt = [_distance(outputs[f"whole_{m}"], outputs[f"decoded_{m}"], there[m]) for m in MODALITIES]
         (error,) = self.objective.terms(outputs["prediction"], targets, task=squared_error).values()
         return {

@@ -133,7 +133,8 @@ class Mmim(EncoderHead):
             bound = bound + masked_mean(outputs[f"ba_{m}"], both)
             guess = guess + masked_mean(outputs[f"q_{m}"], both)
             if self.training:
-                bound = bound + self._entropy(m, outputs[f"vector_{m}"], targets.mean(dim=1).sign() * both)
+                side = targets.mean(dim=1).sign() * both  # (B,)
+                bound = bound + self._entropy(m, gathered(outputs[f"vector_{m}"], True), gathered(side, True))
         return {
             "task": absolute_error(outputs["prediction"], targets),
             "l_cpc": self.options.alpha * cpc,

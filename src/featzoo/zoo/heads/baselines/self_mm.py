@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from featzoo.zoo.head import Inputs, Outputs, Role
 from featzoo.zoo.heads.baselines.feature_head import MODALITIES, LastNet, check_options
 from featzoo.zoo.input_spec import InputSpec
+from featzoo.zoo.nn.across_processes import gathered
 from featzoo.zoo.nn.losses import absolute_error, masked_mean
 from featzoo.zoo.nn.text_encoder import ROLES, EncoderHead, TextEncoder
 
@@ -67,7 +68,6 @@ class SelfMM(EncoderHead):
         - Centres are means over the clips seen so far; the released code counts clips not yet seen as zeros.
           A label without clips on both sides of 0 is unchanged.
         - A clip that lacks a modality has no label and no loss for it, and does not count in its centres.
-        - With several processes, each keeps the labels of the clips that it has seen.
         - Any encoder of BERT architecture.
     """
 
@@ -129,7 +129,9 @@ class SelfMM(EncoderHead):
             error = (weight * (outputs[f"prediction_{m}"] - labels).abs()).mean(dim=1)  # (B,)
             terms[f"l_{m}"] = masked_mean(error, outputs[f"there_{m}"])
         if rows is not None:
-            self._move({name: kept.detach() for name, kept in outputs.items()}, rows)
+            # Every process keeps the labels of all clips, which the others' next batches may read.
+            seen = {name: gathered(kept.detach(), training=True) for name, kept in outputs.items()}
+            self._move(seen, gathered(rows, training=True))
         return terms
 
     def _move(self, outputs: Outputs, rows: Tensor) -> None:
