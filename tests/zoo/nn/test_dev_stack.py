@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import Ridge
 
-from featzoo.zoo.nn.dev_stack import SMALL, STRONGER, DevStack, stack_weights
+from featzoo.zoo.nn.dev_stack import PRIOR, SMALL, DevStack, stack_weights
 
 
 def drawn(n: int, parts: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,9 +43,32 @@ def test_it_is_the_first_prediction_until_it_is_fitted():
     assert torch.equal(stack(given), given[:, 0])
     stack.fit(predictions, truth)
     for k in range(2):
-        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], STRONGER, np.eye(3)[0])
+        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], PRIOR / 30, np.eye(3)[0])
         np.testing.assert_allclose(stack(given)[:, k], (predictions[:, :, k] - mean) @ weight + centre, atol=1e-5)
     assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
+
+
+def test_few_clips_move_it_little():
+    """The weights of a first prediction that is noise, and a second that is the truth, from 4 and from 400 clips."""
+    moved = {}
+    for n in (4, 400):
+        rng = np.random.default_rng(0)
+        truth = rng.normal(size=(n, 1))
+        predictions = np.stack([rng.normal(size=(n, 1)), truth], axis=1)
+        stack = DevStack(2, 1)
+        stack.fit(predictions, truth)
+        moved[n] = float(stack.weight[1, 0])
+    assert moved[4] < 0.3 < 0.9 < moved[400]
+
+
+def test_a_target_that_dev_does_not_know_keeps_its_start():
+    predictions, truth = drawn(30, 3, 2)
+    truth[:, 1] = np.nan
+    stack = DevStack(3, 2)
+    stack.fit(predictions, truth)
+    assert stack.weight[:, 1].tolist() == [1.0, 0.0, 0.0]
+    assert stack.shift[1] == 0
+    assert stack.weight[1, 0] != 0
 
 
 def test_predictions_that_diverged_change_nothing():

@@ -15,7 +15,7 @@ from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import Head, Padded, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.input_spec import InputSpec
-from featzoo.zoo.nn.dev_stack import STRONGER, stack_weights
+from featzoo.zoo.nn.dev_stack import PRIOR, stack_weights
 from featzoo.zoo.recipe import Training, find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
@@ -86,7 +86,7 @@ def test_what_a_head_fits_on_dev_is_that_of_the_best_epoch(splits, average):
     _, predicted = evaluate(head, dev, recipe.training.batch_size, device, "main")
     assert float(np.abs(predicted - dev.targets).mean()) == result.best.dev_mae
     parts = output_of(head, dev, recipe.training.batch_size, device, "predictions")[:, :, 0]
-    mean, weight, centre = stack_weights(parts, dev.targets[:, 0], STRONGER, np.eye(5)[0])
+    mean, weight, centre = stack_weights(parts, dev.targets[:, 0], PRIOR / len(parts), np.eye(5)[0])
     np.testing.assert_allclose(head.stack.weight[:, 0], weight, rtol=1e-5)  # float32
     np.testing.assert_allclose(predicted[:, 0], (parts - mean) @ weight + centre, atol=1e-5)
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from featzoo.sequence import Array
 
-SMALL, STRONGER = 1e-3, 0.1  # penalties, as shares of the predictions' variance
+SMALL = 1e-3  # a penalty, as a share of the predictions' variance
+PRIOR = 20.0  # clips: with fewer on dev, the weights of a `DevStack` stay nearer to where they start
 
 
 def stack_weights(
@@ -39,7 +40,8 @@ def stack_weights(
 class DevStack(nn.Module):
     """The stack; until `fit` is called it is the first prediction.
 
-    The penalty draws its weights to those of the first prediction alone, the head's own.
+    The penalty draws its weights to those of the first prediction alone, the head's own, and weighs as much as `PRIOR`
+    clips: a small dev split tells little about several weights.
 
     Args:
         parts: P, the number of predictions.
@@ -66,13 +68,17 @@ class DevStack(nn.Module):
     def fit(self, predictions: Array, truth: Array) -> None:
         """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known.
 
-        They stay as they are if a prediction is not finite, because the training has then diverged and will say so.
+        They stay as they are for a target that is nowhere known, and if a prediction is not finite, because the
+        training has then diverged and will say so.
         """
         if not np.isfinite(predictions).all():
             return
         start = np.eye(len(self.weight))[0]
         for k in range(truth.shape[1]):
+            known = int((~np.isnan(truth[:, k])).sum())
+            if not known:
+                continue
             given = predictions[:, :, k].astype(np.float64)
-            mean, weight, centre = stack_weights(given, truth[:, k], STRONGER, start)
+            mean, weight, centre = stack_weights(given, truth[:, k], PRIOR / known, start)
             self.weight[:, k].copy_(torch.from_numpy(weight))
             self.shift[k] = centre - float(mean @ weight)
