@@ -75,6 +75,15 @@ def test_a_run_says_that_two_splits_have_the_same_content(tmp_path, small_store)
     assert line in (run.path / "README.md").read_text()
 
 
+def test_a_training_says_that_its_stack_has_seen_dev(tmp_path, small_store, capsys):
+    """The line is there if, and only if, something is fitted on dev."""
+    for stacked in (True, False):
+        changes = SMALL | {"training.epochs": 1, "options.stacked": stacked, "options.products": 2 if stacked else 0}
+        train_recipe("psa-mf", small_store, tmp_path, changes, "cpu")
+        said = "note: psa-mf fits weights to valid (8 clips) too, so its scores there are optimistic"
+        assert (said in capsys.readouterr().err) is stacked
+
+
 def test_a_run_records_that_an_extraction_has_not_reached_all_clips(tmp_path, small_store):
     path = tmp_path / "features"
     shutil.copytree(small_store, path)

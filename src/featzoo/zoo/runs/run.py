@@ -202,6 +202,9 @@ def _fit(
         _announce(progress, chosen, recipe, splits)
         for line in writer.environment["audit"]:
             progress.line(f"audit: {line}")
+        if writer.head.fits_dev:
+            few = count(len(splits["valid"]), "clip")
+            progress.line(f"note: {recipe.head} fits weights to valid ({few}) too, so its scores there are optimistic")
         if isinstance(writer.head, FittedHead):
             settings = recipe.training
             trained = fit(writer.head, splits["train"], settings.batch_size, settings.seed, recipe.split.by)
