@@ -1,4 +1,4 @@
-"""All fusion heads of the zoo on clips that are held in memory, for `hazumi.py` and `positive_control.py`.
+"""All fusion heads of the zoo on clips in memory, for `hazumi.py`, `positive_control.py` and `youtube.py`.
 
 Texts are read by a frozen encoder; one vector a clip, the mean over its tokens. PSA-MF gets the mean state before the
 encoder's last layer, and trains that layer as its fusion layer; the others get the mean of the last states. So a
@@ -102,7 +102,7 @@ class Corpus:
 
     Attributes:
         ids: N ids.
-        targets: (N,).
+        targets: (N,), or (N, K) for several.
         groups: N names, such as participants.
         before: (N, H) mean text state before the encoder's last layer.
         text: (N, H) mean of its last states.
@@ -151,8 +151,8 @@ def splits(corpus: Corpus, row: Row, parts: Mapping[str, Array]) -> dict[str, Sp
     statistics = statistics_of(chosen["train"], scaled)
     return {
         name: Split(
-            name, tuple(corpus.ids[i] for i in rows), chosen[name], corpus.targets[rows][:, None], specs, statistics,
-            Counts(len(rows)),
+            name, tuple(corpus.ids[i] for i in rows), chosen[name], corpus.targets[rows].reshape(len(rows), -1), specs,
+            statistics, Counts(len(rows)),
         )
         for name, rows in parts.items()
     }  # fmt: skip
@@ -161,7 +161,11 @@ def splits(corpus: Corpus, row: Row, parts: Mapping[str, Array]) -> dict[str, Sp
 def head_predictions(
     corpus: Corpus, row: Row, parts: Mapping[str, Array], seed: int, changes: Mapping[str, Any]
 ) -> dict[str, Array]:
-    """Train a head on the rows `train`, choose the epoch on `valid`, and predict every part but train: (N,) each."""
+    """Train a head on the rows `train`, choose the epoch on `valid`, and predict every part but train.
+
+    Returns:
+        (N,) each, or (N, K) for several targets.
+    """
     changes = {**changes, **row.training}
     recipe = find_recipe(row.recipe, {f"training.{name}": value for name, value in changes.items()})
     rates = dict.fromkeys(recipe.training.learning_rates, row.rate)
@@ -174,12 +178,12 @@ def head_predictions(
         specs["text"] = InputSpec(1, True, str(corpus.encoder))
     seed_everything(seed)
     options = {**recipe.options, **row.options}
-    head = make_head(recipe.head, options, specs, 1)
+    head = make_head(recipe.head, options, specs, made["train"].targets.shape[1])
     accelerator = accelerator_on("cpu", "fp32")
     train(head, made["train"], made["valid"], settings, accelerator)
     last = head.stages[-1]
     return {
-        name: evaluate(head, split, 256, torch.device("cpu"), last)[1][:, 0]
+        name: evaluate(head, split, 256, torch.device("cpu"), last)[1].reshape(corpus.targets[parts[name]].shape)
         for name, split in made.items()
         if name != "train"
     }
@@ -241,10 +245,13 @@ def _ridge(x: Array, y: Array, fit: Array, test: Array) -> Array:
 
 
 @torch.no_grad()
-def encoded(store: Path, request: str, folder: Path, ids: Sequence[str]) -> tuple[Array, Array, Array]:
+def encoded(
+    store: Path, request: str, folder: Path, ids: Sequence[str], most: int = MOST_TOKENS
+) -> tuple[Array, Array, Array]:
     """Mean states before and after the encoder's last layer, (N, H) each, and (N,) token counts; kept in `folder`.
 
-    Also writes the encoder's last layer to `folder/encoder`. A clip without text has zeros.
+    Also writes the encoder's last layer to `folder/encoder`. A clip without text has zeros; of a long text, the first
+    `most` tokens are read.
     """
     kept = folder / "texts.npz"
     if not kept.is_file():
@@ -253,7 +260,7 @@ def encoded(store: Path, request: str, folder: Path, ids: Sequence[str]) -> tupl
         model = str(tokens.provenance.get("model", "") or tokens.spec.get("model", ""))
         encoder = pretrained(model).eval()
         held = set(tokens.ids())
-        texts = [tokens[i].features[:MOST_TOKENS, 0].astype(np.int64) if i in held else np.zeros(0, int) for i in ids]
+        texts = [tokens[i].features[:most, 0].astype(np.int64) if i in held else np.zeros(0, int) for i in ids]
         counts = np.array([len(text) for text in texts])
         found = np.zeros((2, len(ids), encoder.width), dtype=np.float32)
         for rows, mask, states in encoded_batches(encoder, texts):
