@@ -25,8 +25,8 @@ def test_a_class_has_its_own_metrics_and_no_range():
     [
         ({"kind": "number", "columns": ("a", "b")}, "has one column"),
         ({"kind": "class", "columns": ("a", "b")}, "has one column"),
-        ({"columns": ("a",), "smoothing": 0.1}, "smoothing needs kind"),
-        ({"columns": ("a",), "weights": "balanced"}, "weights needs kind"),
+        ({"columns": ("a",), "smoothing": 0.1}, "smoothing needs kind .*, set target.smoothing to 0.0"),
+        ({"columns": ("a",), "weights": "balanced"}, 'weights needs kind .*, set target.weights to "none"'),
         ({"columns": ("a",), "metrics": "class"}, "needs kind"),
         ({**CLASS, "classes": ("a", "a")}, "two or more different names"),
         ({**CLASS, "classes": ("a",)}, "two or more different names"),

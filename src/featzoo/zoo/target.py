@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -62,7 +63,10 @@ class Target:
             raise ValueError('metrics = "class" needs kind = "class"')
         for name, unset in OF_CLASSES.items():
             if getattr(self, name) != unset:
-                raise ValueError(f'{name} needs kind = "class" or "classes"; numbers have none')
+                without = json.dumps(unset)
+                raise ValueError(
+                    f'{name} needs kind = "class" or "classes"; for numbers, set target.{name} to {without}'
+                )
         if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
             raise ValueError(f"range must be [lowest, highest]; got {list(self.range)}")
 
