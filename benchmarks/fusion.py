@@ -1,4 +1,4 @@
-"""All fusion heads of the zoo on clips in memory, for `hazumi.py`, `positive_control.py` and `youtube.py`.
+"""All fusion heads of the zoo on clips in memory, for `hazumi.py`, `positive_control.py` and `impressions.py`.
 
 Texts are read by a frozen encoder; one vector a clip, the mean over its tokens. PSA-MF gets the mean state before the
 encoder's last layer, and trains that layer as its fusion layer; the others get the mean of the last states. So a
