@@ -50,6 +50,8 @@ def test_its_state_goes_into_another():
     other.restore(one.state())
     with one.in_place(), other.in_place():
         assert torch.equal(heads[0].weight, heads[1].weight)
+    with pytest.raises(KeyError, match=r"0\.weight"):
+        WeightAverage(nn.Sequential(nn.Linear(3, 2)), 0.5).restore(one.state())
 
 
 def test_frozen_weights_are_not_averaged():

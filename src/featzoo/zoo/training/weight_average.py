@@ -54,8 +54,12 @@ class WeightAverage:
         return dict(self.mean)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a `state`."""
-        self.mean = {name: value.to(self.trained[name], copy=True) for name, value in state.items()}
+        """Restore a `state`.
+
+        Raises:
+            KeyError: If it lacks weights, as one of another head does.
+        """
+        self.mean = {name: state[name].to(own, copy=True) for name, own in self.trained.items()} if state else {}
 
     @torch.no_grad()
     def _put(self, weights: dict[str, Tensor]) -> None:
