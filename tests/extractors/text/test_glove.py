@@ -15,6 +15,7 @@ from conftest import DATA
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import featzoo.extractors.text.word_vectors as module
 from featzoo.errors import ClipError, MissingWeights
 from featzoo.extractors.contract import make_extractor
 from featzoo.extractors.text.glove import Glove
@@ -245,6 +246,25 @@ def test_two_processes_at_once(tmp_path):
     assert len(answers) == 1
     assert answers.pop().startswith("20000 19999")
     assert len(list((tmp_path / "cache/featzoo/vectors").iterdir())) == 1
+
+
+def test_a_folder_that_another_process_has_just_made_is_kept(plain, monkeypatch):
+    """It comes right after this process has seen that there is none."""
+    complete, made = module._complete, []
+
+    def then_it_is_there(folder):
+        found = complete(folder)
+        temporary = list(folder.parent.glob(".*.tmp"))
+        if temporary and not folder.exists():
+            shutil.copytree(temporary[0], folder)
+            made.append(folder.stat().st_ino)
+        return found
+
+    monkeypatch.setattr(module, "_complete", then_it_is_there)
+    held = module.word_vectors(plain)
+    assert len(held)
+    folder = next(path for path in (module.cache_home() / "featzoo" / "vectors").iterdir())
+    assert made in ([], [folder.stat().st_ino])
 
 
 def test_rows_and_times(plain):

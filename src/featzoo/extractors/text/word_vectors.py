@@ -115,7 +115,8 @@ def _convert(source: Path, folder: Path) -> None:
         with replacing(folder) as temporary:
             temporary.mkdir()
             left_out = _write(source, temporary)
-            if not _complete(folder):
+            # In this order: a folder that another process renames to this name in between is complete.
+            if folder.exists() and not _complete(folder):
                 shutil.rmtree(folder, ignore_errors=True)
     except (EOFError, BadZipFile, zlib.error) as error:
         raise MissingWeights(f"{source} is damaged (an incomplete download?): {error}") from error
