@@ -298,6 +298,15 @@ def last_layers(whole: SplitEncoder, folder: Path, layers: int = 1) -> None:
     bert.save_pretrained(folder)
 
 
+def interval(gaps: Array, groups: Sequence[str], draws: int = 2000) -> tuple[float, float]:
+    """A 95 % bootstrap interval of the mean of (N,) differences, over their groups, such as people."""
+    of = np.unique(np.array(groups), return_inverse=True)[1]
+    sums, sizes = np.bincount(of, gaps), np.bincount(of)
+    drawn = np.random.default_rng(0).integers(0, len(sizes), (draws, len(sizes)))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
 def recorded(path: Path) -> list[dict[str, Any]]:
     """The results so far, a line of JSON each."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fusion import ROWS, Corpus, Row, encoded, head_predictions, record, recorded, refitted_ridge
+from fusion import ROWS, Corpus, Row, encoded, head_predictions, interval, record, recorded, refitted_ridge
 
 from featzoo.cache.store import FeatureStore
 from featzoo.sequence import Array
@@ -172,14 +172,12 @@ def table(results: Sequence[dict[str, Any]], corpus: Corpus) -> str:
     return text_table(rows) + "\n\n" + text_table(pairs)
 
 
-def against(pred: Array, other: Array, truth: Sequence[Array], draws: int = 2000) -> tuple[str, str]:
+def against(pred: Array, other: Array, truth: Sequence[Array]) -> tuple[str, str]:
     """Difference of two predictions' MAE, and its 95 % bootstrap over participants."""
-    edges, sizes = np.cumsum([len(t) for t in truth])[:-1], np.array([len(t) for t in truth])
     errors = [np.abs(each - np.concatenate(truth)) for each in (pred, other)]
-    sums = np.array([part.sum() for part in np.split(errors[0] - errors[1], edges)])
-    drawn = np.random.default_rng(0).integers(0, len(sizes), (draws, len(sizes)))
-    low, high = np.percentile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [2.5, 97.5])
-    return f"{sums.sum() / sizes.sum():+.3f}", f"{low:+.3f} to {high:+.3f}"
+    gaps = errors[0] - errors[1]
+    low, high = interval(gaps, [f"{i:03}" for i, part in enumerate(truth) for _ in part])
+    return f"{gaps.mean():+.3f}", f"{low:+.3f} to {high:+.3f}"
 
 
 def score(pred: Array, truth: Array) -> tuple[float, float]:

@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 from fine_tuned_control import made_sound
-from fusion import record, recorded
+from fusion import interval, record, recorded
 
 from featzoo.cache.store import FeatureStore
-from featzoo.sequence import Array
 from featzoo.zoo.metrics.tables import text_table
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.folder import RunFolder
@@ -39,7 +38,6 @@ from featzoo.zoo.runs.run import train_recipe
 FOLDS = 4
 TEXT = "text-alone"
 ROWS = (TEXT, "psa-mf.published", "psa-mf")
-DRAWS = 2000
 
 
 def main() -> None:
@@ -131,7 +129,7 @@ def table(results: Sequence[Mapping[str, Any]], against: str) -> str:
         less, shared = ["", ""], sorted(found.keys() & other.keys())
         if shared and name != against:
             gaps = {i: float(np.mean([found[s][i] - other[s][i] for s in shared])) for i in found[shared[0]]}
-            low, high = interval(gaps)
+            low, high = interval(np.array(list(gaps.values())), [video(i) for i in gaps])
             less = [f"{np.mean(list(gaps.values())):+.3f}", f"{low:+.3f} to {high:+.3f}"]
         mae = [float(np.mean(list(each.values()))) for each in found.values()]
         sound = f"made, {strength:g}" if strength else "own"
@@ -144,18 +142,6 @@ def absolute(folds: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
     """Clip to its absolute error."""
     rows = [row for each in folds.values() for row in zip(each["ids"], each["pred"], each["truth"], strict=True)]
     return {clip: abs(predicted - truth) for clip, predicted, truth in rows}
-
-
-def interval(gaps: Mapping[str, float]) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the mean, over videos."""
-    videos: dict[str, list[float]] = defaultdict(list)
-    for clip, gap in gaps.items():
-        videos[video(clip)].append(gap)
-    total = np.array([sum(each) for each in videos.values()])
-    number = np.array([len(each) for each in videos.values()])
-    drawn: Array = np.random.default_rng(0).integers(0, len(total), (DRAWS, len(total)))
-    low, high = np.percentile(total[drawn].sum(axis=1) / number[drawn].sum(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":
