@@ -26,7 +26,7 @@ from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.linear_floor import PENALTIES, fitted, rotated, stack_of
-from featzoo.zoo.training.evaluation import evaluate
+from featzoo.zoo.training.evaluation import evaluate, evaluate_dev
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 Features = Mapping[str, Sequence[Array | None]]
@@ -181,12 +181,14 @@ def head_predictions(
     head = make_head(recipe.head, options, specs, made["train"].targets.shape[1])
     accelerator = accelerator_on("cpu", "fp32")
     train(head, made["train"], made["valid"], settings, accelerator)
-    last = head.stages[-1]
-    return {
-        name: evaluate(head, split, 256, torch.device("cpu"), last)[1].reshape(corpus.targets[parts[name]].shape)
-        for name, split in made.items()
-        if name != "train"
-    }
+    found = {}
+    for name, split in made.items():
+        if name != "train":
+            place = (256, torch.device("cpu"), head.stages[-1])
+            seen = name == "valid"
+            pred = (evaluate_dev(head, split, *place, split.targets) if seen else evaluate(head, split, *place))[1]
+            found[name] = pred.reshape(corpus.targets[parts[name]].shape)
+    return found
 
 
 def linear_predictions(corpus: Corpus, parts: Mapping[str, Array], roles: Sequence[str]) -> dict[str, dict[str, Array]]:

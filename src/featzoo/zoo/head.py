@@ -86,7 +86,8 @@ class Head(nn.Module):
             are not part of the model, but a resumed training needs them.
         keeps_batches: Whether batches are made of clips of like length although `distil` has shortened them all.
         measured: Roles whose statistics over the train split `measure` gets before training.
-        fits_dev: The output that `fit_dev` gets after every epoch; empty if the head fits nothing on dev.
+        fits_dev: The output that `fit_dev` and `left_out` get after every epoch; empty if the head fits nothing on
+            dev.
         specs: The argument `inputs`.
         saved_assets: The argument `assets`.
     """
@@ -153,8 +154,12 @@ class Head(nn.Module):
     def measure(self, role: str, mean: Tensor, std: Tensor) -> None:
         """Called before training for each role of `measured`, with its (D,) train means and standard deviations."""
 
-    def fit_dev(self, output: Array, labels: Array) -> None:
-        """Called after every epoch, before its score, with the output `fits_dev` on dev and dev's (N, K) labels."""
+    def fit_dev(self, output: Array, targets: Array) -> None:
+        """Called after every epoch, before its score, with the output `fits_dev` on dev and dev's (N, K) targets."""
+
+    def left_out(self, output: Array, targets: Array) -> Array:
+        """(N, K) predictions of dev, each by what `fit_dev` would fit without it, for the score; NaN is not seen."""
+        raise NotImplementedError
 
     def begin(self, stage: str) -> None:
         """Called before each of `stages`: choose the part to train. A new head is in its last stage."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from featzoo.zoo.nn.dev_stack import PRIOR, SMALL, DevStack, stack_weights
+from featzoo.zoo.nn.dev_stack import PRIOR, SMALL, DevStack, left_out, stack_weights
 
 
 def drawn(n: int, parts: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +35,38 @@ def test_a_penalty_draws_to_the_weights_at_the_start():
     model = Ridge(alpha=0.3 * len(x) * (x - x.mean(axis=0)).var()).fit(x, y - x @ start)
     np.testing.assert_allclose(stack_weights(x, y, 0.3, start)[1], start + model.coef_, rtol=1e-8)
     np.testing.assert_allclose(stack_weights(x, y, 1e9, start)[1], start, atol=1e-6)
+
+
+def test_left_out_equals_scikit_learns_refits_without_each_clip():
+    predictions, truth = drawn(25, 3, 1)
+    x, y, start = predictions[:, :, 0], truth[:, 0].copy(), np.array([1.0, 0.0, -0.5])
+    y[[3, 9]] = np.nan
+    known = ~np.isnan(y)
+    gap = x[known] - x[known].mean(axis=0)
+    model = Ridge(alpha=0.3 * len(gap) * gap.var())
+    rest = y[known] - x[known] @ start
+    found = left_out(x, y, 0.3, start)
+    expected = cross_val_predict(model, x[known], rest, cv=LeaveOneOut()) + x[known] @ start
+    np.testing.assert_allclose(found[known], expected, rtol=1e-8)
+    mean, weight, centre = stack_weights(x, y, 0.3, start)
+    np.testing.assert_allclose(found[~known], (x[~known] - mean) @ weight + centre, rtol=1e-12)
+
+
+def test_left_out_scores_what_new_clips_would():
+    """Weights that are fitted to noise seem better than the mean; left out they do not."""
+    rng = np.random.default_rng(5)
+    gaps = []
+    for _ in range(200):
+        truth, predictions = rng.normal(size=(12, 1)), rng.normal(size=(12, 4, 1))
+        stack = DevStack(4, 1)
+        stack.fit(predictions, truth)
+        fresh = rng.normal(size=(50, 4, 1))
+        new = np.square(stack(torch.tensor(fresh).float()).numpy() - rng.normal(size=(50, 1))).mean()
+        seen = np.square(stack(torch.tensor(predictions).float()).numpy() - truth).mean()
+        gaps.append([seen - new, np.square(stack.left_out(predictions, truth) - truth).mean() - new])
+    (seen, left), error = np.mean(gaps, axis=0), np.std(gaps, axis=0) / np.sqrt(200)
+    assert seen < -5 * error[0]
+    assert abs(left) < 4 * error[1] + 0.1  # of 2; eleven clips tell less than the twelve of the stack
 
 
 def test_it_is_the_first_prediction_until_it_is_fitted():
@@ -69,6 +102,11 @@ def test_a_target_that_dev_does_not_know_keeps_its_start():
     assert stack.weight[:, 1].tolist() == [1.0, 0.0, 0.0]
     assert stack.shift[1] == 0
     assert stack.weight[1, 0] != 0
+    found = stack.left_out(predictions, truth)
+    np.testing.assert_array_equal(found[:, 1], predictions[:, 0, 1])
+    truth[7, 1] = 0.5  # one clip, whose prediction must not see it
+    np.testing.assert_array_equal(stack.left_out(predictions, truth)[:, 1], predictions[:, 0, 1])
+    np.testing.assert_array_equal(stack.left_out(predictions, truth)[:, 0], found[:, 0])
 
 
 def test_predictions_that_diverged_change_nothing():
@@ -77,6 +115,7 @@ def test_predictions_that_diverged_change_nothing():
     stack = DevStack(3, 1)
     stack.fit(predictions, truth)
     assert stack.weight[:, 0].tolist() == [1.0, 0.0, 0.0]
+    np.testing.assert_array_equal(stack.left_out(predictions, truth), predictions[:, 0])
 
 
 def test_a_prediction_that_never_varies_has_no_weight():
@@ -88,3 +127,5 @@ def test_a_prediction_that_never_varies_has_no_weight():
     constant = np.full((30, 3, 1), 2.0)
     stack.fit(constant, truth)
     np.testing.assert_allclose(stack(torch.tensor(constant).float()), truth.mean(), atol=1e-6)
+    others = (truth.sum() - truth) / (len(truth) - 1)
+    np.testing.assert_allclose(stack.left_out(constant, truth), others, atol=1e-9)

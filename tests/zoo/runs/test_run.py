@@ -17,14 +17,17 @@ from featzoo.cache.store import FeatureStore
 from featzoo.cli import zoo
 from featzoo.errors import FeatzooError, InvalidOption, MissingFeatures, StoreError
 from featzoo.zoo import files
+from featzoo.zoo.data.load import load_split
 from featzoo.zoo.data.split import Statistics
 from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.recipe import read
 from featzoo.zoo.runs import evaluate
 from featzoo.zoo.runs.evaluate import evaluate_run
+from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training import frozen_features
+from featzoo.zoo.training.evaluation import evaluate_dev
 from zoo.conftest import SMALL, TERMS, fill, make_clips, read_json, sets_for
 
 
@@ -75,13 +78,20 @@ def test_a_run_says_that_two_splits_have_the_same_content(tmp_path, small_store)
     assert line in (run.path / "README.md").read_text()
 
 
-def test_a_training_says_that_its_stack_has_seen_dev(tmp_path, small_store, capsys):
-    """The line is there if, and only if, something is fitted on dev."""
-    for stacked in (True, False):
-        changes = SMALL | {"training.epochs": 1, "options.stacked": stacked, "options.products": 2 if stacked else 0}
-        train_recipe("psa-mf", small_store, tmp_path, changes, "cpu")
-        said = "note: psa-mf fits weights to valid (8 clips) too, so its scores there are optimistic"
-        assert (said in capsys.readouterr().err) is stacked
+def test_dev_is_predicted_by_weights_that_have_not_seen_the_clip(small_run, small_store):
+    """A dev clip's own label changes its prediction by the head, not the one that is stored."""
+    folder = RunFolder.open_finished(small_run.path)
+    kept, recipe = folder.predictions("valid"), folder.recipe
+    store = FeatureStore(small_store)
+    dev = load_split(store, recipe, "valid", folder.sets(store), folder.statistics)
+    assert kept.ids == dev.ids
+    head, size = folder.head(), recipe.training.batch_size
+    moved = dev.targets.copy()
+    moved[2] += 5
+    found = [evaluate_dev(head, dev, size, torch.device("cpu"), "main", each)[1] for each in (dev.targets, moved)]
+    np.testing.assert_allclose(found[0], kept.pred, atol=1e-6)
+    assert found[1][2] == pytest.approx(found[0][2], abs=1e-9)
+    assert np.abs(found[1] - found[0]).max() > 0.1
 
 
 def test_a_run_records_that_an_extraction_has_not_reached_all_clips(tmp_path, small_store):
@@ -98,6 +108,7 @@ def test_a_run_records_that_an_extraction_has_not_reached_all_clips(tmp_path, sm
 
 def test_the_model_card_tells_what_was_used(small_run):
     text = (small_run.path / "README.md").read_text()
+    assert "each dev clip is predicted by the weights that the other dev clips give" in text
     for part in (
         "train median",
         "bert.minilm-ids",

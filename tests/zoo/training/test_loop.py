@@ -15,13 +15,13 @@ from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import Head, Padded, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.input_spec import InputSpec
-from featzoo.zoo.nn.dev_stack import PRIOR, stack_weights
+from featzoo.zoo.nn.dev_stack import PRIOR, left_out, stack_weights
 from featzoo.zoo.recipe import Training, find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.evaluation import evaluate, output_of
+from featzoo.zoo.training.evaluation import evaluate, evaluate_dev, output_of
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.schedule import Schedule
 from zoo.conftest import SMALL, TERMS, fill, make_clips, sets_for
@@ -71,7 +71,7 @@ def test_the_best_dev_epoch_is_kept_and_loaded(splits):
     recipe, _, dev = splits
     head, result = fit(splits, epochs=6, patience=0)
     assert result.best.dev_mae == min(epoch.dev_mae for epoch in result.epochs)
-    _, pred = evaluate(head, dev, recipe.training.batch_size, torch.device("cpu"), "main")
+    _, pred = evaluate_dev(head, dev, recipe.training.batch_size, torch.device("cpu"), "main", dev.targets)
     assert float(np.abs(pred - dev.targets).mean()) == result.best.dev_mae
     assert set(result.epochs[0].losses) == {*TERMS, "total"}
     assert set(result.epochs[0].dev_losses) == set(result.epochs[0].losses)
@@ -84,11 +84,13 @@ def test_what_a_head_fits_on_dev_is_that_of_the_best_epoch(splits, average):
     head, result = fit((recipe, first, dev), epochs=4, patience=0, average=average)
     device = torch.device("cpu")
     _, predicted = evaluate(head, dev, recipe.training.batch_size, device, "main")
-    assert float(np.abs(predicted - dev.targets).mean()) == result.best.dev_mae
     parts = output_of(head, dev, recipe.training.batch_size, device, "predictions")[:, :, 0]
     mean, weight, centre = stack_weights(parts, dev.targets[:, 0], PRIOR / len(parts), np.eye(5)[0])
     np.testing.assert_allclose(head.stack.weight[:, 0], weight, rtol=1e-5)  # float32
     np.testing.assert_allclose(predicted[:, 0], (parts - mean) @ weight + centre, atol=1e-5)
+    left = left_out(parts, dev.targets[:, 0], PRIOR / len(parts), np.eye(5)[0])
+    assert float(np.abs(left - dev.targets[:, 0]).mean()) == pytest.approx(result.best.dev_mae, abs=1e-12)
+    assert result.best.dev_mae > float(np.abs(predicted - dev.targets).mean())
 
 
 def test_total_is_the_sum_of_the_terms(splits):

@@ -167,6 +167,15 @@ def chooses(dev: Split, recipe: Recipe) -> Split:
     return replace(dev, ids=ids, features=features, targets=dev.targets[rows], groups=groups)
 
 
+def fitted_targets(dev: Split, recipe: Recipe) -> Array:
+    """Dev's (N, K) targets, NaN for clips on which the epoch is not chosen, so that nothing is fitted to them."""
+    if not recipe.target.languages:
+        return dev.targets
+    seen = np.isin(dev.ids, chooses(dev, recipe).ids)
+    found: Array = np.where(seen[:, None], dev.targets, np.nan)
+    return found
+
+
 def _groups(clips: Mapping[str, Clip], ids: Sequence[str], by: str) -> dict[str, tuple[str, ...]]:
     """The columns of groups that every clip has, such as its speaker, and `by`, by which the recipe splits."""
     columns = dict.fromkeys((*GROUPS, by))

@@ -156,9 +156,13 @@ class BalancedHead(Head):
             outputs["prediction"] = self.stack(outputs["predictions"])
         return outputs
 
-    def fit_dev(self, output: Array, labels: Array) -> None:
+    def fit_dev(self, output: Array, targets: Array) -> None:
         """Fit the weights of the stack."""
-        self.stack.fit(output, labels)
+        self.stack.fit(output, targets)
+
+    def left_out(self, output: Array, targets: Array) -> Array:
+        """Predictions of each clip by the stack of the others."""
+        return self.stack.left_out(output, targets)
 
     def prepare(self, targets: Tensor) -> None:
         """Start the counts that training keeps."""

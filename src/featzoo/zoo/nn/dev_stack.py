@@ -27,14 +27,42 @@ def stack_weights(
         The mean of each prediction (P,), the weights (P,) and the mean of the target.
     """
     rows = ~np.isnan(truth)
-    x, y = predicted[rows], truth[rows]
-    mean, centre = x.mean(axis=0), float(y.mean())
-    gap = x - mean
-    squares = gap.T @ gap + penalty * len(y) * gap.var() * np.eye(x.shape[1])  # (P, P); 0 if no prediction varies
-    start = np.zeros(x.shape[1]) if start is None else start
-    rest = y - centre - gap @ start
-    weight: Array = start + np.linalg.lstsq(squares, gap.T @ rest, rcond=None)[0]
+    mean, centre = predicted[rows].mean(axis=0), float(truth[rows].mean())
+    gap = predicted[rows] - mean
+    start = np.zeros(predicted.shape[1]) if start is None else start
+    rest = truth[rows] - centre - gap @ start
+    weight: Array = start + np.linalg.lstsq(_squares(gap, penalty), gap.T @ rest, rcond=None)[0]
     return mean, weight, centre
+
+
+def _squares(gap: Array, penalty: float) -> Array:
+    """(P, P) products of (N, P) centred predictions, with the penalty; 0 if no prediction varies."""
+    found: Array = gap.T @ gap + penalty * len(gap) * gap.var() * np.eye(gap.shape[1])
+    return found
+
+
+def left_out(predicted: Array, truth: Array, penalty: float = SMALL, start: Array | None = None) -> Array:
+    """(N,) predictions, each by the weights of `stack_weights` that the other clips give, at the same penalty.
+
+    A clip whose target is not known is predicted by all others, which is what `stack_weights` gives.
+
+    Args:
+        predicted: (N, P).
+        truth: (N,); NaN where not known, but known for two or more.
+        penalty: See `stack_weights`.
+        start: See `stack_weights`.
+
+    Reference:
+        Allen: The relationship between variable selection and data augmentation and a method for prediction,
+        Technometrics 16, 1974 (the residual without a clip is its residual over 1 less its leverage).
+    """
+    mean, weight, centre = stack_weights(predicted, truth, penalty, start)
+    found: Array = (predicted - mean) @ weight + centre
+    rows = ~np.isnan(truth)
+    gap = predicted[rows] - mean
+    leverage = 1 / len(gap) + np.einsum("np,pq,nq->n", gap, np.linalg.pinv(_squares(gap, penalty)), gap)
+    found[rows] = truth[rows] - (truth[rows] - found[rows]) / (1 - leverage)
+    return found
 
 
 class DevStack(nn.Module):
@@ -73,12 +101,28 @@ class DevStack(nn.Module):
         """
         if not np.isfinite(predictions).all():
             return
-        start = np.eye(len(self.weight))[0]
-        for k in range(truth.shape[1]):
-            known = int((~np.isnan(truth[:, k])).sum())
-            if not known:
-                continue
-            given = predictions[:, :, k].astype(np.float64)
-            mean, weight, centre = stack_weights(given, truth[:, k], PRIOR / known, start)
-            self.weight[:, k].copy_(torch.from_numpy(weight))
-            self.shift[k] = centre - float(mean @ weight)
+        for k, known in enumerate((~np.isnan(truth)).sum(axis=0)):
+            if known:
+                given = predictions[:, :, k].astype(np.float64)
+                mean, weight, centre = stack_weights(given, truth[:, k], PRIOR / known, self._start())
+                self.weight[:, k].copy_(torch.from_numpy(weight))
+                self.shift[k] = centre - float(mean @ weight)
+
+    def left_out(self, predictions: Array, truth: Array) -> Array:
+        """(N, K) predictions of the clips of `fit`, each by weights that are fitted without it.
+
+        They are the first prediction for a target that is known of fewer than two clips, and if a prediction is not
+        finite.
+        """
+        found: Array = predictions[:, 0].astype(np.float64)
+        if np.isfinite(predictions).all():
+            for k, known in enumerate((~np.isnan(truth)).sum(axis=0)):
+                if known > 1:
+                    given = predictions[:, :, k].astype(np.float64)
+                    found[:, k] = left_out(given, truth[:, k], PRIOR / known, self._start())
+        return found
+
+    def _start(self) -> Array:
+        """The (P,) weights of the first prediction alone."""
+        start: Array = np.eye(len(self.weight))[0]
+        return start

@@ -11,7 +11,7 @@ import torch
 
 from featzoo.cache.store import FeatureStore
 from featzoo.vocabulary import split_name
-from featzoo.zoo.data.load import load_split
+from featzoo.zoo.data.load import fitted_targets, load_split
 from featzoo.zoo.data.split import Counts, Split
 from featzoo.zoo.head import roles_for_losses
 from featzoo.zoo.metrics.regression import Metrics
@@ -20,7 +20,7 @@ from featzoo.zoo.runs.compare import Interval, intervals
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.units import Units, units_of
-from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
+from featzoo.zoo.training.evaluation import evaluate, evaluate_dev, evaluation_batch
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.loop import accelerator_on
 
@@ -80,13 +80,17 @@ def evaluate_run(
         size, stage = evaluation_batch(recipe.training.batch_size, accelerator.device), head.stages[-1]
         # In the batches of the end of training, but computed anew.
         read = for_stage(head, loaded, stage, size, accelerator.device)
-        _, pred = evaluate(head, read, size, accelerator.device, stage)
+        stored = _stored(folder, loaded)
+        if stored and split == "valid":
+            targets = fitted_targets(loaded, recipe)
+            _, pred = evaluate_dev(head, read, size, accelerator.device, stage, targets)
+        else:
+            _, pred = evaluate(head, read, size, accelerator.device, stage)
     values = measure(recipe, train_split, loaded, pred)
     target = recipe.target
     score = measure_of(target.metrics, pred, loaded.targets, target.outputs, train_split.labels, loaded.ids)
     units = units_of(loaded.ids, loaded.groups)
     spans = intervals(score, units.numbers)
-    stored = _stored(folder, loaded)
     # The floors were fitted when the run was trained.
     beside = constants(values) if stored is None else {**folder.constants[split], **constants(values)}
     return Evaluation(folder.path, split, loaded.counts, values["head"], beside, spans, units, stored)

@@ -139,6 +139,10 @@ CARD_PICTURES = {
     "traits": ["![Distribution of predictions beside the truth](traits.png)"],
     "class": ["![Confusion matrix](confusion.png)"],
 }
+LEFT_OUT = (
+    " The head fits weights to the dev split too; in what follows, each dev clip is predicted by the weights that the "
+    "other dev clips give."
+)
 
 
 def card(
@@ -202,7 +206,7 @@ def _summary(recipe: Recipe, head: Head, trained: Trained) -> str:
     return (
         f"{about}{total:,} parameters, {learning:,} of them trained; {len(trained.epochs)} epochs, "
         f"the weights are those of epoch {best}, which has {_chosen(trained, recipe)}. "
-        "The test split took no part in any choice."
+        f"The test split took no part in any choice.{LEFT_OUT if head.fits_dev else ''}"
     )
 
 

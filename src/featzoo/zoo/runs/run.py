@@ -20,7 +20,7 @@ from featzoo.zoo import files
 from featzoo.zoo.data.feature_choice import Chosen, choose, describe, unfinished
 from featzoo.zoo.data.folds import with_groups, with_splits
 from featzoo.zoo.data.labels import with_classes
-from featzoo.zoo.data.load import chooses
+from featzoo.zoo.data.load import chooses, fitted_targets
 from featzoo.zoo.data.split import Array, Counts, Split
 from featzoo.zoo.fitted_head import FittedHead
 from featzoo.zoo.metrics.regression import Metrics
@@ -35,7 +35,7 @@ from featzoo.zoo.runs.trackers import open_tracker
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.evaluation import evaluate, evaluation_batch
+from featzoo.zoo.training.evaluation import evaluate, evaluate_dev, evaluation_batch
 from featzoo.zoo.training.fitting import fit
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.interruption import saves_before_stopping
@@ -202,9 +202,6 @@ def _fit(
         _announce(progress, chosen, recipe, splits)
         for line in writer.environment["audit"]:
             progress.line(f"audit: {line}")
-        if writer.head.fits_dev:
-            few = count(len(splits["valid"]), "clip")
-            progress.line(f"note: {recipe.head} fits weights to valid ({few}) too, so its scores there are optimistic")
         if isinstance(writer.head, FittedHead):
             settings = recipe.training
             trained = fit(writer.head, splits["train"], settings.batch_size, settings.seed, recipe.split.by)
@@ -233,7 +230,12 @@ def _predict(writer: RunWriter, accelerator: Accelerator) -> dict[str, Array]:
     found = {}
     for name, split in writer.splits.items():
         if name != "train":
-            found[name] = evaluate(head, for_stage(head, split, stage, size, device, kept=kept), size, device, stage)[1]
+            read = for_stage(head, split, stage, size, device, kept=kept)
+            if name == "valid":
+                targets = fitted_targets(split, writer.recipe)
+                found[name] = evaluate_dev(head, read, size, device, stage, targets)[1]
+            else:
+                found[name] = evaluate(head, read, size, device, stage)[1]
     return found
 
 

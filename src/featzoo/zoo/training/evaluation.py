@@ -39,6 +39,27 @@ def evaluate(
     return {**losses, "total": sum(losses.values())}, _in_order(predicted)
 
 
+def evaluate_dev(
+    head: Head, dev: Split, batch_size: int, device: torch.device, stage: str, targets: Array
+) -> tuple[dict[str, float], Array]:
+    """`evaluate` for the split to which a head may have fitted something, see `Head.fits_dev`.
+
+    Each clip is then predicted by what the head would have fitted without it. Losses are those of the head as it is.
+
+    Args:
+        head: The head.
+        dev: The split.
+        batch_size: Clips in a batch.
+        device: The head's device.
+        stage: One of the head's.
+        targets: (N, K); NaN for clips that the head did not fit anything to.
+    """
+    losses, prediction = evaluate(head, dev, batch_size, device, stage)
+    if head.fits_dev:
+        prediction = head.left_out(output_of(head, dev, batch_size, device, head.fits_dev), targets)
+    return losses, prediction
+
+
 @torch.no_grad()
 def output_of(head: Head, split: Split, batch_size: int, device: torch.device, name: str) -> Array:
     """One output of a head on a split, float64 (N, ...) in the split's order; in 32 bit, without dropout."""

@@ -168,11 +168,7 @@ class _Training:
         with _memory_errors(own, self.accelerator.device), float32_products(self.accelerator.device, tf32=tf32):
             losses, gradients = one_epoch(stage.model, at, stage.train, own, self.accelerator, stage.name, step)
         with at.average.in_place():
-            self._fit_dev(stage)
-            # One score for all processes, because digits, and so the epoch to stop at, can differ between devices.
-            dev_losses, prediction = of_first(
-                evaluate(self.head, stage.dev, own.batch_size, self.accelerator.device, stage.name)
-            )
+            dev_losses, prediction = self._read_dev(stage)
             at.number += 1
             error = mean_error(self.head.objective.kind, self.dev, prediction)
             score = self._score(stage.name, prediction, error, dev_losses["total"])
@@ -193,12 +189,18 @@ class _Training:
                 self.result.weights = {k: v.detach().cpu().clone() for k, v in self.head.state_dict().items()}
             self.on_epoch(epoch)
 
-    def _fit_dev(self, stage: _Stage) -> None:
-        """What the head fits on dev, if anything; the same in all processes."""
-        name = self.head.fits_dev
-        if name:
-            size, device = stage.settings.batch_size, self.accelerator.device
-            self.head.fit_dev(of_first(output_of(self.head, stage.dev, size, device, name)), self.dev.labels)
+    def _read_dev(self, stage: _Stage) -> tuple[dict[str, float], Array]:
+        """Dev's losses and predictions, after the head has fitted what it fits there; the same in all processes.
+
+        Digits, and so the epoch to stop at, can differ between devices.
+        """
+        head, size, device = self.head, stage.settings.batch_size, self.accelerator.device
+        if not head.fits_dev:
+            return of_first(evaluate(head, stage.dev, size, device, stage.name))
+        output = of_first(output_of(head, stage.dev, size, device, head.fits_dev))
+        head.fit_dev(output, self.dev.targets)
+        losses, _ = of_first(evaluate(head, stage.dev, size, device, stage.name))
+        return losses, head.left_out(output, self.dev.targets)
 
     def _score(self, stage: str, prediction: Array, error: float, loss: float) -> EpochScore:
         if not math.isfinite(error):
