@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,8 @@ def keep(
 def table(results: Sequence[dict[str, Any]], corpus: Corpus) -> str:
     """For each row r and MAE over all exchanges, as means over seeds, and those of the seeds' mean prediction.
 
-    The interval is that of the MAE of the seeds' mean prediction less that of the text alone, over participants.
+    The interval is that of the MAE of the seeds' mean prediction less that of the text alone, both of the seeds that
+    have been run of both, over participants.
     """
     people = sorted(set(corpus.groups))
     truth = [corpus.targets[np.array(corpus.groups) == person] for person in people]
@@ -154,27 +155,35 @@ def table(results: Sequence[dict[str, Any]], corpus: Corpus) -> str:
         if "pred" in each:
             found[each["row"], each["seed"]][each["person"]] = each["pred"]
     whole = {key: np.concatenate([each[p] for p in people]) for key, each in found.items() if len(each) == len(people)}
-    runs = {row: [pred for (name, _), pred in whole.items() if name == row] for row in (*FLOORS, *TABLE)}
-    means = {row: np.mean(held, axis=0) for row, held in runs.items() if held}
+    runs = {row: {seed: pred for (name, seed), pred in whole.items() if name == row} for row in (*FLOORS, *TABLE)}
+    runs = {row: held for row, held in runs.items() if held}
     rows = [["leave one participant out", "r", "MAE", "r within", "seeds", "r, seeds averaged", "MAE, seeds averaged"]]
     rows[0] += ["less text alone", "95 %"]
     without = next(iter(PERSONALITY))
-    for name, mean in means.items():
-        cells = [np.mean([score(run, np.concatenate(truth)) for run in runs[name]], axis=0)]
-        cells.append(score(mean, np.concatenate(truth)))
-        inside = np.mean([within(run, truth) for run in runs[name]])
+    for name, held in runs.items():
+        cells = [np.mean([score(run, np.concatenate(truth)) for run in held.values()], axis=0)]
+        cells.append(score(np.mean(list(held.values()), axis=0), np.concatenate(truth)))
+        inside = np.mean([within(run, truth) for run in held.values()])
         shown = [f"{value:.3f}" for value in (*cells[0], inside)]
-        less = against(mean, means[TEXT], truth) if TEXT in means and name != TEXT else ("", "")
-        rows.append([name, *shown, str(len(runs[name])), *(f"{value:.3f}" for value in cells[1]), *less])
+        less = against(held, runs[TEXT], truth) if TEXT in runs and name != TEXT else ("", "")
+        rows.append([name, *shown, str(len(held)), *(f"{value:.3f}" for value in cells[1]), *less])
     pairs = [["", f"MAE less that of {without}", "95 %"]]
-    pairs += [[name, *against(means[name], means[without], truth)]
-              for name in PERSONALITY if name != without and {name, without} <= means.keys()]  # fmt: skip
+    pairs += [[name, *against(runs[name], runs[without], truth)]
+              for name in PERSONALITY if name != without and {name, without} <= runs.keys()]  # fmt: skip
     return text_table(rows) + "\n\n" + text_table(pairs)
 
 
-def against(pred: Array, other: Array, truth: Sequence[Array]) -> tuple[str, str]:
-    """Difference of two predictions' MAE, and its 95 % bootstrap over participants."""
-    errors = [np.abs(each - np.concatenate(truth)) for each in (pred, other)]
+def against(run: Mapping[int, Array], base: Mapping[int, Array], truth: Sequence[Array]) -> tuple[str, str]:
+    """Difference of two rows' MAE, each of its shared seeds' mean prediction, and its 95 % bootstrap over participants.
+
+    A floor has one run, of seed 0, beside which stand all seeds of the other.
+    """
+    shared = [run, base]
+    if 0 not in (*run, *base):
+        shared = [{seed: each[seed] for seed in run.keys() & base.keys()} for each in shared]
+    if not shared[0]:
+        return "", ""
+    errors = [np.abs(np.mean(list(each.values()), axis=0) - np.concatenate(truth)) for each in shared]
     gaps = errors[0] - errors[1]
     low, high = interval(gaps, [f"{i:03}" for i, part in enumerate(truth) for _ in part])
     return f"{gaps.mean():+.3f}", f"{low:+.3f} to {high:+.3f}"
