@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many test processes as cores
 
+import shutil
 import tempfile
 import wave
 from dataclasses import replace
@@ -23,7 +24,8 @@ hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("featzoo")
 
 # The classes that a test trains with are not remembered as the user's.
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="featzoo-state-")
+STATE = tempfile.mkdtemp(prefix="featzoo-state-")
+os.environ["XDG_STATE_HOME"] = STATE
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -38,6 +40,11 @@ LONG_FORM = 1000
 def pytest_addoption(parser):
     said = f"SIGKILLs in tests/test_faults.py: {KILLS_A_TEST}, with `-m faults` {LONG_FORM}"
     parser.addoption("--kills", type=int, default=None, help=said)
+
+
+def pytest_unconfigure():
+    """Leave nothing behind, in each of the test processes."""
+    shutil.rmtree(STATE, ignore_errors=True)
 
 
 def pytest_generate_tests(metafunc):
