@@ -82,7 +82,8 @@ def measure_robustness(
     """Predict a split with each input missing, with noise at several ratios, and with every input shortened.
 
     Noise is white and added to features, not to media: in each column, its variance is that of the column in the
-    train split, divided by the ratio. It is the same every time.
+    train split, divided by the ratio. It is the same every time. A head that fits weights to dev (`Head.fits_dev`) has
+    seen the dev clips that it predicts here, unlike in the metrics that a run records.
 
     Args:
         run: The run's folder.
