@@ -7,13 +7,23 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from featzoo.zoo.nn.dev_stack import PRIOR, SMALL, DevStack, left_out, stack_weights
+from featzoo.zoo.nn.dev_stack import PRIOR, SMALL, DevStack, stack_weights
 
 
 def drawn(n: int, parts: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     truth = rng.normal(size=(n, targets))
     return truth[:, None] + rng.normal(size=(n, parts, targets)) * np.arange(1, parts + 1)[:, None], truth
+
+
+def prepared(parts: int, targets: int, level: float) -> DevStack:
+    stack = DevStack(parts, targets)
+    stack.prepare(torch.full((3, targets), level))
+    return stack
+
+
+def given(stack: DevStack, predictions: np.ndarray) -> np.ndarray:
+    return stack(torch.tensor(predictions).float()).numpy()
 
 
 def test_weights_equal_scikit_learns_ridge():
@@ -29,31 +39,40 @@ def test_weights_equal_scikit_learns_ridge():
     np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), rtol=1e-8)
 
 
-def test_a_penalty_draws_to_the_weights_at_the_start():
-    predictions, truth = drawn(40, 3, 1)
-    x, y, start = predictions[:, :, 0], truth[:, 0], np.array([1.0, 0.0, -0.5])
-    model = Ridge(alpha=0.3 * len(x) * (x - x.mean(axis=0)).var()).fit(x, y - x @ start)
-    np.testing.assert_allclose(stack_weights(x, y, 0.3, start)[1], start + model.coef_, rtol=1e-8)
-    np.testing.assert_allclose(stack_weights(x, y, 1e9, start)[1], start, atol=1e-6)
+def ridge_of(x: np.ndarray) -> Ridge:
+    return Ridge(alpha=PRIOR * np.square(x).mean(), fit_intercept=False)
 
 
-def test_left_out_equals_scikit_learns_refits_without_each_clip():
-    predictions, truth = drawn(25, 3, 1)
-    x, y, start = predictions[:, :, 0], truth[:, 0].copy(), np.array([1.0, 0.0, -0.5])
-    y[[3, 9]] = np.nan
-    known = ~np.isnan(y)
-    gap = x[known] - x[known].mean(axis=0)
-    model = Ridge(alpha=0.3 * len(gap) * gap.var())
-    rest = y[known] - x[known] @ start
-    found = left_out(x, y, 0.3, start)
-    expected = cross_val_predict(model, x[known], rest, cv=LeaveOneOut()) + x[known] @ start
-    np.testing.assert_allclose(found[known], expected, rtol=1e-8)
-    mean, weight, centre = stack_weights(x, y, 0.3, start)
-    np.testing.assert_allclose(found[~known], (x[~known] - mean) @ weight + centre, rtol=1e-12)
+def test_it_equals_scikit_learns_ridge_on_what_the_first_prediction_leaves():
+    """With and without each clip, for two targets, of which one is not known for two clips."""
+    predictions, truth = drawn(25, 3, 2)
+    truth[[3, 9], 1] = np.nan
+    stack = prepared(3, 2, 0.4)
+    stack.fit(predictions, truth)
+    left = stack.left_out(predictions, truth)
+    for k in range(2):
+        known, x = ~np.isnan(truth[:, k]), predictions[:, :, k] - 0.4
+        rest = truth[known, k] - predictions[known, 0, k]
+        model = ridge_of(x[known]).fit(x[known], rest)
+        whole = predictions[:, 0, k] + model.predict(x)
+        np.testing.assert_allclose(stack.weight[:, k], model.coef_ + np.eye(3)[0], atol=1e-6)
+        np.testing.assert_allclose(given(stack, predictions)[:, k], whole, atol=1e-5)  # float32
+        without = cross_val_predict(model, x[known], rest, cv=LeaveOneOut()) + predictions[known, 0, k]
+        np.testing.assert_allclose(left[known, k], without, rtol=1e-6)
+        np.testing.assert_allclose(left[~known, k], whole[~known], rtol=1e-6)
+
+
+def test_it_is_the_first_prediction_until_it_is_fitted():
+    predictions, truth = drawn(30, 3, 2)
+    stack = prepared(3, 2, 0.4)
+    np.testing.assert_allclose(given(stack, predictions), predictions[:, 0], atol=1e-6)
+    stack.fit(predictions, truth)
+    assert not np.allclose(given(stack, predictions), predictions[:, 0], atol=0.1)
+    assert stack.state_dict().keys() == {"weight", "level"}  # so that a run keeps them
 
 
 def test_left_out_scores_what_new_clips_would():
-    """Weights that are fitted to noise seem better than the mean; left out they do not."""
+    """Weights that are fitted to noise seem better than they are; left out they do not."""
     rng = np.random.default_rng(5)
     gaps = []
     for _ in range(200):
@@ -61,24 +80,12 @@ def test_left_out_scores_what_new_clips_would():
         stack = DevStack(4, 1)
         stack.fit(predictions, truth)
         fresh = rng.normal(size=(50, 4, 1))
-        new = np.square(stack(torch.tensor(fresh).float()).numpy() - rng.normal(size=(50, 1))).mean()
-        seen = np.square(stack(torch.tensor(predictions).float()).numpy() - truth).mean()
+        new = np.square(given(stack, fresh) - rng.normal(size=(50, 1))).mean()
+        seen = np.square(given(stack, predictions) - truth).mean()
         gaps.append([seen - new, np.square(stack.left_out(predictions, truth) - truth).mean() - new])
     (seen, left), error = np.mean(gaps, axis=0), np.std(gaps, axis=0) / np.sqrt(200)
     assert seen < -5 * error[0]
     assert abs(left) < 4 * error[1] + 0.1  # of 2; eleven clips tell less than the twelve of the stack
-
-
-def test_it_is_the_first_prediction_until_it_is_fitted():
-    predictions, truth = drawn(30, 3, 2)
-    stack = DevStack(3, 2)
-    given = torch.tensor(predictions).float()
-    assert torch.equal(stack(given), given[:, 0])
-    stack.fit(predictions, truth)
-    for k in range(2):
-        mean, weight, centre = stack_weights(predictions[:, :, k], truth[:, k], PRIOR / 30, np.eye(3)[0])
-        np.testing.assert_allclose(stack(given)[:, k], (predictions[:, :, k] - mean) @ weight + centre, atol=1e-5)
-    assert stack.state_dict().keys() == {"weight", "shift"}  # so that a run keeps them
 
 
 def test_few_clips_move_it_little():
@@ -94,19 +101,33 @@ def test_few_clips_move_it_little():
     assert moved[4] < 0.3 < 0.9 < moved[400]
 
 
+def test_devs_level_does_not_move_it():
+    """Dev's few people may all be above what train has: a prediction that is right of train's people stays so."""
+    rng = np.random.default_rng(1)
+    right = rng.normal(size=(200, 1))
+    predictions = np.stack([right, right + rng.normal(size=(200, 1))], axis=1)
+    stack = prepared(2, 1, 0.0)
+    stack.fit(predictions, right + 0.5)
+    np.testing.assert_allclose(given(stack, predictions).mean(), right.mean(), atol=0.05)
+
+
+def test_the_level_is_trains_median():
+    stack = DevStack(2, 2)
+    stack.prepare(torch.tensor([[1.0, 0.0], [2.0, 5.0], [9.0, 6.0], [3.0, 7.0]]))
+    assert stack.level.tolist() == [2.5, 5.5]
+
+
 def test_a_target_that_dev_does_not_know_keeps_its_start():
     predictions, truth = drawn(30, 3, 2)
     truth[:, 1] = np.nan
     stack = DevStack(3, 2)
     stack.fit(predictions, truth)
     assert stack.weight[:, 1].tolist() == [1.0, 0.0, 0.0]
-    assert stack.shift[1] == 0
     assert stack.weight[1, 0] != 0
     found = stack.left_out(predictions, truth)
     np.testing.assert_array_equal(found[:, 1], predictions[:, 0, 1])
     truth[7, 1] = 0.5  # one clip, whose prediction must not see it
-    np.testing.assert_array_equal(stack.left_out(predictions, truth)[:, 1], predictions[:, 0, 1])
-    np.testing.assert_array_equal(stack.left_out(predictions, truth)[:, 0], found[:, 0])
+    np.testing.assert_allclose(stack.left_out(predictions, truth)[7, 1], predictions[7, 0, 1], rtol=1e-12)
 
 
 def test_predictions_that_diverged_change_nothing():
@@ -118,14 +139,13 @@ def test_predictions_that_diverged_change_nothing():
     np.testing.assert_array_equal(stack.left_out(predictions, truth), predictions[:, 0])
 
 
-def test_a_prediction_that_never_varies_has_no_weight():
+def test_a_prediction_that_is_always_the_level_has_no_weight():
     predictions, truth = drawn(30, 3, 1)
-    predictions[:, 1] = 4.0
-    stack = DevStack(3, 1)
+    predictions[:, 1] = 2.0
+    stack = prepared(3, 1, 2.0)
     stack.fit(predictions, truth)
     assert abs(float(stack.weight[1, 0])) < 1e-9
-    constant = np.full((30, 3, 1), 2.0)
+    constant = np.full((30, 3, 1), 2.0)  # no prediction knows anything
     stack.fit(constant, truth)
-    np.testing.assert_allclose(stack(torch.tensor(constant).float()), truth.mean(), atol=1e-6)
-    others = (truth.sum() - truth) / (len(truth) - 1)
-    np.testing.assert_allclose(stack.left_out(constant, truth), others, atol=1e-9)
+    np.testing.assert_allclose(given(stack, constant), 2.0)
+    np.testing.assert_allclose(stack.left_out(constant, truth), 2.0)

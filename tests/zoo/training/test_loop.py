@@ -15,7 +15,7 @@ from featzoo.zoo.data.split import Batch, Counts, Split, Statistics
 from featzoo.zoo.head import Head, Padded, make_head
 from featzoo.zoo.heads.psa_mf import PsaMf
 from featzoo.zoo.input_spec import InputSpec
-from featzoo.zoo.nn.dev_stack import PRIOR, left_out, stack_weights
+from featzoo.zoo.nn.dev_stack import DevStack
 from featzoo.zoo.recipe import Training, find_recipe
 from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
@@ -84,12 +84,15 @@ def test_what_a_head_fits_on_dev_is_that_of_the_best_epoch(splits, average):
     head, result = fit((recipe, first, dev), epochs=4, patience=0, average=average)
     device = torch.device("cpu")
     _, predicted = evaluate(head, dev, recipe.training.batch_size, device, "main")
-    parts = output_of(head, dev, recipe.training.batch_size, device, "predictions")[:, :, 0]
-    mean, weight, centre = stack_weights(parts, dev.targets[:, 0], PRIOR / len(parts), np.eye(5)[0])
-    np.testing.assert_allclose(head.stack.weight[:, 0], weight, rtol=1e-5)  # float32
-    np.testing.assert_allclose(predicted[:, 0], (parts - mean) @ weight + centre, atol=1e-5)
-    left = left_out(parts, dev.targets[:, 0], PRIOR / len(parts), np.eye(5)[0])
-    assert float(np.abs(left - dev.targets[:, 0]).mean()) == pytest.approx(result.best.dev_mae, abs=1e-12)
+    parts = output_of(head, dev, recipe.training.batch_size, device, "predictions")
+    fitted = DevStack(parts.shape[1], 1)
+    fitted.prepare(torch.from_numpy(first.labels).float())
+    assert fitted.level == np.float32(np.median(first.targets))
+    fitted.fit(parts, dev.targets)
+    np.testing.assert_allclose(head.stack.weight, fitted.weight, rtol=1e-5)  # float32
+    np.testing.assert_allclose(predicted, fitted(torch.from_numpy(parts).float()), atol=1e-5)
+    left = fitted.left_out(parts, dev.targets)
+    assert float(np.abs(left - dev.targets).mean()) == pytest.approx(result.best.dev_mae, abs=1e-12)
     assert result.best.dev_mae > float(np.abs(predicted - dev.targets).mean())
 
 

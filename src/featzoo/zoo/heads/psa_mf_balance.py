@@ -165,7 +165,9 @@ class BalancedHead(Head):
         return self.stack.left_out(output, targets)
 
     def prepare(self, targets: Tensor) -> None:
-        """Start the counts that training keeps."""
+        """Start the counts that training keeps, and take the targets' level."""
+        if self.fits_dev:
+            self.stack.prepare(targets)
         balanced = self.modalities if self.options.modulation else ()
         self.memory = {f"error_{modality}": torch.zeros(()) for modality in balanced}
         if self.options.ccl_ramp:
