@@ -77,7 +77,8 @@ class DevStack(nn.Module):
             if not np.isnan(truth[:, k]).all():
                 gap, squares, rest = _system(predictions[:, :, k], truth[:, k], level)
                 added = np.linalg.lstsq(squares, gap.T @ rest, rcond=None)[0]
-                self.weight[:, k].copy_(torch.from_numpy(added + _first(len(added))))
+                self.weight[:, k].copy_(torch.from_numpy(added))
+                self.weight[0, k] += 1.0  # the head's own
 
     def left_out(self, predictions: Array, truth: Array) -> Array:
         """(N, K) predictions of the clips of `fit`, each by weights that are fitted without it, at the same penalty.
@@ -115,9 +116,3 @@ def _system(predictions: Array, truth: Array, level: float) -> tuple[Array, Arra
     gap = predictions[rows].astype(np.float64) - level
     squares = gap.T @ gap + PRIOR * np.square(gap).mean() * np.eye(gap.shape[1])
     return gap, squares, truth[rows] - level - gap[:, 0]
-
-
-def _first(parts: int) -> Array:
-    """The (P,) weights of the first prediction alone."""
-    found: Array = np.eye(parts)[0]
-    return found
