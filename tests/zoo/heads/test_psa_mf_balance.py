@@ -137,7 +137,8 @@ def test_the_stack_is_of_all_predictions_and_only_outside_training(tiny_bert):
         assert torch.equal(first["prediction"], parts[0])  # before the fit
         head.stack.weight.copy_(weights[:, None])
         head.stack.level.fill_(0.7)
-        expected = sum(weight * (part - 0.7) for weight, part in zip(weights, parts, strict=True)) + 0.7
+        head.stack.shift.fill_(-0.2)
+        expected = sum(weight * (part - 0.7) for weight, part in zip(weights, parts, strict=True)) + 0.5
         assert torch.allclose(head(inputs)["prediction"], expected, atol=1e-6)
         head.train()
         outputs = head(inputs)

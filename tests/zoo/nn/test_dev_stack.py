@@ -39,8 +39,10 @@ def test_weights_equal_scikit_learns_ridge():
     np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), rtol=1e-8)
 
 
-def ridge_of(x: np.ndarray) -> Ridge:
-    return Ridge(alpha=PRIOR * np.square(x).mean(), fit_intercept=False)
+def ridge_of(x: np.ndarray) -> tuple[Ridge, np.ndarray]:
+    """The model, and x with a column for its shift, whose penalty is that of PRIOR clips, as those of the others."""
+    alpha = PRIOR * np.square(x).mean()
+    return Ridge(alpha=alpha, fit_intercept=False), np.insert(x, x.shape[1], np.sqrt(alpha / PRIOR), axis=1)
 
 
 def test_it_equals_scikit_learns_ridge_on_what_the_first_prediction_leaves():
@@ -51,13 +53,15 @@ def test_it_equals_scikit_learns_ridge_on_what_the_first_prediction_leaves():
     stack.fit(predictions, truth)
     left = stack.left_out(predictions, truth)
     for k in range(2):
-        known, x = ~np.isnan(truth[:, k]), predictions[:, :, k] - 0.4
+        known = ~np.isnan(truth[:, k])
         rest = truth[known, k] - predictions[known, 0, k]
-        model = ridge_of(x[known]).fit(x[known], rest)
-        whole = predictions[:, 0, k] + model.predict(x)
-        np.testing.assert_allclose(stack.weight[:, k], model.coef_ + np.eye(3)[0], atol=1e-6)
+        model, x = ridge_of(predictions[known, :, k] - 0.4)
+        model.fit(x, rest)
+        every = np.insert(predictions[:, :, k] - 0.4, 3, x[0, 3], axis=1)
+        whole = predictions[:, 0, k] + model.predict(every)
+        np.testing.assert_allclose(stack.weight[:, k], model.coef_[:3] + np.eye(3)[0], atol=1e-6)
         np.testing.assert_allclose(given(stack, predictions)[:, k], whole, atol=1e-5)  # float32
-        without = cross_val_predict(model, x[known], rest, cv=LeaveOneOut()) + predictions[known, 0, k]
+        without = cross_val_predict(model, x, rest, cv=LeaveOneOut()) + predictions[known, 0, k]
         np.testing.assert_allclose(left[known, k], without, rtol=1e-6)
         np.testing.assert_allclose(left[~known, k], whole[~known], rtol=1e-6)
 
@@ -68,7 +72,7 @@ def test_it_is_the_first_prediction_until_it_is_fitted():
     np.testing.assert_allclose(given(stack, predictions), predictions[:, 0], atol=1e-6)
     stack.fit(predictions, truth)
     assert not np.allclose(given(stack, predictions), predictions[:, 0], atol=0.1)
-    assert stack.state_dict().keys() == {"weight", "level"}  # so that a run keeps them
+    assert stack.state_dict().keys() == {"weight", "shift", "level"}  # so that a run keeps them
 
 
 def test_left_out_scores_what_new_clips_would():
@@ -101,14 +105,13 @@ def test_few_clips_move_it_little():
     assert moved[4] < 0.3 < 0.9 < moved[400]
 
 
-def test_devs_level_does_not_move_it():
-    """Dev's few people may all be above what train has: a prediction that is right of train's people stays so."""
-    rng = np.random.default_rng(1)
-    right = rng.normal(size=(200, 1))
-    predictions = np.stack([right, right + rng.normal(size=(200, 1))], axis=1)
-    stack = prepared(2, 1, 0.0)
-    stack.fit(predictions, right + 0.5)
-    np.testing.assert_allclose(given(stack, predictions).mean(), right.mean(), atol=0.05)
+def test_few_clips_shift_it_little():
+    """Dev's few people may all be above what train has; of many clips that is the prediction's fault."""
+    for n in (5, 20, 2000):
+        right = np.random.default_rng(1).normal(size=(n, 1))
+        stack = prepared(1, 1, 0.0)
+        stack.fit((right - right.mean())[:, None], right - right.mean() + 0.5)
+        np.testing.assert_allclose(stack.shift, 0.5 * n / (n + PRIOR), rtol=1e-6)
 
 
 def test_the_level_is_trains_median():
@@ -147,5 +150,5 @@ def test_a_prediction_that_is_always_the_level_has_no_weight():
     assert abs(float(stack.weight[1, 0])) < 1e-9
     constant = np.full((30, 3, 1), 2.0)  # no prediction knows anything
     stack.fit(constant, truth)
-    np.testing.assert_allclose(given(stack, constant), 2.0)
-    np.testing.assert_allclose(stack.left_out(constant, truth), 2.0)
+    np.testing.assert_allclose(given(stack, constant), 2 + 30 / 50 * (truth.mean() - 2), rtol=1e-6)
+    np.testing.assert_allclose(stack.left_out(constant, truth), 2 + (truth.sum() - truth - 58) / 49, rtol=1e-9)

@@ -89,7 +89,8 @@ def test_what_a_head_fits_on_dev_is_that_of_the_best_epoch(splits, average):
     fitted.prepare(torch.from_numpy(first.labels).float())
     assert fitted.level == np.float32(np.median(first.targets))
     fitted.fit(parts, dev.targets)
-    np.testing.assert_allclose(head.stack.weight, fitted.weight, rtol=1e-5)  # float32
+    for name in ("weight", "shift"):
+        np.testing.assert_allclose(getattr(head.stack, name), getattr(fitted, name), rtol=1e-5)  # float32
     np.testing.assert_allclose(predicted, fitted(torch.from_numpy(parts).float()), atol=1e-5)
     left = fitted.left_out(parts, dev.targets)
     assert float(np.abs(left - dev.targets).mean()) == pytest.approx(result.best.dev_mae, abs=1e-12)

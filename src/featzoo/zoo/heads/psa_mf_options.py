@@ -39,9 +39,9 @@ class Options:
             a linear model makes a prediction of its own, with an auxiliary loss that does not reach the encoder. Needs
             `stacked`. 0 has none. Not in the paper.
         stacked: Whether the prediction is a linear stack of the head's own, of those that `unimodal` trains, and of
-            that from products: of their distances from the median of the train labels, without an intercept. Its
-            weights are fitted on dev after every epoch; dev's scores are those of each clip predicted by the weights
-            that the other clips give. Only of numbers: classes are predicted without it. Needs `unimodal`. Not in the
+            that from products, which is fitted on dev after every epoch and kept near to the head's own prediction by
+            a penalty that weighs as much as 20 clips. Dev's scores are those of each clip predicted by the stack that
+            the other clips give. Only of numbers: classes are predicted without it. Needs `unimodal`. Not in the
             paper.
         ccl_ramp: Number of training steps over which the weight of L_ccl rises from 0. Not in the paper.
         frozen_layers: Embeddings and this many first layers are frozen, without dropout; -1 trains everything.

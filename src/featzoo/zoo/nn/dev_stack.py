@@ -34,10 +34,9 @@ def stack_weights(predicted: Array, truth: Array, penalty: float = SMALL) -> tup
 class DevStack(nn.Module):
     """The stack; until `fit` is called it is the first prediction.
 
-    The penalty draws its weights to those of the first prediction alone, the head's own, and weighs as much as `PRIOR`
-    clips: a small dev split tells little about several weights. About the level of the target it tells less than the
-    train split does, above all if its clips are of few people, so the stack has no intercept: it weighs the
-    predictions' distances from train's median, which is what a prediction is that knows nothing.
+    The penalty draws it to the first prediction alone, the head's own, and weighs as much as `PRIOR` clips: a small dev
+    split tells little about several weights, and of few people little about the level of the target. It weighs the
+    predictions' distances from train's median, which is what a prediction is that knows nothing, and adds a shift.
 
     Args:
         parts: P, the number of predictions.
@@ -48,6 +47,7 @@ class DevStack(nn.Module):
     """
 
     weight: Tensor
+    shift: Tensor
     level: Tensor
 
     def __init__(self, parts: int, targets: int) -> None:
@@ -55,18 +55,19 @@ class DevStack(nn.Module):
         first = torch.zeros(parts, targets)
         first[0] = 1.0
         self.register_buffer("weight", first)
+        self.register_buffer("shift", torch.zeros(targets))
         self.register_buffer("level", torch.zeros(targets))
 
     def forward(self, predictions: Tensor) -> Tensor:
         """(B, P, K) predictions to (B, K)."""
-        return torch.einsum("bpk,pk->bk", predictions - self.level, self.weight) + self.level
+        return torch.einsum("bpk,pk->bk", predictions - self.level, self.weight) + self.level + self.shift
 
     def prepare(self, targets: Tensor) -> None:
         """Take the level of (N, K) train targets."""
         self.level.copy_(targets.quantile(0.5, dim=0))
 
     def fit(self, predictions: Array, truth: Array) -> None:
-        """Fit the weights to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known.
+        """Fit weights and shift to (N, P, K) predictions of dev and its (N, K) targets, NaN where not known.
 
         They stay as they are for a target that is nowhere known, and if a prediction is not finite, because the
         training has then diverged and will say so.
@@ -77,14 +78,15 @@ class DevStack(nn.Module):
             if not np.isnan(truth[:, k]).all():
                 gap, squares, rest = _system(predictions[:, :, k], truth[:, k], level)
                 added = np.linalg.lstsq(squares, gap.T @ rest, rcond=None)[0]
-                self.weight[:, k].copy_(torch.from_numpy(added))
+                self.weight[:, k].copy_(torch.from_numpy(added[:-1]))
                 self.weight[0, k] += 1.0  # the head's own
+                self.shift[k] = added[-1]
 
     def left_out(self, predictions: Array, truth: Array) -> Array:
-        """(N, K) predictions of the clips of `fit`, each by weights that are fitted without it, at the same penalty.
+        """(N, K) predictions of the clips of `fit`, each by a stack that is fitted without it, at the same penalty.
 
-        A clip whose target is not known is predicted by the weights of `fit`. If a prediction is not finite, each is
-        the first one.
+        A clip whose target is not known is predicted by the stack of `fit`. If a prediction is not finite, each is the
+        first one.
 
         Reference:
             Allen: The relationship between variable selection and data augmentation and a method for prediction,
@@ -99,20 +101,22 @@ class DevStack(nn.Module):
                 gap, squares, rest = _system(predictions[:, :, k], truth[:, k], level)
                 inverse = np.linalg.pinv(squares)
                 added = inverse @ gap.T @ rest
-                found[:, k] += (predictions[:, :, k] - level) @ added
+                found[:, k] += (predictions[:, :, k] - level) @ added[:-1] + added[-1]
                 leverage = np.einsum("np,pq,nq->n", gap, inverse, gap)
                 found[rows, k] = truth[rows, k] - (truth[rows, k] - found[rows, k]) / (1 - leverage)
         return found
 
 
 def _system(predictions: Array, truth: Array, level: float) -> tuple[Array, Array, Array]:
-    """Of the clips whose target is known, what the weights are fitted to.
+    """Of the clips whose target is known, what weights and shift are fitted to.
 
     Returns:
-        The predictions' distances from the level (N, P), their products with the penalty (P, P), and the errors (N,) of
-        the first prediction, which the weights that are added to it must explain.
+        The predictions' distances from the level and a column of ones (N, P + 1), their products with the penalty
+        (P + 1, P + 1), and the errors (N,) of the first prediction, which they must explain.
     """
     rows = ~np.isnan(truth)
     gap = predictions[rows].astype(np.float64) - level
-    squares = gap.T @ gap + PRIOR * np.square(gap).mean() * np.eye(gap.shape[1])
-    return gap, squares, truth[rows] - level - gap[:, 0]
+    columns = np.concatenate([gap, np.ones((len(gap), 1))], axis=1)
+    penalty = np.full(columns.shape[1], PRIOR * np.square(gap).mean())
+    penalty[-1] = PRIOR  # the mean square of ones
+    return columns, columns.T @ columns + np.diag(penalty), truth[rows] - level - gap[:, 0]
