@@ -26,7 +26,7 @@ from featzoo.zoo.nn.layers import masked_average
 from featzoo.zoo.nn.split_encoder import SplitEncoder, pretrained
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.linear_floor import PENALTIES, fitted, rotated, stack_of
-from featzoo.zoo.training.evaluation import evaluate, evaluate_dev
+from featzoo.zoo.training.evaluation import predictions
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 
 Features = Mapping[str, Sequence[Array | None]]
@@ -184,9 +184,8 @@ def head_predictions(
     found = {}
     for name, split in made.items():
         if name != "train":
-            place = (256, torch.device("cpu"), head.stages[-1])
-            seen = name == "valid"
-            pred = (evaluate_dev(head, split, *place, split.targets) if seen else evaluate(head, split, *place))[1]
+            fitted_to = split.targets if name == "valid" else None
+            pred = predictions(head, split, 256, torch.device("cpu"), head.stages[-1], fitted_to)
             found[name] = pred.reshape(corpus.targets[parts[name]].shape)
     return found
 

@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from featzoo.zoo.nn.dev_stack import PRIOR, SMALL, DevStack, stack_weights
+from featzoo.zoo.nn.dev_stack import PRIOR, DevStack
 
 
 def drawn(n: int, parts: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,19 +24,6 @@ def prepared(parts: int, targets: int, level: float) -> DevStack:
 
 def given(stack: DevStack, predictions: np.ndarray) -> np.ndarray:
     return stack(torch.tensor(predictions).float()).numpy()
-
-
-def test_weights_equal_scikit_learns_ridge():
-    predictions, truth = drawn(40, 3, 1)
-    x, y = predictions[:, :, 0], truth[:, 0].copy()
-    y[5] = np.nan
-    known = ~np.isnan(y)
-    x_known = x[known]
-    penalty = SMALL * len(x_known) * (x_known - x_known.mean(axis=0)).var()
-    model = Ridge(alpha=penalty).fit(x_known, y[known])
-    mean, weight, centre = stack_weights(x, y)
-    np.testing.assert_allclose(weight, model.coef_, rtol=1e-8)
-    np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), rtol=1e-8)
 
 
 def ridge_of(x: np.ndarray) -> tuple[Ridge, np.ndarray]:

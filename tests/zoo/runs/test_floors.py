@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from featzoo.zoo.data.split import Counts, Split, Statistics
 from featzoo.zoo.input_spec import InputSpec
 from featzoo.zoo.recipe import find_recipe
 from featzoo.zoo.runs.floors import floors, pooled
-from featzoo.zoo.runs.linear_floor import PENALTIES, fitted, stack_of
+from featzoo.zoo.runs.linear_floor import PENALTIES, SMALL, fitted, stack_of, stack_weights
 
 SIZES = {"train": 60, "valid": 30, "test": 20}
 
@@ -26,8 +27,6 @@ def made(width, noise=0.5):
 
 @pytest.mark.parametrize("width", [8, 150])
 def test_ridge_is_scikit_learns_with_the_penalty_of_the_least_dev_error(width):
-    from sklearn.linear_model import Ridge
-
     columns, targets = made(width)
     mean, std = columns["train"].mean(axis=0), columns["train"].std(axis=0)
     standard = {name: (x - mean) / std for name, x in columns.items()}
@@ -114,6 +113,20 @@ def test_pooling_reads_what_was_observed():
     first = np.float64(split.features["audio"][0])
     assert np.allclose(pooled(split, "audio")[0], [first[:, 0].mean(), 0.0, 1.0, 0.0], atol=1e-6)
     assert np.isnan(pooled(split, "vision")[0]).all()
+
+
+def test_a_stacks_weights_equal_scikit_learns_ridge():
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=40)
+    x = y[:, None] + rng.normal(size=(40, 3)) * np.arange(1, 4)
+    y[5] = np.nan
+    known = ~np.isnan(y)
+    x_known = x[known]
+    penalty = SMALL * len(x_known) * (x_known - x_known.mean(axis=0)).var()
+    model = Ridge(alpha=penalty).fit(x_known, y[known])
+    mean, weight, centre = stack_weights(x, y)
+    np.testing.assert_allclose(weight, model.coef_, rtol=1e-8)
+    np.testing.assert_allclose((x - mean) @ weight + centre, model.predict(x), rtol=1e-8)
 
 
 def test_a_stack_of_predictors_that_do_not_vary_predicts_the_mean_of_dev():

@@ -27,7 +27,7 @@ from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.load import load_head
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training import frozen_features
-from featzoo.zoo.training.evaluation import evaluate_dev
+from featzoo.zoo.training.evaluation import predictions
 from zoo.conftest import SMALL, TERMS, fill, make_clips, read_json, sets_for
 
 
@@ -88,7 +88,7 @@ def test_dev_is_predicted_by_weights_that_have_not_seen_the_clip(small_run, smal
     head, size = folder.head(), recipe.training.batch_size
     moved = dev.targets.copy()
     moved[2] += 5
-    found = [evaluate_dev(head, dev, size, torch.device("cpu"), "main", each)[1] for each in (dev.targets, moved)]
+    found = [predictions(head, dev, size, torch.device("cpu"), "main", each) for each in (dev.targets, moved)]
     np.testing.assert_allclose(found[0], kept.pred, atol=1e-6)
     assert found[1][2] == pytest.approx(found[0][2], abs=1e-9)
     assert np.abs(found[1] - found[0]).max() > 0.1
@@ -335,8 +335,8 @@ def test_metrics_are_computed_again_with_the_runs_own_number_of_threads(small_ru
     recorded = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps(recorded | {"threads": 3}))
     before, seen = torch.get_num_threads(), []
-    own = evaluate.evaluate
-    monkeypatch.setattr(evaluate, "evaluate", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
+    own = evaluate.predictions
+    monkeypatch.setattr(evaluate, "predictions", lambda *given: seen.append(torch.get_num_threads()) or own(*given))
     evaluate_run(run, device="cpu")
     assert seen == [3]
     assert torch.get_num_threads() == before

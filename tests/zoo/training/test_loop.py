@@ -21,7 +21,7 @@ from featzoo.zoo.runs.evaluate import evaluate_run
 from featzoo.zoo.runs.run import train_recipe
 from featzoo.zoo.training.batch_order import shuffled
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.evaluation import evaluate, evaluate_dev, output_of
+from featzoo.zoo.training.evaluation import evaluate, output_of, predictions
 from featzoo.zoo.training.loop import accelerator_on, seed_everything, train
 from featzoo.zoo.training.schedule import Schedule
 from zoo.conftest import SMALL, TERMS, fill, make_clips, sets_for
@@ -71,7 +71,7 @@ def test_the_best_dev_epoch_is_kept_and_loaded(splits):
     recipe, _, dev = splits
     head, result = fit(splits, epochs=6, patience=0)
     assert result.best.dev_mae == min(epoch.dev_mae for epoch in result.epochs)
-    _, pred = evaluate_dev(head, dev, recipe.training.batch_size, torch.device("cpu"), "main", dev.targets)
+    pred = predictions(head, dev, recipe.training.batch_size, torch.device("cpu"), "main", dev.targets)
     assert float(np.abs(pred - dev.targets).mean()) == result.best.dev_mae
     assert set(result.epochs[0].losses) == {*TERMS, "total"}
     assert set(result.epochs[0].dev_losses) == set(result.epochs[0].losses)

@@ -8,27 +8,7 @@ from torch import Tensor, nn
 
 from featzoo.sequence import Array
 
-SMALL = 1e-3  # a penalty, as a share of the predictions' variance
 PRIOR = 20.0  # clips: with fewer on dev, the weights of a `DevStack` stay nearer to where they start
-
-
-def stack_weights(predicted: Array, truth: Array, penalty: float = SMALL) -> tuple[Array, Array, float]:
-    """Ridge regression of one target from P predictions of it.
-
-    Args:
-        predicted: (N, P).
-        truth: (N,); NaN where not known.
-        penalty: Share of the predictions' variance.
-
-    Returns:
-        The mean of each prediction (P,), the weights (P,) and the mean of the target.
-    """
-    rows = ~np.isnan(truth)
-    mean, centre = predicted[rows].mean(axis=0), float(truth[rows].mean())
-    gap = predicted[rows] - mean
-    squares = gap.T @ gap + penalty * len(gap) * gap.var() * np.eye(gap.shape[1])  # (P, P); 0 if no prediction varies
-    weight: Array = np.linalg.lstsq(squares, gap.T @ (truth[rows] - centre), rcond=None)[0]
-    return mean, weight, centre
 
 
 class DevStack(nn.Module):

@@ -20,7 +20,7 @@ from featzoo.zoo.runs.compare import Interval, intervals
 from featzoo.zoo.runs.folder import RunFolder
 from featzoo.zoo.runs.scores import constants, measure
 from featzoo.zoo.runs.units import Units, units_of
-from featzoo.zoo.training.evaluation import evaluate, evaluate_dev, evaluation_batch
+from featzoo.zoo.training.evaluation import evaluation_batch, predictions
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.loop import accelerator_on
 
@@ -81,11 +81,8 @@ def evaluate_run(
         # In the batches of the end of training, but computed anew.
         read = for_stage(head, loaded, stage, size, accelerator.device)
         stored = _stored(folder, loaded)
-        if stored and split == "valid":
-            targets = fitted_targets(loaded, recipe)
-            _, pred = evaluate_dev(head, read, size, accelerator.device, stage, targets)
-        else:
-            _, pred = evaluate(head, read, size, accelerator.device, stage)
+        fitted = fitted_targets(loaded, recipe) if stored and split == "valid" else None
+        pred = predictions(head, read, size, accelerator.device, stage, fitted)
     values = measure(recipe, train_split, loaded, pred)
     target = recipe.target
     score = measure_of(target.metrics, pred, loaded.targets, target.outputs, train_split.labels, loaded.ids)

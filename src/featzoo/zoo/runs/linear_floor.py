@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from featzoo.sequence import Array
-from featzoo.zoo.nn.dev_stack import stack_weights
 from featzoo.zoo.target import Kind
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))  # of ridge, for standardised columns
 INVERSE_PENALTIES = (0.001, 0.01, 0.1, 1.0)  # of logistic regression
 COMPONENTS = 100  # logistic regression reads this many principal components
 TINY = 1e-10
+SMALL = 1e-3  # a penalty of the stack, as a share of the predictions' variance
 
 
 class Rotated(NamedTuple):
@@ -159,3 +159,22 @@ def stack_of(dev: Sequence[Array], truth: Array, test: Sequence[Array]) -> Array
     mean, weight, centre = stack_weights(np.stack(dev, axis=1), truth)
     stacked: Array = (np.stack(test, axis=1) - mean) @ weight + centre
     return stacked
+
+
+def stack_weights(predicted: Array, truth: Array, penalty: float = SMALL) -> tuple[Array, Array, float]:
+    """Ridge regression of one target from P predictions of it.
+
+    Args:
+        predicted: (N, P).
+        truth: (N,); NaN where not known.
+        penalty: Share of the predictions' variance.
+
+    Returns:
+        The mean of each prediction (P,), the weights (P,) and the mean of the target.
+    """
+    rows = ~np.isnan(truth)
+    mean, centre = predicted[rows].mean(axis=0), float(truth[rows].mean())
+    gap = predicted[rows] - mean
+    squares = gap.T @ gap + penalty * len(gap) * gap.var() * np.eye(gap.shape[1])  # (P, P); 0 if no prediction varies
+    weight: Array = np.linalg.lstsq(squares, gap.T @ (truth[rows] - centre), rcond=None)[0]
+    return mean, weight, centre

@@ -35,7 +35,7 @@ from featzoo.zoo.runs.trackers import open_tracker
 from featzoo.zoo.runs.writer import EpochLog, RunWriter, SilentLog
 from featzoo.zoo.training.checkpoint import Checkpoint, Trained, of_first
 from featzoo.zoo.training.epoch_choice import criterion_of
-from featzoo.zoo.training.evaluation import evaluate, evaluate_dev, evaluation_batch
+from featzoo.zoo.training.evaluation import evaluation_batch, predictions
 from featzoo.zoo.training.fitting import fit
 from featzoo.zoo.training.frozen_features import for_stage
 from featzoo.zoo.training.interruption import saves_before_stopping
@@ -231,11 +231,8 @@ def _predict(writer: RunWriter, accelerator: Accelerator) -> dict[str, Array]:
     for name, split in writer.splits.items():
         if name != "train":
             read = for_stage(head, split, stage, size, device, kept=kept)
-            if name == "valid":
-                targets = fitted_targets(split, writer.recipe)
-                found[name] = evaluate_dev(head, read, size, device, stage, targets)[1]
-            else:
-                found[name] = evaluate(head, read, size, device, stage)[1]
+            fitted = fitted_targets(split, writer.recipe) if name == "valid" else None
+            found[name] = predictions(head, read, size, device, stage, fitted)
     return found
 
 

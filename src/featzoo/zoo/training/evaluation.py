@@ -39,25 +39,23 @@ def evaluate(
     return {**losses, "total": sum(losses.values())}, _in_order(predicted)
 
 
-def evaluate_dev(
-    head: Head, dev: Split, batch_size: int, device: torch.device, stage: str, targets: Array
-) -> tuple[dict[str, float], Array]:
-    """`evaluate` for the split to which a head may have fitted something, see `Head.fits_dev`.
-
-    Each clip is then predicted by what the head would have fitted without it. Losses are those of the head as it is.
+def predictions(
+    head: Head, split: Split, batch_size: int, device: torch.device, stage: str, fitted: Array | None = None
+) -> Array:
+    """The (N, K) predictions of `evaluate`.
 
     Args:
         head: The head.
-        dev: The split.
+        split: The split.
         batch_size: Clips in a batch.
         device: The head's device.
         stage: One of the head's.
-        targets: (N, K); NaN for clips that the head did not fit anything to.
+        fitted: For the split to which a head may have fitted something (`Head.fits_dev`), its (N, K) targets, NaN for
+            clips that were not seen: each clip is then predicted by what the head would have fitted without it.
     """
-    losses, prediction = evaluate(head, dev, batch_size, device, stage)
-    if head.fits_dev:
-        prediction = head.left_out(output_of(head, dev, batch_size, device, head.fits_dev), targets)
-    return losses, prediction
+    if fitted is None or not head.fits_dev:
+        return evaluate(head, split, batch_size, device, stage)[1]
+    return head.left_out(output_of(head, split, batch_size, device, head.fits_dev), fitted)
 
 
 @torch.no_grad()
